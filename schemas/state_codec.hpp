@@ -1,0 +1,42 @@
+// schemas/state_codec.hpp -- snapshots, outputs, time marks and fold settings to and from Cap'n Proto (state.capnp).
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "market/output.hpp"
+#include "market/result.hpp"
+#include "market/settings.hpp"
+#include "market/snapshot.hpp"
+
+namespace tapedeck::schemas {
+
+/// Every decoder: error `corrupt` with the byte position on truncated, oversized or random bytes; never a crash, and
+/// never an allocation larger than a small multiple of the input. Every encoding starts with a format version; all
+/// earlier versions stay readable (golden files in tests/schemas/golden).
+[[nodiscard]] std::string encode(const market::SymbolSnapshot& snapshot);
+[[nodiscard]] Result<market::SymbolSnapshot> decode_snapshot(std::span<const std::byte> bytes);
+
+[[nodiscard]] std::string encode(const market::Output& output);
+[[nodiscard]] Result<market::Output> decode_output(std::span<const std::byte> bytes);
+
+[[nodiscard]] std::string encode(const market::FoldSettings& settings);
+[[nodiscard]] Result<market::FoldSettings> decode_settings(std::span<const std::byte> bytes);
+
+/// A time mark as it stands on a tape: a record without a symbol.
+struct MarkPayload {
+  market::SourceId source = 0;
+  std::string source_name;
+  market::TimeNs feed_time = 0;
+  /// The recorder's cursor: every message of the source with a number up to this one is on this partition before the
+  /// mark (or concerned another partition, or went to the dead letters).
+  std::uint64_t cursor_messages = 0;
+  std::uint64_t cursor_bytes = 0;  ///< byte offset in the (uncompressed) input after that message
+  bool complete = false;           ///< the source has been read to its end
+  friend bool operator==(const MarkPayload&, const MarkPayload&) = default;
+};
+[[nodiscard]] std::string encode(const MarkPayload& mark);
+[[nodiscard]] Result<MarkPayload> decode_mark(std::span<const std::byte> bytes);
+
+}  // namespace tapedeck::schemas

@@ -1,0 +1,69 @@
+// telemetry/metrics.hpp -- counters that the engine touches: plain atomics, once per batch, never per event.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace tapedeck::telemetry {
+
+using Counter = std::atomic<std::uint64_t>;
+using Gauge = std::atomic<std::int64_t>;
+
+/// Powers of two: bucket k counts values in [2^(k-1), 2^k). Thread safe.
+class Histogram {
+public:
+  static constexpr std::size_t kBuckets = 48;
+  void record(std::uint64_t value) noexcept {
+    const auto bucket = std::min<std::size_t>(std::bit_width(value), kBuckets - 1);
+    buckets_[bucket].fetch_add(1, std::memory_order_relaxed);
+    sum_.fetch_add(value, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t count(std::size_t bucket) const noexcept {
+    return buckets_[bucket].load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t sum() const noexcept { return sum_.load(std::memory_order_relaxed); }
+
+private:
+  std::array<Counter, kBuckets> buckets_{};
+  Counter sum_{};
+};
+
+/// Of one partition. Written by its ingress, its symbol actors and the checkpointer.
+struct PartitionMetrics {
+  Counter records{}, marks{}, events{}, payload_bytes{};  ///< read
+  Counter folded{}, duplicates{}, dead_letters{}, filtered{};
+  Counter outputs{};
+  Gauge next_offset{}, end_offset{};    ///< lag in records = end - next
+  Gauge feed_time_ns{};                 ///< of the newest record dispatched
+  Gauge newest_feed_time_ns{};          ///< of the tape's newest mark: lag in time = this - feed_time
+  Gauge inflight_bytes{}, inflight_batches{};  ///< queue depth between ingress and symbols
+  Counter credit_waits{};               ///< times the ingress waited for credit
+  Gauge pending_outputs{};              ///< queue depth between symbols and the output store
+  Histogram batch_events{};             ///< events a batch (one message to one symbol)
+  Histogram fold_ns{};                  ///< time to fold one batch
+  Histogram poll_records{};             ///< records a poll
+  Counter checkpoints{}, snapshots{}, snapshot_bytes{};
+  Histogram checkpoint_ns{};            ///< barrier to stored
+  Gauge checkpoint_wall_ns{};           ///< when the newest was stored; age = now - this
+  Counter symbol_restarts{}, ingress_restarts{};
+  Gauge symbols{}, symbols_down{};
+};
+
+/// One for the process; partitions are fixed at start.
+struct Metrics {
+  explicit Metrics(std::size_t partition_count) {
+    for (std::size_t i = 0; i < partition_count; ++i) partitions.push_back(std::make_unique<PartitionMetrics>());
+  }
+  std::vector<std::unique_ptr<PartitionMetrics>> partitions;
+  Counter checkpointer_restarts{}, gateway_restarts{};
+  Counter http_requests{}, http_errors{};
+  Gauge http_connections{};
+  Histogram http_ns{};
+  Counter recorder_events{}, recorder_records{}, recorder_dead_letters{};
+};
+
+}  // namespace tapedeck::telemetry
