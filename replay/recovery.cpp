@@ -1,0 +1,100 @@
+#include "replay/recovery.hpp"
+
+#include <algorithm>
+#include <ranges>
+
+namespace tapedeck::replay {
+
+namespace {
+
+constexpr storage::ReadLimits kRefillLimits{std::size_t{4} << 20, 4096};
+
+/// Tries the stored snapshots from the newest down; the first that restores wins.
+Result<Restored> fall_back(const storage::StateReader& state, Restored restored, std::string_view symbol,
+                           Partition partition, Offset at_most, const market::FoldSettings& settings) {
+  auto rows = state.snapshots(symbol, partition);
+  if (!rows) return tl::unexpected(rows.error());
+  for (const auto& row : *rows | std::views::reverse) {
+    if (row.key.next > at_most) continue;
+    auto stored = state.newest_snapshot(symbol, partition, row.key.next);
+    if (!stored && stored.error().code != ErrorCode::corrupt) return tl::unexpected(stored.error());
+    if (!stored) {
+      restored.bad_snapshots.push_back(stored.error().message);
+      continue;
+    }
+    if (!*stored) break;
+    auto fold = SymbolFold::restore(**stored, settings);
+    if (!fold) {
+      restored.bad_snapshots.push_back(fold.error().message);
+      continue;
+    }
+    restored.fold = std::move(*fold);
+    break;
+  }
+  return restored;
+}
+
+}  // namespace
+
+Result<Restored> newest_good(const storage::StateReader* state, std::string_view symbol, Partition partition,
+                             Offset at_most, const market::FoldSettings& settings) {
+  Restored restored{SymbolFold(std::string(symbol), partition, settings), {}};
+  if (state == nullptr) return restored;
+  auto stored = state->newest_snapshot(symbol, partition, at_most);
+  if (!stored && stored.error().code != ErrorCode::corrupt) return tl::unexpected(stored.error());
+  if (stored && !*stored) return restored;
+  if (stored) {
+    if (auto fold = SymbolFold::restore(**stored, settings)) {
+      restored.fold = std::move(*fold);
+      return restored;
+    }
+  }
+  return fall_back(*state, std::move(restored), symbol, partition, at_most, settings);
+}
+
+Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, market::Outputs& outputs) {
+  if (fold.next() >= to) return {};
+  auto mark_block = tape.marks(fold.partition(), fold.next(), to);
+  if (!mark_block) return tl::unexpected(mark_block.error());
+  const auto& marks = (*mark_block)->records;
+  std::size_t next_mark = 0;
+  const auto advance_to = [&](Offset offset) -> Result<void> {
+    for (; next_mark < marks.size() && marks[next_mark].offset < offset; ++next_mark) {
+      const auto mark = time_mark(marks[next_mark]);
+      if (!mark) return tl::unexpected(mark.error());
+      fold.advance(*mark, outputs);
+    }
+    return {};
+  };
+  while (fold.next() < to) {
+    auto block = tape.read_symbol(fold.state().symbol(), fold.next(), to, kRefillLimits);
+    if (!block) return tl::unexpected(block.error());
+    if ((*block)->records.empty()) break;
+    for (const auto& record : (*block)->records) {
+      if (auto advanced = advance_to(record.offset); !advanced) return advanced;
+      if (auto applied = fold.apply(record, outputs); !applied) return applied;
+    }
+  }
+  if (auto advanced = advance_to(to); !advanced) return advanced;
+  fold.pass(to);
+  return {};
+}
+
+Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition) {
+  ResumePlan plan;
+  plan.checkpoint.partition = partition;
+  const auto cursor = state.cursor(partition);
+  if (!cursor) return tl::unexpected(cursor.error());
+  plan.cursor = *cursor;
+  const auto checkpoints = state.checkpoints(partition);
+  if (!checkpoints) return tl::unexpected(checkpoints.error());
+  const auto usable = std::ranges::find_if(*checkpoints, [&](const auto& c) { return c.next <= plan.cursor; });
+  if (usable == checkpoints->end()) return plan;
+  plan.checkpoint = *usable;
+  auto symbols = state.symbols(partition);
+  if (!symbols) return tl::unexpected(symbols.error());
+  plan.symbols = std::move(*symbols);
+  return plan;
+}
+
+}  // namespace tapedeck::replay

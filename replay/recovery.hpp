@@ -1,0 +1,41 @@
+// replay/recovery.hpp -- a symbol's state as of an offset: newest good snapshot before it, plus its own records.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "market/output.hpp"
+#include "market/settings.hpp"
+#include "replay/symbol_fold.hpp"
+#include "storage/state_store.hpp"
+#include "storage/tape.hpp"
+
+namespace tapedeck::replay {
+
+struct Restored {
+  SymbolFold fold;
+  /// Snapshots that were passed over because their bytes are bad: one message each.
+  std::vector<std::string> bad_snapshots;
+};
+
+/// The newest good snapshot with next <= `at_most`, restored; an empty fold where there is none. A bad snapshot falls
+/// back to the one before. `state` may be null: no snapshots.
+[[nodiscard]] Result<Restored> newest_good(const storage::StateReader* state, std::string_view symbol,
+                                           Partition partition, Offset at_most,
+                                           const market::FoldSettings& settings);
+
+/// Folds the symbol's records in [fold.next(), to), merged with the partition's marks by position, so that outputs
+/// get the emission positions they had. Afterwards fold.next() == to.
+Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, market::Outputs& outputs);
+
+/// Where a partition resumes: the newest checkpoint not past the output store's cursor; from the beginning where there
+/// is none.
+struct ResumePlan {
+  storage::Checkpoint checkpoint;
+  Offset cursor = 0;
+  std::vector<std::string> symbols;  ///< that have a state at or before the checkpoint, ascending
+};
+[[nodiscard]] Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition);
+
+}  // namespace tapedeck::replay

@@ -1,0 +1,169 @@
+#include "replay/refold.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+namespace tapedeck::replay {
+
+namespace {
+
+/// One partition's refold: reads polls, groups them by symbol, folds each group in one go.
+class PartitionRefold {
+public:
+  PartitionRefold(const storage::TapeReader& tape, const market::FoldSettings& settings, const RefoldOptions& options,
+                  const RefoldListener& listener, Partition partition)
+      : tape_(tape), settings_(settings), options_(options), listener_(listener), partition_(partition) {}
+
+  Result<void> run() {
+    const auto end = tape_.end(partition_);
+    if (!end) return tl::unexpected(end.error());
+    next_ = options_.from.empty() ? 0 : options_.from[partition_];
+    const Offset to = options_.to.empty() ? *end : std::min(options_.to[partition_], *end);
+    while (next_ < to) {
+      if (listener_.go_on && !listener_.go_on(partition_, newest_)) break;
+      auto limits = options_.poll;
+      limits.records = std::min<std::size_t>(limits.records, to - next_);
+      const auto block = tape_.read(partition_, next_, limits);
+      if (!block) return tl::unexpected(block.error());
+      if ((*block)->records.empty()) break;
+      if (auto folded = fold(**block); !folded) return folded;
+    }
+    return close();
+  }
+
+  void hand_over(Refolded& result) {
+    for (auto& entry : entries_) {
+      result.counts += entry.fold.state().counts();
+      result.symbols.emplace(entry.fold.state().symbol(), std::move(entry.fold));
+    }
+    result.counts.read += filtered_, result.counts.filtered += filtered_;
+    result.records += records_, result.marks += marks_count_;
+    result.next[partition_] = next_;
+  }
+
+private:
+  struct Entry {
+    SymbolFold fold;
+    std::size_t marks_told = 0;
+    std::vector<const storage::Record*> records;
+  };
+
+  std::size_t entry_of(std::string_view symbol) {
+    if (const auto found = by_symbol_.find(symbol); found != by_symbol_.end()) return found->second;
+    entries_.push_back({SymbolFold(std::string(symbol), partition_, settings_), 0, {}});
+    names_.push_back(std::make_unique<std::string>(symbol));
+    by_symbol_.emplace(*names_.back(), entries_.size() - 1);
+    return entries_.size() - 1;
+  }
+
+  Result<void> fold(const storage::RecordBlock& block) {
+    touched_.clear();
+    std::uint64_t events = 0;
+    for (const auto& record : block.records) {
+      newest_ = std::max(newest_, record.max_event_time);
+      if (record.kind == storage::RecordKind::mark) {
+        ++marks_count_;
+        const auto mark = time_mark(record);
+        if (!mark) return tl::unexpected(mark.error());
+        if (options_.marks) marks_.push_back(*mark);
+        continue;
+      }
+      ++records_;
+      events += record.event_count;
+      if (!options_.symbols.empty() && !options_.symbols.contains(std::string(record.symbol))) {
+        filtered_ += record.event_count;
+        continue;
+      }
+      const auto index = entry_of(record.symbol);
+      if (entries_[index].records.empty()) touched_.push_back(index);
+      entries_[index].records.push_back(&record);
+    }
+    for (const auto index : touched_) {
+      for (const auto* record : entries_[index].records) {
+        if (auto folded = fold_one(entries_[index], *record); !folded) return folded;
+      }
+      entries_[index].records.clear();
+    }
+    next_ = block.records.back().offset + 1;
+    if (listener_.progress) listener_.progress(block.records.size(), events);
+    return {};
+  }
+
+  Result<void> fold_one(Entry& entry, const storage::Record& record) {
+    outputs_.clear();
+    tell_marks(entry, record.offset);
+    if (listener_.before) listener_.before(entry.fold, record.offset);
+    if (auto applied = entry.fold.apply(record, outputs_); !applied) return applied;
+    if (listener_.said && !outputs_.empty()) listener_.said(entry.fold, outputs_);
+    return {};
+  }
+
+  void tell_marks(Entry& entry, Offset before) {
+    for (; entry.marks_told < marks_.size() && marks_[entry.marks_told].position.offset < before; ++entry.marks_told) {
+      if (marks_[entry.marks_told].feed_time < entry.fold.state().next_due()) continue;
+      entry.fold.advance(marks_[entry.marks_told], outputs_);
+    }
+  }
+
+  Result<void> close() {
+    for (auto& entry : entries_) {
+      outputs_.clear();
+      tell_marks(entry, next_);
+      if (listener_.said && !outputs_.empty()) listener_.said(entry.fold, outputs_);
+      if (listener_.before) listener_.before(entry.fold, next_);
+      entry.fold.pass(next_);
+    }
+    return {};
+  }
+
+  const storage::TapeReader& tape_;
+  const market::FoldSettings& settings_;
+  const RefoldOptions& options_;
+  const RefoldListener& listener_;
+  Partition partition_;
+  Offset next_ = 0;
+  TimeNs newest_ = market::kNoTime;
+  std::vector<Entry> entries_;
+  std::vector<std::unique_ptr<std::string>> names_;
+  std::unordered_map<std::string_view, std::size_t> by_symbol_;
+  std::vector<std::size_t> touched_;
+  std::vector<market::TimeMark> marks_;  ///< of this stretch; a mark a second, told to each symbol once
+  market::Outputs outputs_;
+  std::uint64_t filtered_ = 0, records_ = 0, marks_count_ = 0;
+};
+
+}  // namespace
+
+Result<Refolded> refold(const storage::TapeReader& tape, const market::FoldSettings& settings,
+                        const RefoldOptions& options, const RefoldListener& listener) {
+  const std::uint32_t partitions = tape.partitions();
+  std::vector<PartitionRefold> work;
+  work.reserve(partitions);
+  for (Partition p = 0; p < partitions; ++p) work.emplace_back(tape, settings, options, listener, p);
+  std::atomic<Partition> next_partition = 0;
+  std::atomic<bool> failed = false;
+  std::mutex mutex;
+  std::optional<Error> error;
+  const auto run = [&] {
+    for (Partition p = next_partition++; p < partitions && !failed; p = next_partition++) {
+      if (auto done = work[p].run(); !done) {
+        const std::scoped_lock lock(mutex);
+        if (!error) error = done.error();
+        failed = true;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::uint32_t t = 1; t < std::min(std::max(options.threads, 1u), partitions); ++t) threads.emplace_back(run);
+  run();
+  for (auto& thread : threads) thread.join();
+  if (error) return tl::unexpected(*error);
+  Refolded result;
+  result.next.resize(partitions);
+  for (auto& partition : work) partition.hand_over(result);
+  return result;
+}
+
+}  // namespace tapedeck::replay

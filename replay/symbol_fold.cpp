@@ -1,0 +1,102 @@
+#include "replay/symbol_fold.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+
+#include "schemas/state_codec.hpp"
+
+namespace tapedeck::replay {
+
+namespace {
+
+constexpr std::size_t kChunkEvents = 256;
+
+/// Events of `chunk` before the first one that is later than `instant`; an event too far ahead to be believed (the fold
+/// refuses it) does not count as later.
+std::size_t events_until(std::span<const market::Event> chunk, TimeNs instant) {
+  const auto later = [instant](const market::Event& event) {
+    return event.time > instant && event.time <= event.feed_time;
+  };
+  return static_cast<std::size_t>(std::ranges::find_if(chunk, later) - chunk.begin());
+}
+
+}  // namespace
+
+std::string place(Partition partition, Offset offset) { return fmt::format("{}:{}", partition, offset); }
+
+SymbolFold::SymbolFold(std::string symbol, Partition partition, const market::FoldSettings& settings)
+    : state_(std::move(symbol), settings), partition_(partition) {}
+
+SymbolFold::SymbolFold(market::SymbolState state, Partition partition, Offset next, std::uint64_t snapshot_bytes)
+    : state_(std::move(state)), partition_(partition), next_(next), snapshot_bytes_(snapshot_bytes) {}
+
+Result<SymbolFold> SymbolFold::restore(const storage::StoredSnapshot& stored, const market::FoldSettings& settings) {
+  const auto bad = [&](const std::string& why) {
+    return fail(ErrorCode::corrupt, fmt::format("snapshot of {} at {}: {}", stored.key.symbol,
+                                                place(stored.key.partition, stored.key.next), why));
+  };
+  const auto snapshot = schemas::decode_snapshot(std::as_bytes(std::span(stored.bytes)));
+  if (!snapshot) return bad(snapshot.error().message);
+  if (snapshot->symbol != stored.key.symbol) return bad("holds the state of " + snapshot->symbol);
+  auto state = market::SymbolState::restore(*snapshot, settings);
+  if (!state) return bad(state.error().message);
+  if (state->digest() != stored.digest) return bad("its digest is not the one recorded with it");
+  return SymbolFold(std::move(*state), stored.key.partition, stored.key.next, stored.bytes.size());
+}
+
+Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_t event_count, TimeNs instant,
+                                     market::Outputs& outputs) {
+  if (record.offset < next_) return true;
+  schemas::BatchReader reader;
+  if (auto opened = reader.open(record.payload); !opened) {
+    return fail(ErrorCode::corrupt, fmt::format("record {} of {}: {}", place(record.partition, record.offset),
+                                                state_.symbol(), opened.error().message));
+  }
+  thread_local std::array<market::Event, kChunkEvents> chunk;
+  market::Batch batch;
+  batch.source = reader.source();
+  batch.source_name = reader.source_name();
+  batch.first = {record.partition, record.offset, 0};
+  while (const std::size_t decoded = reader.next(chunk)) {
+    std::size_t count = std::min<std::size_t>(decoded, event_count - batch.first.index);
+    if (instant != market::kNever) count = std::min(count, events_until({chunk.data(), decoded}, instant));
+    batch.events = {chunk.data(), count};
+    if (count > 0) state_.apply(batch, outputs);
+    events_since_ += count;
+    if (count < decoded) return false;
+    batch.first.index += static_cast<std::uint32_t>(count);
+  }
+  next_ = record.offset + 1;
+  ++records_since_;
+  bytes_since_ += record.payload.size();
+  return true;
+}
+
+bool SymbolFold::wants_snapshot(const SnapshotPolicy& policy) const noexcept {
+  const bool due = events_since_ >= policy.events || records_since_ >= policy.records;
+  return due && bytes_since_ >= snapshot_bytes_;
+}
+
+storage::StoredSnapshot SymbolFold::take_snapshot() {
+  storage::StoredSnapshot stored;
+  stored.key = {partition_, state_.symbol(), next_};
+  stored.max_event_time = state_.max_event_time();
+  stored.events = state_.counts().folded;
+  stored.digest = state_.digest();
+  stored.bytes = schemas::encode(state_.snapshot());
+  events_since_ = records_since_ = bytes_since_ = 0;
+  snapshot_bytes_ = stored.bytes.size();
+  return stored;
+}
+
+Result<market::TimeMark> time_mark(const storage::Record& record) {
+  const auto mark = schemas::decode_mark(record.payload);
+  if (!mark) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("mark {}: {}", place(record.partition, record.offset), mark.error().message));
+  }
+  return market::TimeMark{mark->source, mark->feed_time, {record.partition, record.offset, 0}};
+}
+
+}  // namespace tapedeck::replay

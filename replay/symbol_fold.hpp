@@ -1,0 +1,82 @@
+// replay/symbol_fold.hpp -- a symbol's state and how far on the tape it is: decodes records and folds them. Start here.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "market/symbol_state.hpp"
+#include "schemas/batch_codec.hpp"
+#include "storage/state_store.hpp"
+#include "storage/tape.hpp"
+
+namespace tapedeck::replay {
+
+using market::Offset;
+using market::Partition;
+using market::TimeNs;
+
+/// When a symbol snapshots itself for time travel: after so many events or records, but not before the records since
+/// its last snapshot weigh as much as that snapshot, so that snapshots at most double the disk.
+struct SnapshotPolicy {
+  std::uint64_t events = 65'536;
+  std::uint64_t records = 256;
+};
+
+/// One symbol being folded. Owned by one thread at a time. `settings` must outlive it.
+class SymbolFold {
+public:
+  SymbolFold(std::string symbol, Partition partition, const market::FoldSettings& settings);
+
+  /// Error `corrupt` names the snapshot's key.
+  [[nodiscard]] static Result<SymbolFold> restore(const storage::StoredSnapshot& stored,
+                                                  const market::FoldSettings& settings);
+
+  /// Folds a record of this symbol; one below next() is passed over. Error `corrupt` names partition:offset where the
+  /// payload does not decode; nothing of it was folded then.
+  Result<void> apply(const storage::Record& record, market::Outputs& outputs) {
+    return apply_until(record, kWholeRecord, market::kNever, outputs).map([](bool) {});
+  }
+
+  /// Folds the record's events with an index below `event_count`, up to the first one later than `instant`.
+  /// False: it stopped before the record's end, and next() still names this record.
+  Result<bool> apply_until(const storage::Record& record, std::uint32_t event_count, TimeNs instant,
+                           market::Outputs& outputs);
+  static constexpr std::uint32_t kWholeRecord = std::numeric_limits<std::uint32_t>::max();
+
+  void advance(const market::TimeMark& mark, market::Outputs& outputs) { state_.advance(mark, outputs); }
+  /// Everything of this symbol below `next` has been folded, whether it had records there or not.
+  void pass(Offset next) {
+    if (next > next_) next_ = next;
+  }
+
+  /// Every record of this symbol with a lower offset is folded.
+  [[nodiscard]] Offset next() const noexcept { return next_; }
+  [[nodiscard]] const market::SymbolState& state() const noexcept { return state_; }
+  [[nodiscard]] market::SymbolState& state() noexcept { return state_; }
+  [[nodiscard]] Partition partition() const noexcept { return partition_; }
+
+  [[nodiscard]] bool wants_snapshot(const SnapshotPolicy& policy) const noexcept;
+  /// Serialises the state as of next(), and starts counting towards the next snapshot.
+  [[nodiscard]] storage::StoredSnapshot take_snapshot();
+
+private:
+  SymbolFold(market::SymbolState state, Partition partition, Offset next, std::uint64_t snapshot_bytes);
+
+  market::SymbolState state_;
+  Partition partition_ = 0;
+  Offset next_ = 0;
+  std::uint64_t events_since_ = 0;
+  std::uint64_t records_since_ = 0;
+  std::uint64_t bytes_since_ = 0;
+  std::uint64_t snapshot_bytes_ = 0;
+};
+
+/// A mark record as the fold takes it. Error `corrupt` names partition:offset.
+[[nodiscard]] Result<market::TimeMark> time_mark(const storage::Record& record);
+
+/// "partition:offset", as messages name a record.
+[[nodiscard]] std::string place(Partition partition, Offset offset);
+
+}  // namespace tapedeck::replay
