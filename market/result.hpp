@@ -14,6 +14,7 @@ enum class ErrorCode {
   out_of_range, ///< a position or time beyond what the tape holds (exit 2; HTTP 400)
   corrupt,      ///< stored bytes do not match their checksum or format (exit 1)
   environment,  ///< disk, permission, port, lock (exit 3)
+  exhausted,    ///< a restart budget is spent (exit 4)
   conflict,     ///< another process owns it, or other settings are stored (exit 2 or 3, as the message says)
 };
 

@@ -52,15 +52,21 @@ Result<Restored> newest_good(const storage::StateReader* state, std::string_view
   return fall_back(*state, std::move(restored), symbol, partition, at_most, settings);
 }
 
-Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, market::Outputs& outputs) {
+Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
+                      market::Outputs& outputs) {
   if (fold.next() >= to) return {};
-  auto mark_block = tape.marks(fold.partition(), fold.next(), to);
-  if (!mark_block) return tl::unexpected(mark_block.error());
-  const auto& marks = (*mark_block)->records;
+  storage::RecordBlockPtr mark_block;
+  if (marks == Marks::merged) {
+    auto block = tape.marks(fold.partition(), fold.next(), to);
+    if (!block) return tl::unexpected(block.error());
+    mark_block = *block;
+  }
   std::size_t next_mark = 0;
   const auto advance_to = [&](Offset offset) -> Result<void> {
-    for (; next_mark < marks.size() && marks[next_mark].offset < offset; ++next_mark) {
-      const auto mark = time_mark(marks[next_mark]);
+    if (mark_block == nullptr) return {};
+    const auto& records = mark_block->records;
+    for (; next_mark < records.size() && records[next_mark].offset < offset; ++next_mark) {
+      const auto mark = time_mark(records[next_mark]);
       if (!mark) return tl::unexpected(mark.error());
       fold.advance(*mark, outputs);
     }

@@ -25,9 +25,13 @@ struct Restored {
                                            Partition partition, Offset at_most,
                                            const market::FoldSettings& settings);
 
-/// Folds the symbol's records in [fold.next(), to), merged with the partition's marks by position, so that outputs
-/// get the emission positions they had. Afterwards fold.next() == to.
-Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, market::Outputs& outputs);
+/// Whether outputs get the emission positions they had (merge the partition's marks by position), or only the state
+/// matters (leave the marks out).
+enum class Marks { merged, left_out };
+
+/// Folds the symbol's records in [fold.next(), to). Afterwards fold.next() == to.
+Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
+                      market::Outputs& outputs);
 
 /// Where a partition resumes: the newest checkpoint not past the output store's cursor; from the beginning where there
 /// is none.

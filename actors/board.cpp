@@ -1,0 +1,78 @@
+#include "actors/board.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace tapedeck::actors {
+
+namespace {
+
+market::TimeNs wall_clock() {
+  using namespace std::chrono;
+  return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+void Board::publish(std::uint32_t partition, const PartitionStatus& status) {
+  const std::scoped_lock lock(mutex_);
+  partitions_.at(partition) = status;
+}
+
+std::vector<PartitionStatus> Board::partitions() const {
+  const std::scoped_lock lock(mutex_);
+  return partitions_;
+}
+
+void Board::child(const std::string& name, const std::string& state, const std::string& error) {
+  const std::scoped_lock lock(mutex_);
+  auto& child = children_[name];
+  if (child.state != state || child.since == 0) child.since = wall_clock();
+  child.state = state;
+  if (!error.empty()) child.last_error = error;
+}
+
+void Board::child_restarted(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  ++children_[name].restarts;
+}
+
+std::map<std::string, ChildStatus> Board::children() const {
+  const std::scoped_lock lock(mutex_);
+  return children_;
+}
+
+void Board::store_trouble(const std::string& why) {
+  const std::scoped_lock lock(mutex_);
+  store_trouble_ = why;
+}
+
+std::string Board::store_trouble() const {
+  const std::scoped_lock lock(mutex_);
+  return store_trouble_;
+}
+
+void Board::fail(Error error) {
+  const std::scoped_lock lock(mutex_);
+  if (!failure_) failure_ = std::move(error);
+  changed_.notify_all();
+}
+
+void Board::drained() {
+  const std::scoped_lock lock(mutex_);
+  drained_ = true;
+  changed_.notify_all();
+}
+
+std::optional<Error> Board::wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return drained_ || failure_; });
+  return failure_;
+}
+
+std::optional<Error> Board::failure() const {
+  const std::scoped_lock lock(mutex_);
+  return failure_;
+}
+
+}  // namespace tapedeck::actors

@@ -1,0 +1,73 @@
+// actors/board.hpp -- what the actors show to the outside: positions, the supervision tree, failure. Thread safe.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "market/result.hpp"
+#include "market/units.hpp"
+#include "market/view.hpp"
+
+namespace tapedeck::actors {
+
+/// One partition as its ingress last published it.
+struct PartitionStatus {
+  market::Offset next = 0;        ///< first offset not yet read
+  market::Offset end = 0;         ///< first offset not yet on the tape, when last looked
+  market::Offset frontier = 0;    ///< outputs of everything before are delivered
+  market::Offset cursor = 0;      ///< ... and stored
+  market::Offset checkpoint = 0;  ///< the newest checkpoint resumes here
+  market::TimeNs feed_time = market::kNoTime;
+  market::EventCounts events;
+  std::uint64_t symbols = 0, symbols_down = 0;
+  bool caught_up = false;  ///< has seen the tape's end since it started, every symbol live
+};
+
+/// A supervised child.
+struct ChildStatus {
+  std::string state = "running";  ///< running, restarting, recovering, stopped
+  std::uint64_t restarts = 0;
+  std::string last_error;
+  market::TimeNs since = 0;  ///< of `state`, wall clock
+};
+
+class Board {
+public:
+  explicit Board(std::uint32_t partitions) : partitions_(partitions) {}
+
+  void publish(std::uint32_t partition, const PartitionStatus& status);
+  [[nodiscard]] std::vector<PartitionStatus> partitions() const;
+
+  /// Children by the name of the design's tree: "checkpointer", "partition 0", "ingress 0", "symbol AAPL". A symbol
+  /// appears once it failed.
+  void child(const std::string& name, const std::string& state, const std::string& error = {});
+  void child_restarted(const std::string& name);
+  [[nodiscard]] std::map<std::string, ChildStatus> children() const;
+
+  /// Told by the state store: why it does not store (empty: it does).
+  void store_trouble(const std::string& why);
+  [[nodiscard]] std::string store_trouble() const;
+
+  /// The first failure that ends the engine.
+  void fail(Error error);
+  void drained();
+  /// Waits until the engine drained or failed; nothing on the first.
+  [[nodiscard]] std::optional<Error> wait();
+  [[nodiscard]] std::optional<Error> failure() const;
+
+private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<PartitionStatus> partitions_;
+  std::map<std::string, ChildStatus> children_;
+  std::string store_trouble_;
+  std::optional<Error> failure_;
+  bool drained_ = false;
+};
+
+}  // namespace tapedeck::actors

@@ -1,0 +1,133 @@
+#include "actors/engine.hpp"
+
+#include <caf/all.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "actors/shells.hpp"
+
+namespace tapedeck::actors {
+
+namespace {
+
+caf::actor_system_config& configured(caf::actor_system_config& config, const EngineOptions& options) {
+  config.set("scheduler.max-threads", static_cast<std::size_t>(options.threads));
+  config.set("scheduler.policy", caf::atom("sharing"));
+  return config;
+}
+
+SymbolAnswer public_answer(const Answer& answer) {
+  return {static_cast<SymbolAnswer::State>(answer.state), answer.fold, answer.delivered, answer.unstored};
+}
+
+/// Counts the answers to one ask_all; the last one calls `done`.
+struct Gathering {
+  std::mutex mutex;
+  SymbolQuestion reply;
+  std::function<void()> done;
+  std::size_t partitions = 0;  ///< still to say how many symbols they have
+  std::size_t symbols = 0;     ///< still to answer
+  void finish_if_complete() {
+    if (partitions == 0 && symbols == 0 && done) std::exchange(done, nullptr)();
+  }
+};
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(storage::TapeReader& tape_reader, storage::StateStore& state, const market::FoldSettings& settings,
+       EngineOptions options, telemetry::Metrics& metrics)
+      : tape(tape_reader),
+        shared{tape_reader, state,
+               settings,    options,
+               metrics,     Board(tape_reader.partitions()),
+               Directory(tape_reader.partitions()),
+               options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults)},
+        system(configured(config, options)) {
+    root = spawn_root(system, shared);
+    gateway = spawn_gateway(system, shared);
+    tape.on_append([this] { shared.directory.wake_all(); });
+    if (options.refresh_interval.count() > 0) refresher = std::jthread([this](std::stop_token stop) { refresh(stop); });
+  }
+
+  ~Impl() {
+    tape.on_append(nullptr);
+    refresher = {};
+    caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(gateway, caf::exit_reason::user_shutdown);
+    for (Partition p = 0; p < shared.directory.partitions(); ++p) shared.directory.set(p, IngressActor());
+    root = nullptr;
+    gateway = nullptr;
+    system.await_all_actors_done();
+  }
+
+  /// Another process writes the tape: looks for its news and wakes the ingresses.
+  void refresh(std::stop_token stop) {
+    std::mutex mutex;
+    std::condition_variable_any waiting;
+    while (!stop.stop_requested()) {
+      if (auto refreshed = tape.refresh(); !refreshed) {
+        shared.board.fail(refreshed.error());
+        return;
+      }
+      shared.directory.wake_all();
+      std::unique_lock lock(mutex);
+      waiting.wait_for(lock, stop, shared.options.refresh_interval, [] { return false; });
+    }
+  }
+
+  Result<void> drain(bool at_end) {
+    caf::anon_send(root, Drain{at_end});
+    if (auto error = shared.board.wait()) return tl::unexpected(*error);
+    return {};
+  }
+
+  storage::TapeReader& tape;
+  Shared shared;
+  caf::actor_system_config config;
+  caf::actor_system system;
+  RootActor root;
+  GatewayActor gateway;
+  std::jthread refresher;
+};
+
+Engine::Engine(storage::TapeReader& tape, storage::StateStore& state, const market::FoldSettings& settings,
+               EngineOptions options, telemetry::Metrics& metrics)
+    : impl_(std::make_unique<Impl>(tape, state, settings, std::move(options), metrics)) {}
+
+Engine::~Engine() = default;
+
+Result<void> Engine::run_to_end() { return impl_->drain(true); }
+Result<void> Engine::stop() { return impl_->drain(false); }
+std::optional<Error> Engine::failure() const { return impl_->shared.board.failure(); }
+const Board& Engine::board() const { return impl_->shared.board; }
+
+void Engine::ask(std::string symbol, bool with_outputs, SymbolQuestion reply) {
+  auto question = std::make_shared<Question>(
+      [reply = std::move(reply)](const Answer& answer) { reply(public_answer(answer)); });
+  caf::anon_send(impl_->gateway, Ask{std::move(symbol), with_outputs, std::move(question)});
+}
+
+void Engine::ask_all(SymbolQuestion reply, std::function<void()> done) {
+  auto gathering = std::make_shared<Gathering>();
+  gathering->reply = std::move(reply);
+  gathering->done = std::move(done);
+  gathering->partitions = impl_->shared.directory.partitions();
+  AskAll ask;
+  ask.count = [gathering](std::size_t count) {
+    const std::scoped_lock lock(gathering->mutex);
+    --gathering->partitions;
+    gathering->symbols += count;
+    gathering->finish_if_complete();
+  };
+  ask.reply = [gathering](const Answer& answer) {
+    const std::scoped_lock lock(gathering->mutex);
+    if (answer.state == Answer::State::live) gathering->reply(public_answer(answer));
+    --gathering->symbols;
+    gathering->finish_if_complete();
+  };
+  caf::anon_send(impl_->gateway, std::move(ask));
+}
+
+}  // namespace tapedeck::actors

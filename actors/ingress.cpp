@@ -1,0 +1,395 @@
+// Reading, grouping, handing out, and the account of what is in flight. Storing is in ingress_store.cpp.
+#include "actors/ingress.hpp"
+
+#include <algorithm>
+
+namespace tapedeck::actors {
+
+namespace {
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw EngineFailure(std::move(result.error()));
+  return std::move(*result);
+}
+
+void newest(std::vector<storage::Checkpoint::FeedTime>& times, const market::TimeMark& mark) {
+  const auto found = std::ranges::find(times, mark.source, &storage::Checkpoint::FeedTime::source);
+  if (found == times.end()) {
+    times.push_back({mark.source, mark.feed_time});
+  } else {
+    found->feed_time = std::max(found->feed_time, mark.feed_time);
+  }
+}
+
+}  // namespace
+
+Ingress::Ingress(IngressContext context, IngressPort& port)
+    : context_(context), port_(port), gathering_(std::make_shared<StoreRequest>()) {}
+
+void Ingress::start() {
+  auto plan = must(replay::plan_resume(*context_.state, context_.partition));
+  next_ = checkpoint_ = plan.checkpoint.next;
+  cursor_ = resume_cursor_ = plan.cursor;
+  events_ = events_at_checkpoint_ = plan.checkpoint.events;
+  newest_marks_ = plan.checkpoint.feed_times;
+  checkpoint_times_ = std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
+  stored_at_ = checkpoint_at_ = port_.now();
+  const auto work = open_work(next_, 0);
+  for (const auto& symbol : plan.symbols) {
+    const auto index = entry_of(symbol);
+    entries_[index].told = next_;
+    send_work(index, work);
+    port_.send(index, Restore{next_, cursor_, next_, checkpoint_times_, work});
+  }
+  release(work);
+  publish();
+  port_.wake_self();
+}
+
+bool Ingress::may_read() {
+  if (draining_ && !drain_to_end_) return false;
+  const bool credit = inflight_bytes_ < context_.options->max_inflight_bytes &&
+                      unstored_outputs_ < context_.options->max_unstored_outputs;
+  if (!credit && !waiting_for_credit_) ++context_.metrics->credit_waits;
+  waiting_for_credit_ = !credit;
+  return credit;
+}
+
+void Ingress::wake() {
+  idle_ = false;
+  if (!may_read()) return;
+  storage::ReadLimits limits{context_.options->poll_bytes, context_.options->poll_records};
+  limits.bytes = std::min(limits.bytes, context_.options->max_inflight_bytes - inflight_bytes_);
+  auto block = must(context_.tape->read(context_.partition, next_, limits));
+  if (block->records.empty()) {
+    idle_ = true;
+    settle();
+    publish();
+    return;
+  }
+  dispatch(std::move(block));
+  maybe_checkpoint();
+  if (gathering_->batch.outputs.size() >= 4096) flush(false);
+  publish();
+  port_.wake_self();
+}
+
+void Ingress::dispatch(storage::RecordBlockPtr block) {
+  auto& metrics = *context_.metrics;
+  metrics.poll_records.record(block->records.size());
+  metrics.payload_bytes += block->bytes;
+  const auto poll = group(std::move(block));
+  next_ = poll->end;
+  hand_out(poll);
+  if (!poll->marks.empty()) {
+    std::ranges::copy(poll->marks, std::back_inserter(recent_marks_));
+    tell_due(poll->marks);
+  }
+  prune_marks();
+}
+
+EntryIndex Ingress::entry_of(std::string_view symbol) {
+  if (const auto found = by_symbol_.find(symbol); found != by_symbol_.end()) return found->second;
+  const auto index = static_cast<EntryIndex>(entries_.size());
+  names_.emplace_back(symbol);
+  by_symbol_.emplace(names_.back(), index);
+  entries_.emplace_back().symbol = symbol;
+  port_.spawn(index, 0, names_.back());
+  context_.metrics->symbols = static_cast<std::int64_t>(entries_.size());
+  return index;
+}
+
+void Ingress::note_record(const storage::Record& record, Poll& poll) {
+  feed_time_ = std::max(feed_time_, record.max_event_time);
+  if (record.kind == storage::RecordKind::mark) {
+    ++context_.metrics->marks;
+    poll.marks.push_back(must(replay::time_mark(record)));
+    newest(newest_marks_, poll.marks.back());
+    context_.metrics->newest_feed_time_ns = poll.marks.back().feed_time;
+    return;
+  }
+  events_ += record.event_count;
+  const auto index = entry_of(record.symbol);
+  Entry& entry = entries_[index];
+  if (entry.state != Entry::State::live) {
+    entry.missed = record.offset + 1;  // it is on the tape: the symbol refills from there
+    return;
+  }
+  if (entry.poll_count++ == 0) touched_.push_back(index);
+}
+
+std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
+  auto poll = std::make_shared<Poll>();
+  const auto events_before = events_;
+  poll->begin = block->records.front().offset;
+  poll->end = block->records.back().offset + 1;
+  touched_.clear();
+  std::vector<EntryIndex> of_record(block->records.size(), static_cast<EntryIndex>(-1));
+  for (std::size_t i = 0; i < block->records.size(); ++i) {
+    const auto& record = block->records[i];
+    const auto touched = touched_.size();
+    note_record(record, *poll);
+    if (record.kind == storage::RecordKind::mark) continue;
+    const auto index = touched_.size() > touched ? touched_.back() : by_symbol_.find(record.symbol)->second;
+    if (entries_[index].state == Entry::State::live) of_record[i] = index;
+  }
+  // Counting sort: each touched entry's records together, in tape order.
+  std::uint32_t at = 0;
+  for (const auto index : touched_) at += std::exchange(entries_[index].poll_count, at);
+  poll->order.resize(at);
+  for (std::uint32_t i = 0; i < of_record.size(); ++i) {
+    if (of_record[i] != static_cast<EntryIndex>(-1)) poll->order[entries_[of_record[i]].poll_count++] = i;
+  }
+  context_.metrics->records += block->records.size() - poll->marks.size();
+  context_.metrics->events += events_ - events_before;
+  context_.metrics->feed_time_ns = feed_time_;
+  poll->block = std::move(block);
+  return poll;
+}
+
+void Ingress::hand_out(const std::shared_ptr<const Poll>& poll) {
+  const auto work = open_work(poll->begin, poll->block->bytes);
+  std::uint32_t first = 0;
+  for (const auto index : touched_) {
+    Entry& entry = entries_[index];
+    const std::uint32_t last = std::exchange(entry.poll_count, 0);
+    entry.told = poll->end;
+    entry.changed = true;
+    send_work(index, work);
+    port_.send(index, FoldBatch{poll, first, last - first, work});
+    first = last;
+  }
+  release(work);
+}
+
+/// Symbols that were not in the poll, with nothing in flight, and for which something is due.
+void Ingress::tell_due(const std::vector<market::TimeMark>& marks) {
+  std::shared_ptr<const std::vector<market::TimeMark>> shared;
+  std::uint64_t work = 0;
+  for (EntryIndex index = 0; index < entries_.size(); ++index) {
+    Entry& entry = entries_[index];
+    if (entry.state != Entry::State::live || entry.due == market::kNever || !entry.works.empty()) continue;
+    const auto due = [&](const market::TimeMark& mark) {
+      return mark.source == entry.source && mark.feed_time >= entry.due;
+    };
+    if (std::ranges::none_of(marks, due)) continue;
+    if (!shared) {
+      shared = std::make_shared<const std::vector<market::TimeMark>>(marks);
+      work = open_work(marks.front().position.offset, 0);
+    }
+    entry.told = next_;
+    entry.changed = true;
+    send_work(index, work);
+    port_.send(index, TellMarks{shared, next_, work});
+  }
+  if (shared) release(work);
+}
+
+/// After an ack: marks that came while the entry's batch was in flight may have made something due.
+void Ingress::tell_later_marks(EntryIndex index) {
+  Entry& entry = entries_[index];
+  if (entry.due == market::kNever || !entry.works.empty() || entry.state != Entry::State::live) return;
+  const auto due = std::ranges::find_if(recent_marks_, [&](const market::TimeMark& mark) {
+    return mark.position.offset >= entry.told && mark.source == entry.source && mark.feed_time >= entry.due;
+  });
+  if (due == recent_marks_.end()) return;
+  const auto work = open_work(due->position.offset, 0);
+  auto marks = std::make_shared<const std::vector<market::TimeMark>>(due, recent_marks_.end());
+  entry.told = next_;
+  entry.changed = true;
+  send_work(index, work);
+  port_.send(index, TellMarks{std::move(marks), next_, work});
+  release(work);
+}
+
+void Ingress::prune_marks() {
+  const auto floor = frontier();
+  while (!recent_marks_.empty() && recent_marks_.front().position.offset < floor) recent_marks_.pop_front();
+}
+
+// ---- the account -----------------------------------------------------------------------------------------------
+
+std::uint64_t Ingress::open_work(Offset begin, std::size_t bytes) {
+  const auto id = next_work_++;
+  works_.emplace(id, Work{begin, 1, bytes});  // 1: until everything of it is sent
+  floors_.insert(begin);
+  inflight_bytes_ += bytes;
+  return id;
+}
+
+void Ingress::send_work(EntryIndex index, std::uint64_t work) {
+  ++works_.at(work).remaining;
+  entries_[index].works.push_back(work);
+  ++context_.metrics->inflight_batches;
+}
+
+void Ingress::release(std::uint64_t id) {
+  const auto work = works_.find(id);
+  if (--work->second.remaining > 0) return;
+  floors_.erase(floors_.find(work->second.begin));
+  inflight_bytes_ -= work->second.bytes;
+  works_.erase(work);
+  context_.metrics->inflight_bytes = static_cast<std::int64_t>(inflight_bytes_);
+}
+
+void Ingress::finish_work(EntryIndex index, std::uint64_t work) {
+  auto& works = entries_[index].works;
+  const auto found = std::ranges::find(works, work);
+  if (found == works.end()) return;
+  works.erase(found);
+  --context_.metrics->inflight_batches;
+  // Before the work is released, so that the frontier never runs past a mark that makes something due.
+  tell_later_marks(index);
+  release(work);
+}
+
+Offset Ingress::frontier() const { return floors_.empty() ? next_ : std::min(next_, *floors_.begin()); }
+
+void Ingress::count(Entry& entry, const market::EventCounts& counts) {
+  auto& metrics = *context_.metrics;
+  metrics.folded += counts.folded - entry.counts.folded;
+  metrics.duplicates += counts.duplicates - entry.counts.duplicates;
+  metrics.dead_letters += counts.refused - entry.counts.refused;
+  metrics.filtered += counts.filtered - entry.counts.filtered;
+  counts_.read += counts.read - entry.counts.read;
+  counts_.folded += counts.folded - entry.counts.folded;
+  counts_.duplicates += counts.duplicates - entry.counts.duplicates;
+  counts_.refused += counts.refused - entry.counts.refused;
+  counts_.filtered += counts.filtered - entry.counts.filtered;
+  entry.counts = counts;
+}
+
+void Ingress::on(const FoldAck& ack) {
+  Entry& entry = entries_.at(ack.entry);
+  if (ack.incarnation != entry.incarnation) return;  // of an actor that is gone
+  take_outputs(entry, ack);
+  count(entry, ack.counts);
+  entry.due = ack.due;
+  entry.source = ack.source;
+  if (entry.state == Entry::State::refilling) {
+    refilled(ack.entry, entry, ack);
+  } else {
+    finish_work(ack.entry, ack.work);
+  }
+  if (waiting_for_credit_ && may_read()) port_.wake_self();
+  settle();
+}
+
+/// At the tape's end with nothing in flight: caught up, and perhaps drained.
+void Ingress::settle() {
+  if (idle_ && works_.empty() && down_ == 0 && !caught_up_) {
+    caught_up_ = true;
+    publish();
+  }
+  maybe_drained();
+}
+
+// ---- symbols that fail -----------------------------------------------------------------------------------------
+
+void Ingress::on(const SymbolDown& down) {
+  Entry& entry = entries_.at(down.entry);
+  if (down.incarnation != entry.incarnation) return;
+  Offset missing_from = next_;
+  for (const auto work : entry.works) missing_from = std::min(missing_from, works_.at(work).begin);
+  if (entry.state == Entry::State::live) {
+    ++down_;
+    entry.missing_from = missing_from;
+    floors_.insert(missing_from);
+    entry.missed = entry.told;
+  }
+  entry.state = Entry::State::down;
+  context_.metrics->inflight_batches -= static_cast<std::int64_t>(entry.works.size());
+  for (const auto work : std::exchange(entry.works, {})) release(work);
+  if (entry.barrier != 0) {
+    checkpointing_.row.behind.push_back({entry.symbol, entry.missing_from});
+    entry.barrier = 0;
+    barrier_done();
+  }
+  context_.metrics->symbols_down = down_;
+  caught_up_ = false;
+  if (waiting_for_credit_ && may_read()) port_.wake_self();
+  publish();
+}
+
+void Ingress::on(const Revive& revive) {
+  Entry& entry = entries_.at(revive.entry);
+  if (entry.state != Entry::State::down) return;
+  ++entry.incarnation;
+  ++context_.metrics->symbol_restarts;
+  port_.spawn(revive.entry, entry.incarnation, entry.symbol);
+  begin_refill(revive.entry);
+}
+
+void Ingress::begin_refill(EntryIndex index) {
+  Entry& entry = entries_[index];
+  entry.state = Entry::State::refilling;
+  const bool known = checkpoint_ <= entry.missing_from;  // the checkpoint's feed times are from before the failure
+  port_.send(index, Restore{next_, std::max(entry.missing_from, resume_cursor_), known ? checkpoint_ : 0,
+                            known ? checkpoint_times_ : nullptr, 0});
+}
+
+void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
+  entry.told = ack.folded;
+  if (entry.missed > ack.folded) {
+    begin_refill(index);  // more came meanwhile
+    return;
+  }
+  entry.state = Entry::State::live;
+  entry.changed = true;
+  --down_;
+  context_.metrics->symbols_down = down_;
+  tell_later_marks(index);
+  floors_.erase(floors_.find(entry.missing_from));
+  if (context_.board != nullptr) context_.board->child("symbol " + entry.symbol, "running");
+  publish();
+  if (idle_) port_.wake_self();
+}
+
+// ---- questions -------------------------------------------------------------------------------------------------
+
+void Ingress::on(Ask ask) {
+  const auto found = by_symbol_.find(ask.symbol);
+  if (found == by_symbol_.end()) {
+    ask.question->answer({});
+    return;
+  }
+  const Entry& entry = entries_[found->second];
+  market::Outputs unstored;
+  const auto gather = [&](const StoreRequest& request) {
+    for (const auto& row : request.batch.outputs) {
+      if (row.symbol == ask.symbol) unstored.push_back(row.output);
+    }
+  };
+  if (ask.outputs) {
+    for (const auto& request : unstored_) gather(*request);
+    gather(*gathering_);
+  }
+  const bool live = entry.state == Entry::State::live;
+  ask.question->carry(live ? entry.told : entry.missing_from, std::move(unstored));
+  if (live) port_.send(found->second, std::move(ask));
+}
+
+void Ingress::on(const AskAll& ask) {
+  ask.count(entries_.size());
+  for (const auto& [name, index] : by_symbol_) {
+    on(Ask{std::string(name), false, std::make_shared<Question>(ask.reply)});
+  }
+}
+
+void Ingress::publish() {
+  auto& metrics = *context_.metrics;
+  metrics.next_offset = static_cast<std::int64_t>(next_);
+  if (const auto end = context_.tape->end(context_.partition)) end_ = std::max(next_, *end);
+  metrics.end_offset = static_cast<std::int64_t>(end_);
+  if (context_.board == nullptr) return;
+  PartitionStatus status;
+  status.next = next_, status.end = end_, status.frontier = frontier();
+  status.cursor = cursor_, status.checkpoint = checkpoint_, status.feed_time = feed_time_;
+  status.events = counts_;
+  status.symbols = entries_.size(), status.symbols_down = down_;
+  status.caught_up = caught_up_;
+  context_.board->publish(context_.partition, status);
+}
+
+}  // namespace tapedeck::actors

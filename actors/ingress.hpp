@@ -1,0 +1,170 @@
+// actors/ingress.hpp -- reads one partition, groups each poll by symbol, hands it out, and keeps account of what was
+// delivered. A plain object: what it does to the outside goes through IngressPort, so tests need no actor system.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/board.hpp"
+#include "actors/messages.hpp"
+#include "actors/options.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace tapedeck::actors {
+
+/// What an ingress does to the world.
+class IngressPort {
+public:
+  virtual ~IngressPort() = default;
+  /// Makes a (new) actor for the entry; messages to the entry go to it from now on.
+  virtual void spawn(EntryIndex entry, std::uint32_t incarnation, const std::string& symbol) = 0;
+  virtual void send(EntryIndex entry, FoldBatch message) = 0;
+  virtual void send(EntryIndex entry, TellMarks message) = 0;
+  virtual void send(EntryIndex entry, Restore message) = 0;
+  virtual void send(EntryIndex entry, Barrier message) = 0;
+  virtual void send(EntryIndex entry, Ask message) = 0;
+  virtual void store(std::shared_ptr<const StoreRequest> request) = 0;
+  virtual void wake_self() = 0;
+  virtual void drained() = 0;
+  [[nodiscard]] virtual std::chrono::steady_clock::time_point now() const = 0;
+};
+
+struct IngressContext {
+  Partition partition = 0;
+  const storage::TapeReader* tape = nullptr;
+  const storage::StateReader* state = nullptr;
+  const EngineOptions* options = nullptr;
+  telemetry::PartitionMetrics* metrics = nullptr;
+  Board* board = nullptr;
+};
+
+/// Throws EngineFailure where the tape cannot be read on: a bad record or a dead disk stops this partition with the
+/// reason, it is never skipped.
+class EngineFailure : public std::runtime_error {
+public:
+  explicit EngineFailure(Error why) : std::runtime_error(why.message), error(std::move(why)) {}
+  Error error;
+};
+
+class Ingress {
+public:
+  Ingress(IngressContext context, IngressPort& port);
+
+  /// Resumes at the newest checkpoint not past the cursor: spawns every symbol known there.
+  void start();
+  /// Reads one poll, if there is news and credit, and asks to be woken again while there may be more.
+  void wake();
+  void tick();
+  void on(const FoldAck& ack);
+  void on(const BarrierAck& ack);
+  void on(const SymbolDown& down);
+  void on(const Revive& revive);
+  void on(const Stored& stored);
+  void on(const Drain& drain);
+  void on(Ask ask);
+  void on(const AskAll& ask);
+  /// Sends again what the last checkpointer did not confirm.
+  void resend_unstored();
+
+private:
+  /// Something sent to symbols whose outputs are awaited. Its `begin` holds the frontier back.
+  struct Work {
+    Offset begin = 0;
+    std::uint32_t remaining = 0;
+    std::size_t bytes = 0;
+  };
+  struct Entry {
+    std::string symbol;
+    enum class State { live, down, refilling } state = State::live;
+    std::uint32_t incarnation = 0;
+    TimeNs due = market::kNever;
+    market::SourceId source = 0;
+    Offset told = 0;         ///< records and marks below were sent
+    Offset missing_from = 0; ///< down or refilling: outputs emitted from here on are not delivered
+    Offset missed = 0;       ///< end of the last record dropped while down
+    bool changed = false;    ///< since the last barrier
+    std::uint64_t barrier = 0;
+    market::EventCounts counts;
+    std::vector<std::uint64_t> works;  ///< in flight
+    std::uint32_t poll_count = 0;      ///< scratch of group()
+  };
+
+  [[nodiscard]] bool may_read();
+  void dispatch(storage::RecordBlockPtr block);
+  std::shared_ptr<Poll> group(storage::RecordBlockPtr block);
+  EntryIndex entry_of(std::string_view symbol);
+  void note_record(const storage::Record& record, Poll& poll);
+  void hand_out(const std::shared_ptr<const Poll>& poll);
+  void tell_due(const std::vector<market::TimeMark>& marks);
+  void tell_later_marks(EntryIndex index);
+  void prune_marks();
+
+  std::uint64_t open_work(Offset begin, std::size_t bytes);
+  void send_work(EntryIndex index, std::uint64_t work);
+  void finish_work(EntryIndex index, std::uint64_t work);
+  void settle();
+  void release(std::uint64_t work);
+  [[nodiscard]] Offset frontier() const;
+
+  void take_outputs(Entry& entry, const FoldAck& ack);
+  void refilled(EntryIndex index, Entry& entry, const FoldAck& ack);
+  void count(Entry& entry, const market::EventCounts& counts);
+  void begin_refill(EntryIndex index);
+
+  void maybe_checkpoint();
+  void begin_checkpoint();
+  void barrier_done();
+  void finish_checkpoint();
+  void flush(bool force);
+  void send_store(std::shared_ptr<StoreRequest> request);
+  void maybe_drained();
+  void publish();
+
+  IngressContext context_;
+  IngressPort& port_;
+  Offset next_ = 0, end_ = 0, cursor_ = 0, checkpoint_ = 0;
+  Offset resume_cursor_ = 0;  ///< outputs emitted below are stored since an earlier run
+  std::vector<Entry> entries_;
+  std::deque<std::string> names_;
+  std::unordered_map<std::string_view, EntryIndex> by_symbol_;
+  std::vector<EntryIndex> touched_;
+
+  std::unordered_map<std::uint64_t, Work> works_;
+  std::multiset<Offset> floors_;  ///< `begin` of each work, `missing_from` of each symbol that is down
+  std::uint64_t next_work_ = 1;
+  std::size_t inflight_bytes_ = 0;
+  bool waiting_for_credit_ = false, idle_ = true, caught_up_ = false;
+
+  std::vector<storage::Checkpoint::FeedTime> newest_marks_;  ///< newest mark of each source
+  std::deque<market::TimeMark> recent_marks_;                ///< since the oldest work in flight
+  std::shared_ptr<const std::vector<storage::Checkpoint::FeedTime>> checkpoint_times_;
+  TimeNs feed_time_ = market::kNoTime;
+
+  std::shared_ptr<StoreRequest> gathering_;                       ///< to be stored next
+  std::deque<std::shared_ptr<const StoreRequest>> unstored_;      ///< sent, not confirmed
+  std::size_t unstored_outputs_ = 0;
+  std::uint64_t next_store_ = 1;
+  std::chrono::steady_clock::time_point stored_at_{};
+
+  struct Checkpointing {
+    storage::Checkpoint row;
+    std::uint32_t waiting = 0;
+    bool active = false;
+    std::chrono::steady_clock::time_point since{};
+  } checkpointing_;
+  std::uint64_t next_barrier_ = 1;
+  std::uint64_t events_ = 0, events_at_checkpoint_ = 0;
+  std::chrono::steady_clock::time_point checkpoint_at_{};
+  market::EventCounts counts_;
+  std::uint32_t down_ = 0;
+  bool draining_ = false, drain_to_end_ = false, last_checkpoint_ = false, drained_ = false;
+};
+
+}  // namespace tapedeck::actors

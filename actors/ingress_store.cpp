@@ -1,0 +1,148 @@
+// What the ingress gives to the checkpointer: outputs, snapshots, the cursor, checkpoints; and the orderly end.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "actors/ingress.hpp"
+
+namespace tapedeck::actors {
+
+void Ingress::take_outputs(Entry& entry, const FoldAck& ack) {
+  if (ack.snapshots) std::ranges::move(*ack.snapshots, std::back_inserter(gathering_->batch.snapshots));
+  if (ack.notes && context_.board != nullptr) {
+    for (const auto& note : *ack.notes) context_.board->child("symbol " + entry.symbol, "running", note);
+  }
+  if (!ack.outputs) return;
+  for (const auto& output : *ack.outputs) {
+    if (output.position.offset < resume_cursor_) continue;
+    gathering_->batch.outputs.push_back({entry.symbol, output});
+    ++context_.metrics->outputs;
+    ++unstored_outputs_;
+  }
+  context_.metrics->pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
+}
+
+void Ingress::tick() {
+  maybe_checkpoint();
+  if (port_.now() - stored_at_ >= context_.options->store_interval) flush(false);
+  publish();
+}
+
+void Ingress::flush(bool force) {
+  const Offset front = frontier();
+  const auto& batch = gathering_->batch;
+  const bool news = !batch.outputs.empty() || !batch.snapshots.empty() || front > cursor_;
+  if (!news && !force) return;
+  stored_at_ = port_.now();
+  // The cursor is the frontier as of this request: everything below it is in this request or in one before.
+  cursor_ = std::max(cursor_, front);
+  gathering_->batch.cursor = {context_.partition, cursor_};
+  send_store(std::exchange(gathering_, std::make_shared<StoreRequest>()));
+}
+
+void Ingress::send_store(std::shared_ptr<StoreRequest> request) {
+  request->id = next_store_++;
+  request->partition = context_.partition;
+  unstored_.push_back(request);
+  port_.store(std::move(request));
+}
+
+void Ingress::resend_unstored() {
+  for (const auto& request : unstored_) port_.store(request);
+}
+
+void Ingress::on(const Stored& stored) {
+  while (!unstored_.empty() && unstored_.front()->id <= stored.id) {
+    const auto& request = *unstored_.front();
+    unstored_outputs_ -= request.batch.outputs.size();
+    context_.metrics->snapshots += request.batch.snapshots.size();
+    for (const auto& snapshot : request.batch.snapshots) context_.metrics->snapshot_bytes += snapshot.bytes.size();
+    if (request.batch.checkpoint) {
+      checkpoint_ = request.batch.checkpoint->next;
+      checkpoint_times_ = std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(
+          request.batch.checkpoint->feed_times);
+    }
+    unstored_.pop_front();
+  }
+  context_.metrics->pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
+  if (waiting_for_credit_ && may_read()) port_.wake_self();
+  settle();
+  publish();
+}
+
+void Ingress::maybe_checkpoint() {
+  if (checkpointing_.active || last_checkpoint_ || next_ == checkpoint_) return;
+  const bool many = events_ - events_at_checkpoint_ >= context_.options->checkpoint_events;
+  const bool old = port_.now() - checkpoint_at_ >= context_.options->checkpoint_interval;
+  if (many || old) begin_checkpoint();
+}
+
+void Ingress::begin_checkpoint() {
+  checkpointing_ = {};
+  checkpointing_.active = true;
+  checkpointing_.since = checkpoint_at_ = port_.now();
+  checkpointing_.waiting = 1;  // until every barrier is sent
+  checkpointing_.row.partition = context_.partition;
+  checkpointing_.row.next = next_;
+  checkpointing_.row.feed_times = newest_marks_;
+  checkpointing_.row.events = events_at_checkpoint_ = events_;
+  const auto id = next_barrier_++;
+  for (EntryIndex index = 0; index < entries_.size(); ++index) {
+    Entry& entry = entries_[index];
+    if (entry.state != Entry::State::live) {
+      checkpointing_.row.behind.push_back({entry.symbol, entry.missing_from});
+      continue;
+    }
+    if (!std::exchange(entry.changed, false)) continue;
+    entry.barrier = id;
+    ++checkpointing_.waiting;
+    port_.send(index, Barrier{id, next_});
+  }
+  barrier_done();
+}
+
+void Ingress::on(const BarrierAck& ack) {
+  Entry& entry = entries_.at(ack.entry);
+  if (ack.incarnation != entry.incarnation || entry.barrier != ack.id) return;
+  entry.barrier = 0;
+  gathering_->batch.snapshots.push_back(std::move(*ack.snapshot));
+  if (gathering_->batch.snapshots.size() >= 1024) flush(true);
+  barrier_done();
+}
+
+void Ingress::barrier_done() {
+  if (--checkpointing_.waiting > 0) return;
+  finish_checkpoint();
+}
+
+/// Every snapshot of it is in this request or in one before: the row makes it a checkpoint.
+void Ingress::finish_checkpoint() {
+  gathering_->batch.checkpoint = checkpointing_.row;
+  gathering_->feed_time = feed_time_;
+  gathering_->barrier_at = checkpointing_.since;
+  checkpointing_.active = false;
+  flush(true);
+}
+
+void Ingress::on(const Drain& drain) {
+  draining_ = true;
+  drain_to_end_ = drain.at_end;
+  port_.wake_self();
+  settle();
+}
+
+void Ingress::maybe_drained() {
+  if (!draining_ || drained_ || (drain_to_end_ && !idle_)) return;
+  if (!works_.empty() || down_ > 0 || checkpointing_.active) return;
+  if (!std::exchange(last_checkpoint_, true)) {
+    if (next_ != checkpoint_ || frontier() != cursor_) {
+      begin_checkpoint();
+      return;
+    }
+  }
+  if (!unstored_.empty()) return;
+  drained_ = true;
+  port_.drained();
+}
+
+}  // namespace tapedeck::actors

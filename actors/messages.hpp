@@ -1,0 +1,230 @@
+// actors/messages.hpp -- what the actors say to each other, and their typed handles. Messages stay in the process and
+// are immutable once sent; bodies are shared. All CAF spelling for messages is here.
+#pragma once
+
+#include <caf/all.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "market/event.hpp"
+#include "market/output.hpp"
+#include "market/view.hpp"
+#include "replay/recovery.hpp"
+#include "replay/symbol_fold.hpp"
+#include "storage/state_store.hpp"
+#include "storage/tape.hpp"
+
+namespace tapedeck::actors {
+
+using market::Offset;
+using market::Partition;
+using market::TimeNs;
+
+/// Index of a symbol in its ingress.
+using EntryIndex = std::uint32_t;
+
+// ---- to a symbol actor ----------------------------------------------------------------------------------------
+
+/// What one read of the tape brought, grouped by symbol; shared by all symbols' batches.
+struct Poll {
+  storage::RecordBlockPtr block;
+  Offset begin = 0, end = 0;
+  std::vector<std::uint32_t> order;    ///< indices into block->records, a symbol's together, in tape order
+  std::vector<market::TimeMark> marks; ///< of this poll, in tape order
+};
+
+/// Fold poll->order[first, first + count), then the poll's later marks.
+struct FoldBatch {
+  std::shared_ptr<const Poll> poll;
+  std::uint32_t first = 0, count = 0;
+  std::uint64_t work = 0;  ///< to be named in the ack
+};
+
+/// Something of the symbol is due by these marks; all its records before `upto` were sent already.
+struct TellMarks {
+  std::shared_ptr<const std::vector<market::TimeMark>> marks;
+  Offset upto = 0;
+  std::uint64_t work = 0;
+};
+
+/// Be as of `upto`: from the newest good snapshot (or from where the actor is) and the tape.
+struct Restore {
+  Offset upto = 0;
+  Offset silent_below = 0;  ///< outputs emitted below are delivered already
+  Offset marks_from = 0;    ///< marks below are replaced by `feed_times`
+  std::shared_ptr<const std::vector<storage::Checkpoint::FeedTime>> feed_times;
+  std::uint64_t work = 0;
+};
+
+/// Serialise the state as of `next`: every batch before it was sent before this message.
+struct Barrier {
+  std::uint64_t id = 0;
+  Offset next = 0;
+};
+
+/// What a question gets to see. `fold` is null unless the symbol is live; valid during the call only.
+struct Answer {
+  enum class State { live, unknown, recovering } state = State::unknown;
+  const replay::SymbolFold* fold = nullptr;
+  Offset delivered = 0;              ///< recovering: everything below was folded before
+  market::Outputs unstored;          ///< outputs not in the state store yet, where asked for
+};
+
+/// A question travels to the symbol; it is answered exactly once: where its actor dies first, with `recovering`.
+class Question {
+public:
+  using Reply = std::function<void(const Answer&)>;
+  explicit Question(Reply reply) : reply_(std::move(reply)) {}
+  Question(const Question&) = delete;
+  Question& operator=(const Question&) = delete;
+  ~Question() {
+    if (reply_) answer({Answer::State::recovering, nullptr, delivered_, std::move(unstored_)});
+  }
+  void answer(const Answer& answer) {
+    if (auto reply = std::exchange(reply_, nullptr)) reply(answer);
+  }
+  void carry(Offset delivered, market::Outputs unstored) {
+    delivered_ = delivered, unstored_ = std::move(unstored);
+  }
+  [[nodiscard]] market::Outputs take_unstored() { return std::move(unstored_); }
+
+private:
+  Reply reply_;
+  Offset delivered_ = 0;
+  market::Outputs unstored_;
+};
+struct Ask {
+  std::string symbol;
+  bool outputs = false;
+  std::shared_ptr<Question> question;
+};
+/// Makes a question for each symbol of the partition; `count` says how many there will be, once per partition.
+struct AskAll {
+  std::function<void(std::size_t count)> count;
+  Question::Reply reply;
+};
+
+// ---- to an ingress ---------------------------------------------------------------------------------------------
+
+struct FoldAck {
+  EntryIndex entry = 0;
+  std::uint32_t incarnation = 0;
+  std::uint64_t work = 0;
+  Offset folded = 0;  ///< every record of the symbol below is folded, and its outputs are here or were before
+  TimeNs due = market::kNever;
+  market::SourceId source = 0;
+  market::EventCounts counts;
+  bool restored = false;
+  std::shared_ptr<const market::Outputs> outputs;              ///< null: none
+  std::shared_ptr<std::vector<storage::StoredSnapshot>> snapshots;  ///< null: none; the ingress takes them
+  std::shared_ptr<const std::vector<std::string>> notes;       ///< bad snapshots that were passed over
+};
+struct BarrierAck {
+  EntryIndex entry = 0;
+  std::uint32_t incarnation = 0;
+  std::uint64_t id = 0;
+  std::shared_ptr<storage::StoredSnapshot> snapshot;  ///< the ingress takes it
+};
+/// The tape has news, or the ingress told itself to read on.
+struct Wake {};
+/// Every store_interval.
+struct Tick {};
+struct SymbolDown {
+  EntryIndex entry = 0;
+  std::uint32_t incarnation = 0;
+  std::string error;
+};
+struct Revive {
+  EntryIndex entry = 0;
+};
+struct Stored {
+  std::uint64_t id = 0;
+  bool checkpoint = false;
+};
+/// Fold what is read, store everything with a last checkpoint, then report to the supervisor.
+struct Drain {
+  bool at_end = false;  ///< read on to the tape's end first
+};
+
+// ---- to the checkpointer ---------------------------------------------------------------------------------------
+
+struct StoreRequest {
+  std::uint64_t id = 0;
+  Partition partition = 0;
+  storage::StateStore::Batch batch;
+  TimeNs feed_time = market::kNoTime;  ///< for the thinning that follows a checkpoint
+  std::chrono::steady_clock::time_point barrier_at{};
+};
+
+using SymbolActor = caf::typed_actor<caf::reacts_to<FoldBatch>, caf::reacts_to<TellMarks>, caf::reacts_to<Restore>,
+                                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>>;
+
+struct Store;
+struct NewCheckpointer;
+using IngressActor =
+    caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>, caf::reacts_to<Tick>,
+                     caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>, caf::reacts_to<Stored>, caf::reacts_to<Drain>,
+                     caf::reacts_to<Ask>, caf::reacts_to<AskAll>, caf::reacts_to<NewCheckpointer>>;
+
+struct Store {
+  std::shared_ptr<const StoreRequest> request;
+  IngressActor reply_to;
+};
+struct Retry {};
+using CheckpointerActor = caf::typed_actor<caf::reacts_to<Store>, caf::reacts_to<Retry>>;
+struct NewCheckpointer {
+  CheckpointerActor checkpointer;
+};
+
+// ---- to supervisors --------------------------------------------------------------------------------------------
+
+/// The ingress spawned a symbol actor: watch it.
+struct Watch {
+  EntryIndex entry = 0;
+  std::uint32_t incarnation = 0;
+  std::string symbol;
+  SymbolActor actor;
+};
+/// The ingress finished draining.
+struct Drained {};
+/// Back-off is over for a child.
+struct RestartChild {
+  std::uint64_t child = 0;
+};
+using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<RestartChild>,
+                                        caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>>;
+struct PartitionDrained {
+  Partition partition = 0;
+};
+using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>, caf::reacts_to<RestartChild>>;
+using GatewayActor = caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>>;
+
+}  // namespace tapedeck::actors
+
+#define TAPEDECK_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(tapedeck::actors::type)
+TAPEDECK_LOCAL_MESSAGE(FoldBatch)
+TAPEDECK_LOCAL_MESSAGE(TellMarks)
+TAPEDECK_LOCAL_MESSAGE(Restore)
+TAPEDECK_LOCAL_MESSAGE(Barrier)
+TAPEDECK_LOCAL_MESSAGE(Ask)
+TAPEDECK_LOCAL_MESSAGE(AskAll)
+TAPEDECK_LOCAL_MESSAGE(FoldAck)
+TAPEDECK_LOCAL_MESSAGE(BarrierAck)
+TAPEDECK_LOCAL_MESSAGE(Wake)
+TAPEDECK_LOCAL_MESSAGE(Tick)
+TAPEDECK_LOCAL_MESSAGE(SymbolDown)
+TAPEDECK_LOCAL_MESSAGE(Revive)
+TAPEDECK_LOCAL_MESSAGE(Stored)
+TAPEDECK_LOCAL_MESSAGE(Drain)
+TAPEDECK_LOCAL_MESSAGE(Store)
+TAPEDECK_LOCAL_MESSAGE(Retry)
+TAPEDECK_LOCAL_MESSAGE(NewCheckpointer)
+TAPEDECK_LOCAL_MESSAGE(Watch)
+TAPEDECK_LOCAL_MESSAGE(Drained)
+TAPEDECK_LOCAL_MESSAGE(RestartChild)
+TAPEDECK_LOCAL_MESSAGE(PartitionDrained)
+#undef TAPEDECK_LOCAL_MESSAGE

@@ -1,0 +1,286 @@
+// The leaves of the tree: symbol, ingress, checkpointer, gateway.
+#include "actors/shells.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace tapedeck::actors {
+
+Directory::Directory(std::uint32_t partitions) : ingresses_(partitions) {
+  for (std::uint32_t p = 0; p < partitions; ++p) waking_.push_back(std::make_unique<std::atomic<bool>>(false));
+}
+
+void Directory::set(Partition partition, IngressActor ingress) {
+  const std::scoped_lock lock(mutex_);
+  ingresses_.at(partition) = std::move(ingress);
+  *waking_[partition] = false;
+}
+
+IngressActor Directory::ingress(Partition partition) const {
+  const std::scoped_lock lock(mutex_);
+  return ingresses_.at(partition);
+}
+
+void Directory::wake_all() {
+  for (Partition p = 0; p < partitions(); ++p) {
+    if (waking(p).exchange(true)) continue;
+    if (const auto to = ingress(p)) caf::anon_send(to, Wake{});
+  }
+}
+
+caf::error exit_reason_of(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::exception& error) {
+    return caf::make_error(caf::sec::runtime_error, std::string(error.what()));
+  } catch (...) {
+    return caf::make_error(caf::sec::runtime_error, std::string("an exception of unknown type"));
+  }
+}
+
+// ---- symbol ----------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct SymbolShell {
+  const char* name = "symbol";
+  std::optional<SymbolWorker> worker;
+};
+
+SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShell> self, SymbolContext context,
+                                        EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
+                                        IngressActor ingress) {
+  self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
+  self->state.worker.emplace(std::move(context), entry, incarnation, symbol);
+  return {
+      [=](const FoldBatch& batch) { self->send(ingress, self->state.worker->on(batch)); },
+      [=](const TellMarks& tell) { self->send(ingress, self->state.worker->on(tell)); },
+      [=](const Restore& restore) { self->send(ingress, self->state.worker->on(restore)); },
+      [=](const Barrier& barrier) { self->send(ingress, self->state.worker->on(barrier)); },
+      [=](const Ask& ask) { self->state.worker->on(ask); },
+  };
+}
+
+}  // namespace
+
+SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition, EntryIndex entry,
+                         std::uint32_t incarnation, const std::string& symbol, IngressActor ingress) {
+  SymbolContext context{partition,       &shared.tape,    &shared.state, &shared.settings,
+                        &shared.options, shared.metrics.partitions[partition].get(), shared.faults};
+  return system.spawn(symbol_actor, std::move(context), entry, incarnation, symbol, std::move(ingress));
+}
+
+// ---- ingress ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+class IngressShell : public IngressPort {
+public:
+  const char* name = "ingress";
+
+  ~IngressShell() override {
+    for (const auto& actor : symbols_) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+  }
+
+  void begin(IngressActor::pointer self, Shared& shared, Partition partition, PartitionActor supervisor,
+             CheckpointerActor checkpointer) {
+    self_ = self, shared_ = &shared, partition_ = partition;
+    supervisor_ = std::move(supervisor), checkpointer_ = std::move(checkpointer);
+    ingress_.emplace(IngressContext{partition, &shared.tape, &shared.state, &shared.options,
+                                    shared.metrics.partitions[partition].get(), &shared.board},
+                     *this);
+    // Whatever an ingress before this one asked to be stored is stored first; then the state can be read.
+    auto first = std::make_shared<StoreRequest>();
+    first->partition = partition;
+    store(std::move(first));
+  }
+
+  void stored(const Stored& message) {
+    if (std::exchange(started_, true)) {
+      ingress_->on(message);
+    } else {
+      ingress_->start();
+    }
+  }
+  void wake() {
+    shared_->directory.waking(partition_) = false;
+    if (started_) ingress_->wake();
+  }
+  void tick() {
+    if (started_) ingress_->tick();
+    self_->delayed_send(self_, shared_->options.store_interval, Tick{});
+  }
+  void take(const NewCheckpointer& message) {
+    checkpointer_ = message.checkpointer;
+    if (started_) {
+      ingress_->resend_unstored();
+    } else {
+      auto first = std::make_shared<StoreRequest>();
+      first->partition = partition_;
+      store(std::move(first));
+    }
+  }
+  Ingress& ingress() { return *ingress_; }
+  [[nodiscard]] bool started() const { return started_; }
+
+  void spawn(EntryIndex entry, std::uint32_t incarnation, const std::string& symbol) override {
+    if (symbols_.size() <= entry) symbols_.resize(entry + 1);
+    symbols_[entry] = spawn_symbol(self_->system(), *shared_, partition_, entry, incarnation, symbol, self_);
+    self_->send(supervisor_, Watch{entry, incarnation, symbol, symbols_[entry]});
+  }
+  void send(EntryIndex entry, FoldBatch message) override { self_->send(symbols_[entry], std::move(message)); }
+  void send(EntryIndex entry, TellMarks message) override { self_->send(symbols_[entry], std::move(message)); }
+  void send(EntryIndex entry, Restore message) override { self_->send(symbols_[entry], std::move(message)); }
+  void send(EntryIndex entry, Barrier message) override { self_->send(symbols_[entry], std::move(message)); }
+  void send(EntryIndex entry, Ask message) override { self_->send(symbols_[entry], std::move(message)); }
+  void store(std::shared_ptr<const StoreRequest> request) override {
+    self_->send(checkpointer_, Store{std::move(request), self_});
+  }
+  void wake_self() override {
+    if (!shared_->directory.waking(partition_).exchange(true)) self_->send(self_, Wake{});
+  }
+  void drained() override { self_->send(supervisor_, Drained{}); }
+  [[nodiscard]] std::chrono::steady_clock::time_point now() const override { return std::chrono::steady_clock::now(); }
+
+private:
+  IngressActor::pointer self_ = nullptr;
+  Shared* shared_ = nullptr;
+  Partition partition_ = 0;
+  PartitionActor supervisor_;
+  CheckpointerActor checkpointer_;
+  std::vector<SymbolActor> symbols_;
+  std::optional<Ingress> ingress_;
+  bool started_ = false;
+};
+
+IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<IngressShell> self, Shared* shared,
+                                          Partition partition, PartitionActor supervisor,
+                                          CheckpointerActor checkpointer) {
+  self->set_exception_handler([shared](std::exception_ptr& thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const EngineFailure& failure) {
+      shared->board.fail(failure.error);
+    } catch (...) {
+    }
+    return exit_reason_of(thrown);
+  });
+  auto& shell = self->state;
+  shell.begin(self, *shared, partition, std::move(supervisor), std::move(checkpointer));
+  self->delayed_send(self, shared->options.store_interval, Tick{});
+  return {
+      [&shell](const FoldAck& ack) { shell.ingress().on(ack); },
+      [&shell](const BarrierAck& ack) { shell.ingress().on(ack); },
+      [&shell](const Wake&) { shell.wake(); },
+      [&shell](const Tick&) { shell.tick(); },
+      [&shell](const SymbolDown& down) { shell.ingress().on(down); },
+      [&shell](const Revive& revive) { shell.ingress().on(revive); },
+      [&shell](const Stored& stored) { shell.stored(stored); },
+      [self, &shell](const Drain& drain) {
+        if (shell.started()) {
+          shell.ingress().on(drain);
+        } else {
+          self->delayed_send(self, std::chrono::milliseconds(10), drain);
+        }
+      },
+      [&shell](const Ask& ask) { shell.ingress().on(ask); },
+      [&shell](const AskAll& ask) { shell.ingress().on(ask); },
+      [&shell](const NewCheckpointer& message) { shell.take(message); },
+  };
+}
+
+}  // namespace
+
+IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition, PartitionActor supervisor,
+                           CheckpointerActor checkpointer) {
+  return system.spawn(ingress_actor, &shared, partition, std::move(supervisor), std::move(checkpointer));
+}
+
+// ---- checkpointer ----------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Stores requests in order; one that cannot be stored (full disk) is tried again, nothing behind it passes it.
+class CheckpointerShell {
+public:
+  const char* name = "checkpointer";
+  Shared* shared = nullptr;
+
+  /// False: try again later.
+  bool work(CheckpointerActor::pointer self) {
+    for (; !queue_.empty(); queue_.pop_front()) {
+      const auto& [request, reply_to] = queue_.front();
+      if (auto written = shared->state.write(request->batch); !written) {
+        if (shared->board.store_trouble() != written.error().message) {
+          spdlog::error("nothing is stored: {}; trying again", written.error().message);
+        }
+        shared->board.store_trouble(written.error().message);
+        return false;
+      }
+      if (!shared->board.store_trouble().empty()) shared->board.store_trouble({});
+      if (request->batch.checkpoint) after_checkpoint(*request);
+      self->send(reply_to, Stored{request->id, request->batch.checkpoint.has_value()});
+    }
+    return true;
+  }
+  void push(const Store& store) { queue_.push_back(store); }
+  [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
+
+private:
+  void after_checkpoint(const StoreRequest& request) {
+    using namespace std::chrono;
+    auto& metrics = *shared->metrics.partitions[request.partition];
+    ++metrics.checkpoints;
+    metrics.checkpoint_ns.record(static_cast<std::uint64_t>((steady_clock::now() - request.barrier_at).count()));
+    metrics.checkpoint_wall_ns = duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+    if (request.feed_time == market::kNoTime) return;
+    const auto thinned = shared->state.thin(request.partition, request.feed_time - shared->options.thin_after,
+                                            shared->options.kept_checkpoints);
+    if (!thinned) spdlog::warn("old snapshots of partition {} stay: {}", request.partition, thinned.error().message);
+  }
+
+  std::deque<Store> queue_;
+};
+
+CheckpointerActor::behavior_type checkpointer_actor(CheckpointerActor::stateful_pointer<CheckpointerShell> self,
+                                                    Shared* shared) {
+  self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
+  self->state.shared = shared;
+  const auto work = [self] {
+    if (!self->state.work(self)) self->delayed_send(self, std::chrono::seconds(1), Retry{});
+  };
+  return {
+      [self, work](const Store& store) {
+        self->state.push(store);
+        if (self->state.waiting() == 1) work();
+      },
+      [work](const Retry&) { work(); },
+  };
+}
+
+}  // namespace
+
+CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared) {
+  return system.spawn<caf::detached>(checkpointer_actor, &shared);
+}
+
+// ---- gateway ---------------------------------------------------------------------------------------------------
+
+GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
+  const auto behavior = [](GatewayActor::pointer self, Shared* all) -> GatewayActor::behavior_type {
+    self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
+    return {
+        [=](const Ask& ask) {
+          const auto partition = storage::partition_of(ask.symbol, all->directory.partitions());
+          if (const auto ingress = all->directory.ingress(partition)) self->send(ingress, ask);
+        },
+        [=](const AskAll& ask) {
+          for (Partition p = 0; p < all->directory.partitions(); ++p) {
+            if (const auto ingress = all->directory.ingress(p)) self->send(ingress, ask);
+          }
+        },
+    };
+  };
+  return system.spawn(behavior, &shared);
+}
+
+}  // namespace tapedeck::actors

@@ -1,0 +1,60 @@
+// actors/shells.hpp -- the CAF actors: each holds one plain object and translates messages.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "actors/board.hpp"
+#include "actors/ingress.hpp"
+#include "actors/messages.hpp"
+#include "actors/options.hpp"
+#include "actors/symbol_worker.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace tapedeck::actors {
+
+/// Where the ingresses are now; they change when a partition is restarted. Thread safe.
+class Directory {
+public:
+  explicit Directory(std::uint32_t partitions);
+  void set(Partition partition, IngressActor ingress);
+  [[nodiscard]] IngressActor ingress(Partition partition) const;
+  [[nodiscard]] std::uint32_t partitions() const noexcept { return static_cast<std::uint32_t>(waking_.size()); }
+  /// Wakes every ingress that is not being woken already.
+  void wake_all();
+  /// True until the ingress took notice of it: wakes are never queued twice.
+  [[nodiscard]] std::atomic<bool>& waking(Partition partition) { return *waking_[partition]; }
+
+private:
+  mutable std::mutex mutex_;
+  std::vector<IngressActor> ingresses_;
+  std::vector<std::unique_ptr<std::atomic<bool>>> waking_;
+};
+
+/// What every actor of an engine shares. Outlives them.
+struct Shared {
+  const storage::TapeReader& tape;
+  storage::StateStore& state;
+  const market::FoldSettings& settings;
+  EngineOptions options;
+  telemetry::Metrics& metrics;
+  Board board;
+  Directory directory;
+  std::shared_ptr<FaultPlan> faults;
+};
+
+SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition, EntryIndex entry,
+                         std::uint32_t incarnation, const std::string& symbol, IngressActor ingress);
+IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition, PartitionActor supervisor,
+                           CheckpointerActor checkpointer);
+/// Has a thread of its own: RocksDB blocks.
+CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared);
+GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared);
+RootActor spawn_root(caf::actor_system& system, Shared& shared);
+
+/// Turns what a handler threw into the actor's exit reason, without CAF's own line on stderr.
+[[nodiscard]] caf::error exit_reason_of(const std::exception_ptr& thrown);
+
+}  // namespace tapedeck::actors

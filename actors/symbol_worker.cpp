@@ -1,0 +1,122 @@
+#include "actors/symbol_worker.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+#include <stdexcept>
+
+namespace tapedeck::actors {
+
+FaultPlan::FaultPlan(const std::vector<FaultPoint>& points) : points_(points) {}
+
+std::optional<std::uint32_t> FaultPlan::fires(std::string_view symbol, const storage::Record& record) {
+  const std::scoped_lock lock(mutex_);
+  for (auto& point : points_) {
+    if (point.times == 0 || point.symbol != symbol || point.position.offset != record.offset) continue;
+    --point.times;
+    return point.position.index;
+  }
+  return std::nullopt;
+}
+
+SymbolWorker::SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_t incarnation, std::string symbol)
+    : context_(std::move(context)),
+      entry_(entry),
+      incarnation_(incarnation),
+      fold_(std::move(symbol), context_.partition, *context_.settings) {}
+
+void SymbolWorker::apply(const storage::Record& record) {
+  if (context_.faults) {
+    if (const auto index = context_.faults->fires(fold_.state().symbol(), record)) {
+      if (*index > 0) (void)fold_.apply_until(record, *index, market::kNever, outputs_);
+      throw std::runtime_error(fmt::format("fault point at {}:{}:{}", record.partition, record.offset, *index));
+    }
+  }
+  if (auto applied = fold_.apply(record, outputs_); !applied) throw std::runtime_error(applied.error().message);
+}
+
+void SymbolWorker::advance(const market::TimeMark& mark) {
+  if (mark.feed_time >= fold_.state().next_due()) fold_.advance(mark, outputs_);
+}
+
+FoldAck SymbolWorker::ack(std::uint64_t work) {
+  FoldAck ack;
+  ack.entry = entry_;
+  ack.incarnation = incarnation_;
+  ack.work = work;
+  ack.folded = fold_.next();
+  ack.due = fold_.state().next_due();
+  ack.source = fold_.state().source();
+  ack.counts = fold_.state().counts();
+  if (!outputs_.empty()) ack.outputs = std::make_shared<const market::Outputs>(std::exchange(outputs_, {}));
+  return ack;
+}
+
+FoldAck SymbolWorker::on(const FoldBatch& batch) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto events = fold_.state().counts().read;
+  const Poll& poll = *batch.poll;
+  std::shared_ptr<std::vector<storage::StoredSnapshot>> snapshots;
+  auto mark = poll.marks.begin();
+  for (std::uint32_t i = batch.first; i < batch.first + batch.count; ++i) {
+    const auto& record = poll.block->records[poll.order[i]];
+    for (; mark != poll.marks.end() && mark->position.offset < record.offset; ++mark) advance(*mark);
+    apply(record);
+    if (fold_.wants_snapshot(context_.options->snapshots)) {
+      if (!snapshots) snapshots = std::make_shared<std::vector<storage::StoredSnapshot>>();
+      snapshots->push_back(fold_.take_snapshot());
+    }
+  }
+  for (; mark != poll.marks.end(); ++mark) advance(*mark);
+  fold_.pass(poll.end);
+  auto done = ack(batch.work);
+  done.snapshots = std::move(snapshots);
+  const auto spent = std::chrono::steady_clock::now() - begin;
+  context_.metrics->fold_ns.record(static_cast<std::uint64_t>(spent.count()));
+  context_.metrics->batch_events.record(fold_.state().counts().read - events);
+  return done;
+}
+
+FoldAck SymbolWorker::on(const TellMarks& tell) {
+  for (const auto& mark : *tell.marks) advance(mark);
+  fold_.pass(tell.upto);
+  return ack(tell.work);
+}
+
+FoldAck SymbolWorker::on(const Restore& restore) {
+  const auto must = [](auto result) {
+    if (!result) throw std::runtime_error(result.error().message);
+    return std::move(*result);
+  };
+  std::vector<std::string> notes;
+  if (fold_.next() == 0) {
+    auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(), context_.partition, restore.upto,
+                                             *context_.settings));
+    fold_ = std::move(restored.fold);
+    notes = std::move(restored.bad_snapshots);
+  }
+  market::Outputs unheard;
+  if (restore.feed_times && fold_.next() <= restore.marks_from) {
+    const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from, replay::Marks::left_out, unheard);
+    if (!silent) throw std::runtime_error(silent.error().message);
+    for (const auto& time : *restore.feed_times) fold_.advance({time.source, time.feed_time, {}}, unheard);
+  }
+  const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto, replay::Marks::merged, outputs_);
+  if (!caught_up) throw std::runtime_error(caught_up.error().message);
+  std::erase_if(outputs_, [&](const auto& output) { return output.position.offset < restore.silent_below; });
+  auto done = ack(restore.work);
+  done.restored = true;
+  if (!notes.empty()) done.notes = std::make_shared<const std::vector<std::string>>(std::move(notes));
+  return done;
+}
+
+BarrierAck SymbolWorker::on(const Barrier& barrier) {
+  fold_.pass(barrier.next);
+  return {entry_, incarnation_, barrier.id, std::make_shared<storage::StoredSnapshot>(fold_.take_snapshot())};
+}
+
+void SymbolWorker::on(const Ask& ask) {
+  ask.question->answer({Answer::State::live, &fold_, fold_.next(), ask.question->take_unstored()});
+}
+
+}  // namespace tapedeck::actors

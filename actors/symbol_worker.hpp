@@ -1,0 +1,61 @@
+// actors/symbol_worker.hpp -- what a symbol actor does with its messages. A plain object, no actor system needed.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "actors/messages.hpp"
+#include "actors/options.hpp"
+#include "market/settings.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace tapedeck::actors {
+
+/// Fault points still to fire; shared by all symbol actors. Null where there are none. Thread safe.
+class FaultPlan {
+public:
+  explicit FaultPlan(const std::vector<FaultPoint>& points);
+  /// The index in this record before which to throw, if a fault point is due here; counts it as fired.
+  [[nodiscard]] std::optional<std::uint32_t> fires(std::string_view symbol, const storage::Record& record);
+
+private:
+  std::mutex mutex_;
+  std::vector<FaultPoint> points_;
+};
+
+struct SymbolContext {
+  Partition partition = 0;
+  const storage::TapeReader* tape = nullptr;
+  const storage::StateReader* state = nullptr;
+  const market::FoldSettings* settings = nullptr;
+  const EngineOptions* options = nullptr;
+  telemetry::PartitionMetrics* metrics = nullptr;
+  std::shared_ptr<FaultPlan> faults;
+};
+
+/// Throws where the fold breaks an invariant or a record does not decode: its supervisor restarts it.
+class SymbolWorker {
+public:
+  SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_t incarnation, std::string symbol);
+
+  [[nodiscard]] FoldAck on(const FoldBatch& batch);
+  [[nodiscard]] FoldAck on(const TellMarks& tell);
+  [[nodiscard]] FoldAck on(const Restore& restore);
+  [[nodiscard]] BarrierAck on(const Barrier& barrier);
+  void on(const Ask& ask);
+
+private:
+  void apply(const storage::Record& record);
+  void advance(const market::TimeMark& mark);
+  [[nodiscard]] FoldAck ack(std::uint64_t work);
+
+  SymbolContext context_;
+  EntryIndex entry_;
+  std::uint32_t incarnation_;
+  replay::SymbolFold fold_;
+  market::Outputs outputs_;
+};
+
+}  // namespace tapedeck::actors
