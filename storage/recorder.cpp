@@ -75,6 +75,7 @@ Result<Recorder> Recorder::open(TapeWriter& writer, RecorderOptions options) {
 Result<void> Recorder::find_source() {
   partitions_ = writer_->reader().partitions();
   resume_cursor_.assign(partitions_, 0);
+  resume_bytes_.assign(partitions_, 0);
   auto sources = writer_->reader().sources();
   if (!sources) return tl::unexpected(sources.error());
   for (const SourceInfo& info : *sources) {
@@ -82,7 +83,8 @@ Result<void> Recorder::find_source() {
     already_recorded_ = info.complete;
     resuming_ = true;
     for (std::size_t p = 0; p < info.marks.size() && p < partitions_; ++p)
-      if (info.marks[p]) resume_cursor_[p] = info.marks[p]->cursor_messages;
+      if (info.marks[p])
+        resume_cursor_[p] = info.marks[p]->cursor_messages, resume_bytes_[p] = info.marks[p]->cursor_bytes;
   }
   resume_min_ = *std::min_element(resume_cursor_.begin(), resume_cursor_.end());
   return {};
@@ -346,7 +348,8 @@ Result<void> Recorder::append(bool with_marks, bool complete) {
     const TimeNs feed_time = flushed_.feed_time == kNoTime ? 0 : flushed_.feed_time;
     for (Partition p = 0; p < partitions_; ++p) {
       if (flushed_.messages < resume_cursor_[p]) continue;  // an older mark says more
-      marks_.push_back({p, {source_, options_.source_name, feed_time, flushed_.messages, flushed_.bytes, complete}});
+      const std::uint64_t read_bytes = std::max(flushed_.bytes, resume_bytes_[p]);
+      marks_.push_back({p, {source_, options_.source_name, feed_time, flushed_.messages, read_bytes, complete}});
     }
   }
   if (records_.empty() && marks_.empty()) return {};

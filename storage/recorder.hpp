@@ -88,7 +88,7 @@ private:
   };
   struct Cursor {
     std::uint64_t messages = 0;
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = 0;  ///< of the batches before: a flush within a batch knows no better
     TimeNs feed_time = market::kNoTime;
     friend bool operator==(const Cursor&, const Cursor&) = default;
   };
@@ -124,7 +124,7 @@ private:
   bool already_recorded_ = false;
   bool resuming_ = false;
   std::uint64_t resume_min_ = 0;
-  std::vector<std::uint64_t> resume_cursor_;  ///< by partition
+  std::vector<std::uint64_t> resume_cursor_, resume_bytes_;  ///< by partition
 
   std::vector<Slot> slots_;
   std::vector<SymbolInfo> symbols_;
