@@ -1,0 +1,245 @@
+#include "storage/rocksdb_common.hpp"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/env.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <cstdarg>
+#include <filesystem>
+#include <system_error>
+#include <thread>
+
+namespace tapedeck::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+class QuietLogger final : public rocksdb::Logger {
+public:
+  QuietLogger() : rocksdb::Logger(rocksdb::InfoLogLevel::FATAL_LEVEL) {}
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+/// A database keeps its tables open: take as many file handles as the system grants.
+void raise_file_limit() {
+  static const bool once = [] {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+      limit.rlim_cur = limit.rlim_max;
+      setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return true;
+  }();
+  (void)once;
+}
+
+bool is_database(const std::string& folder) {
+  std::error_code error;
+  return fs::exists(fs::path(folder) / "CURRENT", error);
+}
+
+/// An interrupted creation leaves such files; anything else is somebody's.
+bool only_database_files(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const auto name = entry.path().filename().string();
+    const auto starts = [&](std::string_view with) { return name.compare(0, with.size(), with) == 0; };
+    if (name != "LOCK" && name != "IDENTITY" && !starts("MANIFEST-") && !starts("OPTIONS-") &&
+        entry.path().extension() != ".dbtmp" && entry.path().extension() != ".log") {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> descriptors(const std::vector<std::string>& names,
+                                                         const Database::FamilyOptions& options) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> all;
+  for (const auto& name : names) all.emplace_back(name, options(name));
+  return all;
+}
+
+}  // namespace
+
+std::string be32(std::uint32_t value) {
+  value = __builtin_bswap32(value);
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+std::string be64(std::uint64_t value) {
+  value = __builtin_bswap64(value);
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+std::uint32_t read_be32(std::string_view bytes) noexcept {
+  return bytes.size() < 4 ? 0 : __builtin_bswap32(get<std::uint32_t>(bytes.data()));
+}
+std::uint64_t read_be64(std::string_view bytes) noexcept {
+  return bytes.size() < 8 ? 0 : __builtin_bswap64(get<std::uint64_t>(bytes.data()));
+}
+
+Error to_error(const rocksdb::Status& status, const std::string& folder, std::string_view doing) {
+  const std::string place = folder + ": ";
+  const std::string tail = " while " + std::string(doing) + " (" + status.ToString() + ")";
+  if (status.IsCorruption()) return {ErrorCode::corrupt, place + "stored bytes are damaged" + tail, {}};
+  if (status.IsNoSpace()) {
+    return {ErrorCode::environment, place + "the disk is full" + tail + ": free some space and try again", {}};
+  }
+  return {ErrorCode::environment,
+          place + "the file system refused" + tail + ": check that it is there, writable and healthy", {}};
+}
+
+rocksdb::DBOptions common_options() {
+  rocksdb::DBOptions options;
+  options.info_log = std::make_shared<QuietLogger>();
+  options.create_if_missing = true;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  options.max_open_files = -1;
+  options.max_file_opening_threads = 2;
+  options.skip_stats_update_on_db_open = true;
+  options.max_bgerror_resume_count = 0;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.max_background_jobs = 4;
+  return options;
+}
+
+rocksdb::BlockBasedTableOptions table_options(std::size_t block_bytes, std::shared_ptr<rocksdb::Cache> cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_size = block_bytes;
+  table.checksum = rocksdb::kXXH3;
+  table.format_version = 5;
+  table.block_cache = std::move(cache);
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.initial_auto_readahead_size = std::size_t{256} << 10;
+  table.max_auto_readahead_size = std::size_t{2} << 20;
+  return table;
+}
+
+Database::Database(std::string folder, FamilyOptions family_options)
+    : folder_(std::move(folder)), family_options_(std::move(family_options)) {}
+
+Database::~Database() {
+  if (db_) {
+    for (const auto& [name, handle] : families_) db_->DestroyColumnFamilyHandle(handle);
+    db_->Close().PermitUncheckedError();
+    db_.reset();
+  }
+  std::error_code ignored;
+  if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
+}
+
+void Database::adopt(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles) {
+  db_.reset(db);
+  for (auto* handle : handles) families_[handle->GetName()] = handle;
+}
+
+Result<std::unique_ptr<Database>> Database::open(const std::string& folder, rocksdb::DBOptions options,
+                                                 FamilyOptions family_options, const std::string& owner) {
+  raise_file_limit();
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    return fail(ErrorCode::environment, folder + ": cannot make the folder (" + error.message() +
+                                            "): check the path and its permissions");
+  }
+  std::vector<std::string> names{rocksdb::kDefaultColumnFamilyName};
+  if (is_database(folder)) {
+    names.clear();
+    const auto status = rocksdb::DB::ListColumnFamilies(options, folder, &names);
+    if (!status.ok()) return tl::unexpected(to_error(status, folder, "opening"));
+  } else if (!only_database_files(folder)) {
+    return fail(ErrorCode::invalid, folder + ": holds other files, expected an empty folder or a database of tapedeck");
+  }
+  std::unique_ptr<Database> database(new Database(folder, std::move(family_options)));
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const auto status =
+      rocksdb::DB::Open(options, folder, descriptors(names, database->family_options_), &handles, &db);
+  if (!status.ok()) {
+    const bool locked = status.IsIOError() && status.ToString().find("lock") != std::string::npos;
+    if (locked) return fail(ErrorCode::conflict, "another process " + owner + " " + folder + ": end it first");
+    return tl::unexpected(to_error(status, folder, "opening to write"));
+  }
+  database->adopt(db, handles);
+  return database;
+}
+
+Result<std::unique_ptr<Database>> Database::open_secondary(const std::string& folder, rocksdb::DBOptions options,
+                                                           FamilyOptions family_options) {
+  raise_file_limit();
+  if (!is_database(folder)) return fail(ErrorCode::not_found, folder + ": nothing is stored there");
+  std::unique_ptr<Database> database(new Database(folder, std::move(family_options)));
+  std::error_code error;
+  std::string scratch = (fs::temp_directory_path(error) / "tapedeck-reader-XXXXXX").string();
+  if (error || mkdtemp(scratch.data()) == nullptr) {
+    return fail(ErrorCode::environment, scratch + ": cannot make a temporary folder: check TMPDIR");
+  }
+  database->scratch_ = scratch;
+  options.create_if_missing = false;
+  rocksdb::Status status;
+  // The writer may replace its manifest, or delete a log, while it is being read here.
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    std::vector<std::string> names;
+    status = rocksdb::DB::ListColumnFamilies(options, folder, &names);
+    if (status.ok()) {
+      rocksdb::DB* db = nullptr;
+      std::vector<rocksdb::ColumnFamilyHandle*> handles;
+      status = rocksdb::DB::OpenAsSecondary(options, folder, scratch, descriptors(names, database->family_options_),
+                                            &handles, &db);
+      if (status.ok()) {
+        database->adopt(db, handles);
+        return database;
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return tl::unexpected(to_error(status, folder, "opening to read"));
+}
+
+rocksdb::ColumnFamilyHandle* Database::family(const std::string& name) const {
+  const auto found = families_.find(name);
+  return found == families_.end() ? nullptr : found->second;
+}
+
+Result<void> Database::add(const std::vector<std::string>& families) {
+  std::vector<std::string> missing;
+  for (const auto& name : families) {
+    if (!family(name)) missing.push_back(name);
+  }
+  if (missing.empty()) return {};
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const auto status = db_->CreateColumnFamilies(descriptors(missing, family_options_), &handles);
+  for (auto* handle : handles) families_[handle->GetName()] = handle;
+  if (!status.ok()) return tl::unexpected(error(status, "making column families"));
+  return {};
+}
+
+Result<void> Database::catch_up() {
+  if (!secondary()) return {};
+  rocksdb::Status status;
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    status = db_->TryCatchUpWithPrimary();
+    if (status.ok()) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return tl::unexpected(error(status, "catching up with the writer"));
+}
+
+Result<void> Database::resume() {
+  const auto status = db_->Resume();
+  if (!status.ok()) return tl::unexpected(error(status, "going on after an earlier failure"));
+  return {};
+}
+
+Result<void> Database::flush() {
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  for (const auto& [name, handle] : families_) handles.push_back(handle);
+  const auto status = db_->Flush(rocksdb::FlushOptions{}, handles);
+  if (!status.ok()) return tl::unexpected(error(status, "flushing"));
+  return {};
+}
+
+}  // namespace tapedeck::storage

@@ -1,0 +1,146 @@
+#include "storage/rocksdb_tape_files.hpp"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/universal_compaction.h>
+
+#include <algorithm>
+
+#include "storage/frame.hpp"
+
+namespace tapedeck::storage {
+namespace {
+
+constexpr const char* kFormatKey = "format";
+
+bool is_data(const std::string& family) { return family.size() > 1 && family[0] == 'p'; }
+
+/// By what the list of files says, without reading one.
+Offset newest_in_files(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family) {
+  rocksdb::ColumnFamilyMetaData files;
+  db.GetColumnFamilyMetaData(family, &files);
+  Offset newest = 0;
+  for (const auto& level : files.levels) {
+    for (const auto& file : level.files) newest = std::max(newest, read_be64(file.largestkey));
+  }
+  return newest;
+}
+
+}  // namespace
+
+std::vector<std::string> TapeFiles::families(std::uint32_t partitions) {
+  std::vector<std::string> names{"sources", "dead_letters"};
+  for (std::uint32_t p = 0; p < partitions; ++p) {
+    names.push_back("p" + std::to_string(p));
+    names.push_back("i" + std::to_string(p));
+  }
+  return names;
+}
+
+// Records: keys only grow, so universal compaction moves whole files and rewrites none. Index: small sorted blocks.
+Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
+  const auto cache = rocksdb::NewLRUCache(std::max(sizes.cache_bytes, std::size_t{8} << 20));
+  rocksdb::ColumnFamilyOptions data;
+  data.compression = rocksdb::kLZ4Compression;
+  data.compaction_style = rocksdb::kCompactionStyleUniversal;
+  data.compaction_options_universal.allow_trivial_move = true;
+  data.write_buffer_size = sizes.write_buffer_bytes;
+  data.max_write_buffer_number = 4;
+  data.level0_slowdown_writes_trigger = 400;
+  data.level0_stop_writes_trigger = 800;
+  data.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{64} << 10, cache)));
+  rocksdb::ColumnFamilyOptions index;
+  index.compression = rocksdb::kLZ4Compression;
+  index.write_buffer_size = std::size_t{16} << 20;
+  index.level_compaction_dynamic_level_bytes = true;
+  index.arena_block_size = std::size_t{256} << 10;
+  index.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{8} << 10, cache)));
+  return [data, index](const std::string& family) { return is_data(family) ? data : index; };
+}
+
+Result<void> TapeFiles::bind(std::uint32_t partition_count) {
+  partitions = partition_count;
+  ends = std::make_unique<std::atomic<Offset>[]>(partitions);
+  const auto find = [&](const std::string& name) -> Result<rocksdb::ColumnFamilyHandle*> {
+    if (auto* handle = db->family(name)) return handle;
+    return fail(ErrorCode::corrupt, db->folder() + ": column family " + name + " is missing");
+  };
+  for (std::uint32_t p = 0; p < partitions; ++p) {
+    const auto records = find("p" + std::to_string(p));
+    if (!records) return tl::unexpected(records.error());
+    const auto entries = find("i" + std::to_string(p));
+    if (!entries) return tl::unexpected(entries.error());
+    data.push_back(*records);
+    index.push_back(*entries);
+  }
+  const auto source_family = find("sources");
+  if (!source_family) return tl::unexpected(source_family.error());
+  const auto letter_family = find("dead_letters");
+  if (!letter_family) return tl::unexpected(letter_family.error());
+  sources = *source_family;
+  dead_letters = *letter_family;
+  return {};
+}
+
+Result<std::optional<std::uint32_t>> TapeFiles::stored_partitions() const {
+  std::string value;
+  auto* family = (*db)->DefaultColumnFamily();
+  const auto status = (*db)->Get({}, family, kFormatKey, &value);
+  if (status.IsNotFound()) {
+    std::unique_ptr<rocksdb::Iterator> any((*db)->NewIterator({}, family));
+    any->SeekToFirst();
+    if (any->Valid()) return fail(ErrorCode::invalid, db->folder() + ": is a database, but not a tape");
+    return std::optional<std::uint32_t>{};
+  }
+  if (!status.ok()) return tl::unexpected(db->error(status, "reading its format"));
+  const auto version = value.size() < 8 ? 0 : get<std::uint32_t>(value.data());
+  const auto count = value.size() < 8 ? 0 : get<std::uint32_t>(value.data() + 4);
+  if (version != kTapeFormatVersion) {
+    return fail(ErrorCode::invalid, db->folder() + ": tape format " + std::to_string(version) +
+                                        ", this program knows " + std::to_string(kTapeFormatVersion) +
+                                        ": use the version of tapedeck that wrote it, or a newer one");
+  }
+  if (count == 0 || count > kMaxPartitions) {
+    return fail(ErrorCode::corrupt, db->folder() + ": claims " + std::to_string(count) + " partitions");
+  }
+  return std::optional(count);
+}
+
+Result<Offset> TapeFiles::find_end(Partition partition, std::size_t check_last) const {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  std::unique_ptr<rocksdb::Iterator> it((*db)->NewIterator(options, data[partition]));
+  it->SeekToLast();
+  if (!it->Valid()) {
+    if (it->status().ok()) return Offset{0};
+    const Offset newest = newest_in_files(**db, data[partition]);
+    if (it->status().IsCorruption() && db->secondary()) return newest + 1;  // reading it will name the record
+    return tl::unexpected(db->error(it->status(), "looking for the end, record " + at(partition, newest)));
+  }
+  const Offset last = read_be64(view(it->key()));
+  for (Offset expected = last; check_last > 0; --check_last, --expected, it->Prev()) {
+    if (!it->Valid() || read_be64(view(it->key())) != expected) {
+      return fail(ErrorCode::corrupt, db->folder() + ": record " + at(partition, expected) + " is missing");
+    }
+    if (expected == 0) break;
+  }
+  return last + 1;
+}
+
+std::string index_key(std::string_view symbol, Offset offset) {
+  std::string key;
+  key.reserve(symbol.size() + 9);
+  key.append(symbol);
+  key.push_back('\0');
+  key.append(be64(offset));
+  return key;
+}
+
+std::string index_value(const IndexEntry& entry) {
+  std::string value;
+  put(value, entry.event_count);
+  put(value, entry.payload_bytes);
+  put(value, entry.max_event_time);
+  return value;
+}
+
+}  // namespace tapedeck::storage

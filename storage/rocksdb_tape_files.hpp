@@ -1,0 +1,53 @@
+// storage/rocksdb_tape_files.hpp -- the open files of a RocksDB tape, shared by its writer and its reader. Internal.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/rocksdb_common.hpp"
+#include "storage/tape.hpp"
+
+namespace tapedeck::storage {
+
+constexpr std::uint32_t kTapeFormatVersion = 1;
+
+struct TapeSizes {
+  std::size_t cache_bytes = 0;
+  std::size_t write_buffer_bytes = std::size_t{64} << 20;
+};
+
+struct TapeFiles {
+  std::unique_ptr<Database> db;
+  std::uint32_t partitions = 0;
+  std::vector<rocksdb::ColumnFamilyHandle*> data, index;  ///< by partition
+  rocksdb::ColumnFamilyHandle* sources = nullptr;
+  rocksdb::ColumnFamilyHandle* dead_letters = nullptr;
+  /// By partition: first offset that readers may not see yet.
+  std::unique_ptr<std::atomic<Offset>[]> ends;
+
+  std::mutex wake_mutex;
+  std::function<void()> wake;
+
+  /// Column families of a tape with so many partitions.
+  [[nodiscard]] static std::vector<std::string> families(std::uint32_t partitions);
+  [[nodiscard]] static Database::FamilyOptions family_options(const TapeSizes& sizes);
+  /// Looks up the handles; error `corrupt` if one is missing.
+  [[nodiscard]] Result<void> bind(std::uint32_t partition_count);
+  /// The default column family's word on version and partitions; nothing if it has not been written.
+  [[nodiscard]] Result<std::optional<std::uint32_t>> stored_partitions() const;
+  /// One past the last record's offset.
+  [[nodiscard]] Result<Offset> find_end(Partition partition, std::size_t check_last) const;
+};
+
+/// symbol, zero, big-endian offset; marks have the empty symbol.
+[[nodiscard]] std::string index_key(std::string_view symbol, Offset offset);
+/// 16 bytes: event count, payload bytes, time.
+[[nodiscard]] std::string index_value(const IndexEntry& entry);
+
+[[nodiscard]] std::unique_ptr<TapeReader> make_rocksdb_reader(std::shared_ptr<TapeFiles> files);
+
+}  // namespace tapedeck::storage

@@ -1,0 +1,374 @@
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <list>
+#include <thread>
+
+#include "storage/frame.hpp"
+#include "storage/rocksdb_tape_files.hpp"
+
+namespace tapedeck::storage {
+namespace {
+
+using Iterator = std::unique_ptr<rocksdb::Iterator>;
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+/// Iterators that stand where somebody will probably read on: opening one costs some 70 us.
+class ParkedIterators {
+public:
+  Iterator take(Partition partition, Offset next) {
+    std::lock_guard lock(mutex_);
+    for (auto it = parked_.begin(); it != parked_.end(); ++it) {
+      if (it->partition != partition || it->next != next) continue;
+      Iterator found = std::move(it->iterator);
+      parked_.erase(it);
+      return found;
+    }
+    return nullptr;
+  }
+  void park(Partition partition, Offset next, Iterator iterator) {
+    std::lock_guard lock(mutex_);
+    parked_.push_back({partition, next, std::move(iterator)});
+    if (parked_.size() > kMaxParked) parked_.pop_front();
+  }
+
+private:
+  static constexpr std::size_t kMaxParked = 16;  // each pins the files and memtables of its time
+  struct Parked {
+    Partition partition;
+    Offset next;
+    Iterator iterator;
+  };
+  std::mutex mutex_;
+  std::list<Parked> parked_;
+};
+
+class RocksdbTapeReader final : public TapeReader {
+public:
+  explicit RocksdbTapeReader(std::shared_ptr<TapeFiles> files) : files_(std::move(files)), db_(*files_->db) {}
+
+  std::uint32_t partitions() const override { return files_->partitions; }
+
+  Result<Offset> end(Partition partition) const override {
+    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+    return visible(partition);
+  }
+
+  Result<RecordBlockPtr> read(Partition partition, Offset from, ReadLimits limits) const override;
+
+  Result<RecordBlockPtr> read_symbol(std::string_view symbol, Offset from, Offset to,
+                                     ReadLimits limits) const override {
+    if (!possible(symbol)) return BlockBuilder(0).finish();
+    const auto partition = partition_of(symbol, files_->partitions);
+    const auto wanted = scan(partition, symbol, from, to, limits);
+    if (!wanted) return tl::unexpected(wanted.error());
+    return gather(partition, *wanted);
+  }
+
+  Result<std::vector<IndexEntry>> index(std::string_view symbol, Offset from, Offset to) const override {
+    if (!possible(symbol)) return std::vector<IndexEntry>{};
+    return scan(partition_of(symbol, files_->partitions), symbol, from, to, kEverything);
+  }
+
+  Result<std::optional<IndexEntry>> last_of(std::string_view symbol) const override {
+    if (!possible(symbol)) return std::optional<IndexEntry>{};
+    return last(partition_of(symbol, files_->partitions), symbol);
+  }
+
+  Result<RecordBlockPtr> marks(Partition partition, Offset from, Offset to) const override {
+    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+    const auto wanted = scan(partition, {}, from, to, kEverything);
+    if (!wanted) return tl::unexpected(wanted.error());
+    return gather(partition, *wanted);
+  }
+
+  Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition) const override;
+  Result<std::vector<std::string>> symbols() const override;
+  Result<std::vector<SourceInfo>> sources() const override;
+  Result<std::vector<RecorderDeadLetter>> dead_letters() const override;
+  Result<void> refresh() override;
+
+  void on_append(std::function<void()> wake) override {
+    std::lock_guard lock(files_->wake_mutex);
+    files_->wake = std::move(wake);
+  }
+
+private:
+  static constexpr ReadLimits kEverything{std::numeric_limits<std::size_t>::max(),
+                                          std::numeric_limits<std::size_t>::max()};
+
+  static bool possible(std::string_view symbol) {
+    return !symbol.empty() && symbol.size() <= kMaxSymbolBytes && symbol.find('\0') == symbol.npos;
+  }
+  Offset visible(Partition partition) const { return files_->ends[partition].load(std::memory_order_acquire); }
+  Result<void> check(Partition partition) const {
+    if (partition < files_->partitions) return {};
+    return fail(ErrorCode::out_of_range, "partition " + std::to_string(partition) + " does not exist: the tape has " +
+                                             std::to_string(files_->partitions), "partition");
+  }
+  Error unreadable(Partition partition, Offset offset, const rocksdb::Status& status) const {
+    return db_.error(status, "reading record " + at(partition, offset));
+  }
+  Error missing(Partition partition, Offset offset) const {
+    return {ErrorCode::corrupt, db_.folder() + ": record " + at(partition, offset) + " is missing", {}};
+  }
+  Iterator records_from(Partition partition, Offset from) const {
+    rocksdb::ReadOptions options;
+    options.fill_cache = false;
+    Iterator it(db_->NewIterator(options, files_->data[partition]));
+    it->Seek(be64(from));
+    return it;
+  }
+  Result<std::vector<IndexEntry>> scan(Partition partition, std::string_view symbol, Offset from, Offset to,
+                                       ReadLimits limits) const;
+  Result<std::optional<IndexEntry>> last(Partition partition, std::string_view symbol) const;
+  Result<RecordBlockPtr> gather(Partition partition, std::span<const IndexEntry> wanted) const;
+  bool indexed(Partition partition, Offset end) const;
+
+  std::shared_ptr<TapeFiles> files_;
+  Database& db_;
+  mutable ParkedIterators parked_;
+  std::mutex refresh_mutex_;
+};
+
+Result<RecordBlockPtr> RocksdbTapeReader::read(Partition partition, Offset from, ReadLimits limits) const {
+  if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+  const Offset end = visible(partition);
+  if (from >= end) return BlockBuilder(0).finish();
+  BlockBuilder block(std::min(limits.bytes, (end - from) * std::size_t{16} << 10));
+  Iterator it = parked_.take(partition, from);
+  bool fresh = !it;
+  if (!it) it = records_from(partition, from);
+  Offset next = from;
+  std::optional<Error> error;
+  while (next < end && block.records() < limits.records && block.bytes() < limits.bytes) {
+    if (!it->Valid() && it->status().ok() && !fresh) {  // a parked one ends where the tape ended then
+      it = records_from(partition, next);
+      fresh = true;
+    }
+    if (!it->Valid()) {
+      error = it->status().ok() ? missing(partition, next) : unreadable(partition, next, it->status());
+      break;
+    }
+    if (read_be64(view(it->key())) != next) {
+      error = missing(partition, next);
+      break;
+    }
+    if (auto added = block.add(partition, next, bytes_of(view(it->value()))); !added) {
+      error = std::move(added.error());
+      break;
+    }
+    ++next;
+    it->Next();
+  }
+  // What is good before a bad record is handed out; the next call names the bad one.
+  if (error && block.records() == 0) return tl::unexpected(std::move(*error));
+  if (!error && it->Valid()) parked_.park(partition, next, std::move(it));
+  return block.finish();
+}
+
+Result<std::vector<IndexEntry>> RocksdbTapeReader::scan(Partition partition, std::string_view symbol, Offset from,
+                                                        Offset to, ReadLimits limits) const {
+  std::vector<IndexEntry> entries;
+  to = std::min(to, visible(partition));
+  if (from >= to) return entries;
+  const std::string upper = index_key(symbol, to);
+  const rocksdb::Slice bound(upper);
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &bound;
+  Iterator it(db_->NewIterator(options, files_->index[partition]));
+  std::size_t bytes = 0;
+  for (it->Seek(index_key(symbol, from)); it->Valid(); it->Next()) {
+    if (bytes >= limits.bytes || entries.size() >= limits.records) break;
+    const auto key = view(it->key());
+    const auto value = it->value();
+    if (key.size() != symbol.size() + 9 || value.size() != 16) {
+      return fail(ErrorCode::corrupt, db_.folder() + ": the index of partition " + std::to_string(partition) +
+                                          " has a bad entry for '" + std::string(symbol) + "'");
+    }
+    entries.push_back({read_be64(key.substr(key.size() - 8)), get<std::uint32_t>(value.data()),
+                       get<TimeNs>(value.data() + 8), get<std::uint32_t>(value.data() + 4)});
+    bytes += entries.back().payload_bytes;
+  }
+  if (!it->status().ok()) {
+    return tl::unexpected(db_.error(it->status(), "reading the index of partition " + std::to_string(partition)));
+  }
+  return entries;
+}
+
+Result<std::optional<IndexEntry>> RocksdbTapeReader::last(Partition partition, std::string_view symbol) const {
+  const Offset end = visible(partition);
+  if (end == 0) return std::optional<IndexEntry>{};
+  const std::string lower = index_key(symbol, 0);
+  const rocksdb::Slice bound(lower);
+  rocksdb::ReadOptions options;
+  options.iterate_lower_bound = &bound;
+  Iterator it(db_->NewIterator(options, files_->index[partition]));
+  it->SeekForPrev(index_key(symbol, end - 1));
+  if (!it->status().ok()) {
+    return tl::unexpected(db_.error(it->status(), "reading the index of partition " + std::to_string(partition)));
+  }
+  const auto value = it->Valid() ? it->value() : rocksdb::Slice();
+  if (value.size() != 16) return std::optional<IndexEntry>{};
+  return std::optional(IndexEntry{read_be64(view(it->key()).substr(symbol.size() + 1)),
+                                  get<std::uint32_t>(value.data()), get<TimeNs>(value.data() + 8),
+                                  get<std::uint32_t>(value.data() + 4)});
+}
+
+Result<RecordBlockPtr> RocksdbTapeReader::gather(Partition partition, std::span<const IndexEntry> wanted) const {
+  constexpr std::size_t kBatch = 64;
+  std::size_t bytes = 0;
+  for (const auto& entry : wanted) bytes += entry.payload_bytes + kFrameHeaderBytes + kMaxSymbolBytes;
+  BlockBuilder block(bytes);
+  std::array<std::uint64_t, kBatch> offsets;
+  std::array<rocksdb::Slice, kBatch> keys;
+  std::vector<rocksdb::PinnableSlice> values(std::min(kBatch, wanted.size()));
+  std::vector<rocksdb::Status> statuses(values.size());
+  for (std::size_t first = 0; first < wanted.size(); first += kBatch) {
+    const std::size_t count = std::min(kBatch, wanted.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      offsets[i] = __builtin_bswap64(wanted[first + i].offset);
+      keys[i] = rocksdb::Slice(reinterpret_cast<const char*>(&offsets[i]), 8);
+      values[i].Reset();
+    }
+    db_->MultiGet({}, files_->data[partition], count, keys.data(), values.data(), statuses.data(), true);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Offset offset = wanted[first + i].offset;
+      if (statuses[i].IsNotFound()) return tl::unexpected(missing(partition, offset));
+      if (!statuses[i].ok()) return tl::unexpected(unreadable(partition, offset, statuses[i]));
+      if (auto added = block.add(partition, offset, bytes_of(view(values[i]))); !added) {
+        return tl::unexpected(std::move(added.error()));
+      }
+    }
+  }
+  return block.finish();
+}
+
+Result<std::optional<schemas::MarkPayload>> RocksdbTapeReader::last_mark(Partition partition) const {
+  if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+  const auto entry = last(partition, {});
+  if (!entry) return tl::unexpected(entry.error());
+  if (!*entry) return std::optional<schemas::MarkPayload>{};
+  const auto block = gather(partition, std::span(&**entry, 1));
+  if (!block) return tl::unexpected(block.error());
+  auto mark = schemas::decode_mark((*block)->records.front().payload);
+  if (!mark) return tl::unexpected(std::move(mark.error()));
+  return std::optional(std::move(*mark));
+}
+
+Result<std::vector<std::string>> RocksdbTapeReader::symbols() const {
+  std::vector<std::string> all;
+  for (Partition p = 0; p < files_->partitions; ++p) {
+    Iterator it(db_->NewIterator({}, files_->index[p]));
+    // From one symbol's first entry straight to the next symbol's: marks come first and are passed over.
+    for (it->Seek(std::string(1, '\1')); it->Valid();) {
+      const auto key = view(it->key());
+      const auto zero = key.find('\0');
+      const std::string symbol(key.substr(0, zero));
+      if (zero != key.npos && read_be64(key.substr(zero + 1)) < visible(p)) all.push_back(symbol);
+      it->Seek(symbol + '\1');
+    }
+    if (!it->status().ok()) {
+      return tl::unexpected(db_.error(it->status(), "reading the index of partition " + std::to_string(p)));
+    }
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+Result<std::vector<SourceInfo>> RocksdbTapeReader::sources() const {
+  std::vector<SourceInfo> all;
+  Iterator it(db_->NewIterator({}, files_->sources));
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    const auto key = view(it->key());
+    const auto value = view(it->value());
+    const auto zero = key.find('\0');
+    const std::string name(key.substr(0, zero));
+    const Partition partition = zero == key.npos ? kMaxPartitions : read_be32(key.substr(zero + 1));
+    if (partition >= files_->partitions || value.size() < 8 ||
+        get<std::uint64_t>(value.data()) != checksum(value.substr(8), checksum(key, 0))) {
+      return fail(ErrorCode::corrupt, db_.folder() + ": what is stored of source '" + name + "' is damaged");
+    }
+    auto mark = schemas::decode_mark(bytes_of(value.substr(8)));
+    if (!mark) return tl::unexpected(std::move(mark.error()));
+    if (all.empty() || all.back().name != name) {
+      all.push_back({name, false, std::vector<std::optional<schemas::MarkPayload>>(files_->partitions)});
+    }
+    all.back().marks[partition] = std::move(*mark);
+  }
+  if (!it->status().ok()) return tl::unexpected(db_.error(it->status(), "reading its sources"));
+  for (auto& source : all) source.complete = all_complete(source);
+  return all;
+}
+
+Result<std::vector<RecorderDeadLetter>> RocksdbTapeReader::dead_letters() const {
+  std::vector<RecorderDeadLetter> all;
+  Iterator it(db_->NewIterator({}, files_->dead_letters));
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    const auto key = view(it->key());
+    const auto value = view(it->value());
+    const auto zero = key.find('\0');
+    RecorderDeadLetter letter;
+    letter.source = key.substr(0, zero);
+    letter.byte_offset = zero == key.npos ? 0 : read_be64(key.substr(zero + 1));
+    const bool whole = value.size() >= 12 &&
+                       get<std::uint64_t>(value.data()) == checksum(value.substr(8), checksum(key, 0)) &&
+                       get<std::uint32_t>(value.data() + 8) <= value.size() - 12;
+    if (!whole) {
+      return fail(ErrorCode::corrupt, db_.folder() + ": the dead letter of '" + letter.source + "' at byte " +
+                                          std::to_string(letter.byte_offset) + " is damaged");
+    }
+    const auto reason_bytes = get<std::uint32_t>(value.data() + 8);
+    letter.reason = value.substr(12, reason_bytes);
+    letter.bytes = value.substr(12 + reason_bytes);
+    all.push_back(std::move(letter));
+  }
+  if (!it->status().ok()) return tl::unexpected(db_.error(it->status(), "reading its dead letters"));
+  return all;
+}
+
+/// Whether the index knows the record before `end`. A reader beside a writer may see a flushed record a moment before
+/// the index entry of the same append. A damaged record is not waited for: whoever reads it is told.
+bool RocksdbTapeReader::indexed(Partition partition, Offset end) const {
+  if (end == 0) return true;
+  rocksdb::PinnableSlice frame;
+  if (!db_->Get({}, files_->data[partition], be64(end - 1), &frame).ok()) return true;
+  BlockBuilder block(frame.size());
+  if (!block.add(partition, end - 1, bytes_of(view(frame)))) return true;
+  rocksdb::PinnableSlice entry;
+  const auto key = index_key(block.finish()->records.front().symbol, end - 1);
+  return !db_->Get({}, files_->index[partition], key, &entry).IsNotFound();
+}
+
+Result<void> RocksdbTapeReader::refresh() {
+  if (!db_.secondary()) return {};
+  std::lock_guard lock(refresh_mutex_);
+  std::vector<Offset> ends(files_->partitions);
+  constexpr int kAttempts = 20;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (auto ok = db_.catch_up(); !ok) return ok;
+    bool settled = true;
+    for (Partition p = 0; p < files_->partitions; ++p) {
+      const auto end = files_->find_end(p, 1);
+      if (!end) return tl::unexpected(end.error());
+      ends[p] = *end;
+      if (ends[p] == visible(p)) continue;
+      settled = settled && indexed(p, ends[p]);
+    }
+    if (settled) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (Partition p = 0; p < files_->partitions; ++p) {
+    files_->ends[p].store(std::max(ends[p], visible(p)), std::memory_order_release);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<TapeReader> make_rocksdb_reader(std::shared_ptr<TapeFiles> files) {
+  return std::make_unique<RocksdbTapeReader>(std::move(files));
+}
+
+}  // namespace tapedeck::storage
