@@ -317,6 +317,7 @@ std::string_view name(ErrorCode code) noexcept {
     case ErrorCode::corrupt: return "corrupt";
     case ErrorCode::environment: return "environment";
     case ErrorCode::conflict: return "conflict";
+    case ErrorCode::exhausted: return "exhausted";
   }
   return "unknown";
 }

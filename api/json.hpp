@@ -43,7 +43,7 @@ namespace tapedeck::api {
 [[nodiscard]] std::string to_json(const Error& error);
 /// For errors that have no ErrorCode, such as HTTP's own.
 [[nodiscard]] std::string error_json(std::string_view code, std::string_view message, std::string_view field);
-/// invalid, not_found, out_of_range, corrupt, environment, conflict.
+/// invalid, not_found, out_of_range, corrupt, environment, conflict, exhausted.
 [[nodiscard]] std::string_view name(ErrorCode code) noexcept;
 
 /// Of a candle: notional / volume, half-even, 4 digits more than prices; "" without volume.

@@ -1,9 +1,12 @@
 // telemetry/metrics.hpp -- counters that the engine touches: plain atomics, once per batch, never per event.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -64,6 +67,7 @@ struct Metrics {
   Gauge http_connections{};
   Histogram http_ns{};
   Counter recorder_events{}, recorder_records{}, recorder_dead_letters{};
+  const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();  ///< uptime = now - this
 };
 
 }  // namespace tapedeck::telemetry

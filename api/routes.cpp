@@ -1,0 +1,297 @@
+#include "api/routes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <exception>
+#include <iterator>
+#include <utility>
+
+#include "api/json.hpp"
+#include "api/openapi.hpp"
+#include "api/position_text.hpp"
+#include "api/time_format.hpp"
+#include "api/url.hpp"
+
+namespace tapedeck::api {
+namespace {
+
+constexpr std::string_view kSymbolSegment = "{symbol}";
+constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
+constexpr std::string_view kPageHeaders =
+    "Cache-Control: no-cache\r\n"
+    "Content-Security-Policy: default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+
+Response answer_with(std::string body, unsigned status = 200, std::string_view type = "application/json") {
+  Response response;
+  response.status = status;
+  response.content_type = type;
+  response.headers = kNoStore;
+  response.body = std::move(body);
+  return response;
+}
+
+Response error_answer(const Error& error) { return answer_with(to_json(error), http_status(error.code)); }
+
+/// One request on its way: what the handlers of routes see.
+struct Call {
+  Backend& backend;
+  const Target& target;
+  std::string symbol;
+  Done done;
+
+  [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const {
+    const auto found = std::find_if(target.query.begin(), target.query.end(), [&](const auto& p) { return p.first == name; });
+    if (found == target.query.end()) return std::nullopt;
+    return found->second;
+  }
+  void now(Response response) {
+    done([response = std::move(response)]() mutable { return std::move(response); });
+  }
+  template <class T>
+  [[nodiscard]] Reply<T> reply() {
+    return [done = std::move(done)](Result<T> result) {
+      done([result = std::move(result)] {
+        return result ? answer_with(to_json(*result)) : error_answer(result.error());
+      });
+    };
+  }
+};
+
+Result<std::size_t> parse_depth(const std::optional<std::string>& text) {
+  if (!text) return kDefaultDepth;
+  std::size_t depth = 0;
+  const auto* const last = text->data() + text->size();
+  const auto [end, error] = std::from_chars(text->data(), last, depth);
+  if (error == std::errc{} && end == last && depth >= 1 && depth <= kMaxDepth) return depth;
+  return fail(ErrorCode::invalid,
+              "depth: expected a number from 1 to " + std::to_string(kMaxDepth) + ", found \"" + *text + "\"", "depth");
+}
+
+Result<CandleQuery> parse_candle_query(const Call& call) {
+  CandleQuery query;
+  query.symbol = call.symbol;
+  const auto width = call.parameter("width");
+  if (!width) return fail(ErrorCode::invalid, "width: expected one, such as width=1m", "width");
+  if (const auto parsed = parse_duration(*width, "width"); !parsed) return tl::unexpected(parsed.error());
+  query.width = *width;
+  query.from = call.parameter("from"), query.to = call.parameter("to");
+  std::array<std::optional<market::TimeNs>, 2> ends;
+  const std::pair<std::string_view, const std::optional<std::string>&> named[] = {{"from", query.from}, {"to", query.to}};
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    if (!named[i].second) continue;
+    const auto parsed = parse_time(*named[i].second, named[i].first);
+    if (!parsed) return tl::unexpected(parsed.error());
+    ends[i] = *parsed;
+  }
+  if (ends[0] && ends[1] && *ends[1] < *ends[0]) {
+    return fail(ErrorCode::invalid, "to: expected a time that is not before from, found " + *query.to, "to");
+  }
+  if (const auto fill = call.parameter("fill")) {
+    if (*fill != "previous" && *fill != "none") {
+      return fail(ErrorCode::invalid, "fill: expected previous or none, found \"" + *fill + "\"", "fill");
+    }
+    query.fill_previous = *fill == "previous";
+  }
+  return query;
+}
+
+void get_symbols(Call& call) { call.backend.symbols(call.reply<std::vector<market::SymbolView>>()); }
+
+void get_symbol(Call& call) { call.backend.symbol(call.symbol, call.reply<market::SymbolView>()); }
+
+void get_book(Call& call) {
+  const auto depth = parse_depth(call.parameter("depth"));
+  if (!depth) return call.now(error_answer(depth.error()));
+  auto at = call.parameter("at").value_or("");
+  if (!at.empty()) {
+    if (const auto parsed = parse_position(at, "at"); !parsed) return call.now(error_answer(parsed.error()));
+  }
+  call.backend.book(call.symbol, *depth, std::move(at), call.reply<market::BookView>());
+}
+
+void get_candles(Call& call) {
+  auto query = parse_candle_query(call);
+  if (!query) return call.now(error_answer(query.error()));
+  call.backend.candles(*std::move(query), call.reply<std::vector<market::CandleView>>());
+}
+
+void get_metrics(Call& call) { call.backend.metrics(call.symbol, call.reply<market::MetricsView>()); }
+
+void get_positions(Call& call) { call.backend.positions(call.reply<std::vector<PartitionPosition>>()); }
+
+void get_supervision(Call& call) { call.backend.supervision(call.reply<SupervisionNode>()); }
+
+void get_prometheus(Call& call) {
+  call.now(answer_with(call.backend.prometheus(), 200, "text/plain; version=0.0.4; charset=utf-8"));
+}
+
+void get_live(Call& call) {
+  const auto health = call.backend.health();
+  call.now(answer_with(to_json(health), health.live ? 200 : 503));
+}
+
+void get_ready(Call& call) {
+  const auto health = call.backend.health();
+  call.now(answer_with(to_json(health), health.live && health.ready ? 200 : 503));
+}
+
+void get_openapi(Call& call) { call.now(answer_with(std::string(openapi_json()))); }
+
+constexpr std::string_view kBookParameters[] = {"depth", "at"};
+constexpr std::string_view kCandleParameters[] = {"width", "from", "to", "fill"};
+
+using Handler = void (*)(Call&);
+constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
+    {{"/v1/symbols", {}}, get_symbols},
+    {{"/v1/symbols/{symbol}", {}}, get_symbol},
+    {{"/v1/symbols/{symbol}/book", kBookParameters}, get_book},
+    {{"/v1/symbols/{symbol}/candles", kCandleParameters}, get_candles},
+    {{"/v1/symbols/{symbol}/metrics", {}}, get_metrics},
+    {{"/v1/positions", {}}, get_positions},
+    {{"/v1/supervision", {}}, get_supervision},
+    {{"/metrics", {}}, get_prometheus},
+    {{"/health/live", {}}, get_live},
+    {{"/health/ready", {}}, get_ready},
+    {{"/openapi.json", {}}, get_openapi},
+};
+
+/// Whether `path` is the route's; takes the symbol out of it. A symbol may hold any character, even a slash.
+bool matches(std::string_view route, const std::vector<std::string>& segments, std::string& symbol) {
+  std::string_view found;
+  route.remove_prefix(1);
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto slash = route.find('/');
+    const auto expected = route.substr(0, slash);
+    const bool last = slash == route.npos;
+    if (last != (i + 1 == segments.size())) return false;
+    if (expected == kSymbolSegment && !segments[i].empty()) {
+      found = segments[i];
+    } else if (expected != segments[i]) {
+      return false;
+    }
+    if (!last) route.remove_prefix(slash + 1);
+  }
+  symbol = found;
+  return true;
+}
+
+/// An unknown parameter is more likely a typing error than something to be left aside; so is one given twice.
+std::optional<Error> check_parameters(const Target& target, const RouteInfo& route) {
+  for (auto given = target.query.begin(); given != target.query.end(); ++given) {
+    const auto& name = given->first;
+    const auto known = std::find(route.parameters.begin(), route.parameters.end(), name) != route.parameters.end();
+    const auto twice = std::any_of(target.query.begin(), given, [&](const auto& p) { return p.first == name; });
+    if (known && !twice) continue;
+    std::string message = name + (known ? ": given twice" : ": unknown parameter; expected ");
+    for (const auto expected : route.parameters) {
+      if (!known) message.append(expected == route.parameters.front() ? "" : ", ").append(expected);
+    }
+    if (!known && route.parameters.empty()) message += "none";
+    return Error{ErrorCode::invalid, std::move(message), name};
+  }
+  return std::nullopt;
+}
+
+bool readable(std::string_view method) { return method == "GET" || method == "HEAD"; }
+
+Response wrong_method(const Request& request) {
+  auto response = error_response(405, "method_not_allowed", request.method + ": expected GET or HEAD", "method");
+  response.headers.append("Allow: GET, HEAD\r\n");
+  return response;
+}
+
+/// FNV-1a: equal bytes, equal tag.
+std::string entity_tag(std::string_view bytes) {
+  std::uint64_t hash = 14'695'981'039'346'656'037ULL;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1'099'511'628'211ULL;
+  return '"' + std::to_string(hash) + '"';
+}
+
+Response file_response(const StaticFile& file, const Request& request) {
+  const auto tag = entity_tag(file.bytes);
+  Response response;
+  response.content_type = file.content_type;
+  response.headers.append(kPageHeaders).append("ETag: ").append(tag).append("\r\n");
+  if (request.if_none_match == tag) {
+    response.status = 304;
+  } else {
+    response.static_body = file.bytes;
+  }
+  return response;
+}
+
+}  // namespace
+
+std::span<const RouteInfo> routes() {
+  static const auto kInfos = [] {
+    std::array<RouteInfo, std::size(kRoutes)> infos;
+    std::transform(std::begin(kRoutes), std::end(kRoutes), infos.begin(), [](const auto& route) { return route.first; });
+    return infos;
+  }();
+  return kInfos;
+}
+
+unsigned http_status(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::invalid:
+    case ErrorCode::out_of_range: return 400;
+    case ErrorCode::not_found: return 404;
+    case ErrorCode::conflict: return 409;
+    case ErrorCode::corrupt: return 500;
+    case ErrorCode::environment:
+    case ErrorCode::exhausted: return 503;
+  }
+  return 500;
+}
+
+Response error_response(unsigned status, std::string_view code, std::string_view message, std::string_view field) {
+  return answer_with(error_json(code, message, field), status);
+}
+
+Response render_response(const Render& render) {
+  try {
+    auto response = render();
+    if (response.body.size() <= kMaxResponseBytes) return response;
+    return error_response(400, "out_of_range", "the answer would be too large: ask for a smaller range");
+  } catch (const std::exception& error) {
+    return error_response(500, "internal", error.what());
+  }
+}
+
+std::optional<StaticFile> Router::file(const std::string& path) const {
+  if (!files_) return std::nullopt;
+  auto found = files_(path);
+  if (!found && path == "/") found = files_("/index.html");
+  return found;
+}
+
+void Router::dispatch(const Request& request, Done done) const {
+  const auto parsed = parse_target(request.target);
+  const auto target = parsed.value_or(Target{});
+  Call call{backend_, target, {}, std::move(done)};
+  if (!parsed) return call.now(error_answer(parsed.error()));
+  for (const auto& [route, handler] : kRoutes) {
+    if (!matches(route.path, target.segments, call.symbol)) continue;
+    if (!readable(request.method)) return call.now(wrong_method(request));
+    if (const auto error = check_parameters(target, route)) return call.now(error_answer(*error));
+    return handler(call);
+  }
+  const auto path = target.path();
+  if (const auto found = file(path)) {
+    return call.now(readable(request.method) ? file_response(*found, request) : wrong_method(request));
+  }
+  call.now(error_response(404, "not_found", path + ": no such path; /openapi.json names them all", "path"));
+}
+
+void Router::handle(const Request& request, Done done) const {
+  try {
+    dispatch(request, done);
+  } catch (const std::exception& error) {
+    done([text = std::string(error.what())] { return error_response(500, "internal", text); });
+  }
+}
+
+}  // namespace tapedeck::api
