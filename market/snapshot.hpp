@@ -14,7 +14,8 @@
 
 namespace tapedeck::market {
 
-/// A live order. `joined` is the symbol's folded event count when it joined the back of its queue (from 1).
+/// A live order. `joined`: the symbol's folded event count when it joined the back of its queue (from 1), shifted left
+/// by 20, plus the number of the kept update that a depth snapshot let through (0 otherwise).
 struct OrderSnapshot {
   OrderId id = 0;
   Price price = 0;

@@ -1,0 +1,261 @@
+#include "market/candles.hpp"
+
+#include <algorithm>
+
+#include "market/digest.hpp"
+
+namespace tapedeck::market {
+namespace {
+
+[[nodiscard]] UInt128 term(const TradeSnapshot& trade) noexcept {
+  const std::uint64_t tail = static_cast<std::uint64_t>(trade.aggressor) |
+                             static_cast<std::uint64_t>(trade.in_candles) << 8;
+  return mixing::trade_term(trade.ordinal, trade.id, trade.time, trade.price, trade.size, tail);
+}
+
+[[nodiscard]] auto at_or_after(std::vector<CandleSnapshot>& items, std::size_t first,
+                               TimeNs open_time) {
+  return std::lower_bound(
+      items.begin() + static_cast<std::ptrdiff_t>(first), items.end(), open_time,
+      [](const CandleSnapshot& item, TimeNs time) { return item.candle.open_time < time; });
+}
+
+}  // namespace
+
+void KeptTrades::push(const TradeSnapshot& trade) {
+  if (capacity_ == 0) return;
+  sum_ += term(trade);
+  if (ring_.size() < capacity_) {
+    ring_.push_back(trade);
+    return;
+  }
+  sum_ -= term(ring_[oldest_]);
+  ring_[oldest_] = trade;
+  if (++oldest_ == ring_.size()) oldest_ = 0;
+}
+
+std::optional<TradeSnapshot> KeptTrades::take(std::uint64_t id) {
+  if (id == 0) return std::nullopt;
+  for (std::size_t age = ring_.size(); age-- > 0;) {
+    if ((*this)[age].id != id) continue;
+    const TradeSnapshot trade = (*this)[age];
+    sum_ -= term(trade);
+    std::rotate(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(oldest_), ring_.end());
+    ring_.erase(ring_.begin() + static_cast<std::ptrdiff_t>(age));
+    oldest_ = 0;
+    return trade;
+  }
+  return std::nullopt;
+}
+
+UInt128 KeptTrades::recompute_sum() const noexcept {
+  UInt128 sum = 0;
+  for (const TradeSnapshot& trade : ring_) sum += term(trade);
+  return sum;
+}
+
+void KeptTrades::clear() noexcept {
+  ring_ = {};
+  oldest_ = 0;
+  sum_ = 0;
+}
+
+Candles::Candles(const FoldSettings& settings)
+    : settings_(&settings), kept_(settings.kept_trades) {
+  series_.resize(settings.candle_widths.size());
+  for (std::size_t i = 0; i < series_.size(); ++i) {
+    series_[i].width = settings.candle_widths[i];
+    series_[i].bit = static_cast<std::uint16_t>(1U << i);
+  }
+}
+
+void Candles::clear() noexcept {
+  for (CandleSeries& series : series_) {
+    series.items = {};
+    series.first = series.first_open = 0;
+  }
+  closed_sum_ = 0;
+  idle_due_ = event_due_ = kNever;
+  kept_.clear();
+}
+
+Candles::Due Candles::next(TimeNs after) noexcept {
+  Due due;
+  for (CandleSeries& series : series_) {
+    if (!series.has_open()) continue;
+    const TimeNs time = later(series.end_of(series.first_open), after);
+    if (due.series == nullptr || time < due.time) due = {time, &series};
+  }
+  return due;
+}
+
+void Candles::refresh_due() noexcept {
+  idle_due_ = next_idle().time;
+  event_due_ = next_by_event().time;
+}
+
+bool Candles::is_closed(TimeNs end, const Cause& cause) const noexcept {
+  return cause.event_time >= later(end, settings_->lateness) ||
+         cause.feed_time >= later(end, settings_->idle_after);
+}
+
+void Candles::close(const Due& due, TimeNs prune_before, const Emitter& emitter) {
+  CandleSeries& series = *due.series;
+  CandleSnapshot& item = series.items[series.first_open];
+  if (item.candle.trades == 0) {  // all its trades were broken before anybody heard of it
+    series.items.erase(series.items.begin() + static_cast<std::ptrdiff_t>(series.first_open));
+  } else {
+    item.candle.closed = true;
+    closed_sum_ += candle_term(item);
+    emitter.say(due.time, item.candle);
+    ++series.first_open;
+  }
+  while (series.first < series.first_open &&
+         later(series.end_of(series.first), settings_->correction_horizon) < prune_before) {
+    closed_sum_ -= candle_term(series.items[series.first++]);
+  }
+  if (series.first > 16 && 2 * series.first >= series.items.size()) {
+    series.items.erase(series.items.begin(),
+                       series.items.begin() + static_cast<std::ptrdiff_t>(series.first));
+    series.first_open -= series.first;
+    series.first = 0;
+  }
+  refresh_due();
+}
+
+bool Candles::add_elsewhere(CandleSeries& series, TradeSnapshot& trade, const Cause& cause,
+                            const Emitter& emitter) {
+  const TimeNs open_time = interval_start(trade.time, series.width);
+  const TimeNs end = open_time + series.width;
+  const bool closed = is_closed(end, cause);
+  if (closed && cause.feed_time > later(end, settings_->correction_horizon)) {
+    say_late(series, cause, emitter);
+    return true;
+  }
+  auto at = at_or_after(series.items, series.first, open_time);
+  const bool exists = at != series.items.end() && at->candle.open_time == open_time;
+  if (!exists) {
+    CandleSnapshot item;
+    item.candle.width = series.width;
+    item.candle.open_time = open_time;
+    item.candle.closed = closed;
+    at = series.items.insert(at, item);
+    if (closed) ++series.first_open;
+  } else if (closed) {
+    closed_sum_ -= candle_term(*at);
+    ++at->candle.revision;
+  }
+  trade.in_candles |= series.bit;
+  accumulate(*at, trade);
+  if (closed) {
+    closed_sum_ += candle_term(*at);
+    emitter.say(cause.due, at->candle);
+  } else if (!exists) {
+    refresh_due();
+  }
+  return false;
+}
+
+bool Candles::take_out(std::uint64_t trade_id, const Cause& cause, const Emitter& emitter) {
+  const std::optional<TradeSnapshot> trade = kept_.take(trade_id);
+  bool late = false;
+  for (CandleSeries& series : series_) {
+    if (trade.has_value() && (trade->in_candles & series.bit) != 0) {
+      late |= take_out_of(series, *trade, cause, emitter);
+    } else {
+      say_late(series, cause, emitter);
+      late = true;
+    }
+  }
+  return late;
+}
+
+bool Candles::take_out_of(CandleSeries& series, const TradeSnapshot& trade, const Cause& cause,
+                          const Emitter& emitter) {
+  const TimeNs open_time = interval_start(trade.time, series.width);
+  const auto at = at_or_after(series.items, series.first, open_time);
+  const bool exists = at != series.items.end() && at->candle.open_time == open_time;
+  if (!exists || (at->candle.closed &&
+                  cause.feed_time > later(open_time + series.width, settings_->correction_horizon))) {
+    say_late(series, cause, emitter);
+    return true;
+  }
+  if (!at->candle.closed) {
+    subtract(series, *at, trade);
+    return false;
+  }
+  closed_sum_ -= candle_term(*at);
+  subtract(series, *at, trade);
+  ++at->candle.revision;
+  closed_sum_ += candle_term(*at);
+  emitter.say(cause.due, at->candle);
+  return false;
+}
+
+void Candles::subtract(CandleSeries& series, CandleSnapshot& item,
+                       const TradeSnapshot& trade) const {
+  Candle& candle = item.candle;
+  --candle.trades;
+  candle.volume = wrapping_sub(candle.volume, trade.size);
+  if (trade.aggressor == Side::bid) candle.buy_volume = wrapping_sub(candle.buy_volume, trade.size);
+  if (trade.aggressor == Side::ask) {
+    candle.sell_volume = wrapping_sub(candle.sell_volume, trade.size);
+  }
+  candle.notional = wrapping_sub(candle.notional, Int128{trade.price} * trade.size);
+
+  CandleSnapshot again;
+  for (std::size_t age = 0; age < kept_.size(); ++age) {
+    const TradeSnapshot& kept = kept_[age];
+    if ((kept.in_candles & series.bit) == 0 || kept.time < candle.open_time ||
+        kept.time >= candle.open_time + series.width) {
+      continue;
+    }
+    accumulate(again, kept);
+  }
+  candle.ohlc_exact = again.candle.trades == candle.trades;
+  if (!candle.ohlc_exact) return;
+  candle.open = again.candle.open;
+  candle.high = again.candle.high;
+  candle.low = again.candle.low;
+  candle.close = again.candle.close;
+  item.first_time = again.first_time;
+  item.last_time = again.last_time;
+}
+
+void Candles::say_late(const CandleSeries& series, const Cause& cause,
+                       const Emitter& emitter) const {
+  emitter.say(cause.event.time, LateTrade{series.width, cause.event, cause.message_index});
+}
+
+UInt128 Candles::recompute_closed_sum() const {
+  UInt128 sum = 0;
+  for (const CandleSeries& series : series_) {
+    for (std::size_t i = series.first; i < series.first_open; ++i) {
+      sum += candle_term(series.items[i]);
+    }
+  }
+  return sum;
+}
+
+bool Candles::restore(const std::vector<CandleSnapshot>& candles,
+                      const std::vector<TradeSnapshot>& trades) {
+  std::size_t width = 0;
+  for (const CandleSnapshot& item : candles) {
+    while (width < series_.size() && series_[width].width != item.candle.width) ++width;
+    if (width == series_.size()) return false;
+    CandleSeries& series = series_[width];
+    if (!series.items.empty()) {
+      const Candle& before = series.items.back().candle;
+      if (item.candle.open_time <= before.open_time) return false;
+      if (item.candle.closed && !before.closed) return false;
+    }
+    series.items.push_back(item);
+    if (item.candle.closed) ++series.first_open;
+  }
+  closed_sum_ = recompute_closed_sum();
+  for (const TradeSnapshot& trade : trades) kept_.push(trade);
+  refresh_due();
+  return true;
+}
+
+}  // namespace tapedeck::market

@@ -1,0 +1,162 @@
+// market/candles.hpp -- folds trades into candles of every width, corrects closed ones, keeps trades for breaks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "market/emitter.hpp"
+#include "market/mixing.hpp"
+#include "market/settings.hpp"
+#include "market/snapshot.hpp"
+
+namespace tapedeck::market {
+
+/// The last `kept_trades` trades, oldest first, with the sum of their digest terms.
+class KeptTrades {
+public:
+  explicit KeptTrades(std::uint32_t capacity) noexcept : capacity_(capacity) {}
+
+  void push(const TradeSnapshot& trade);
+  /// Newest trade with this id, taken out; none if id is 0 or unknown.
+  [[nodiscard]] std::optional<TradeSnapshot> take(std::uint64_t id);
+  [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
+  /// By age, 0 the oldest.
+  [[nodiscard]] const TradeSnapshot& operator[](std::size_t age) const noexcept {
+    const std::size_t i = oldest_ + age;
+    return ring_[i < ring_.size() ? i : i - ring_.size()];
+  }
+  [[nodiscard]] UInt128 sum() const noexcept { return sum_; }
+  [[nodiscard]] UInt128 recompute_sum() const noexcept;
+  void clear() noexcept;
+
+private:
+  std::vector<TradeSnapshot> ring_;
+  std::size_t oldest_ = 0;
+  UInt128 sum_ = 0;
+  std::uint32_t capacity_;
+};
+
+/// Digest term of a closed candle.
+[[nodiscard]] UInt128 candle_term(const CandleSnapshot& candle);
+
+/// Candles of one width by open time: a prefix that is closed (and still correctable), then the open ones.
+struct CandleSeries {
+  TimeNs width = 0;
+  std::uint16_t bit = 0;       ///< in TradeSnapshot::in_candles
+  std::size_t first = 0;       ///< items before it are pruned
+  std::size_t first_open = 0;  ///< index in items
+  std::vector<CandleSnapshot> items;
+
+  [[nodiscard]] bool has_open() const noexcept { return first_open < items.size(); }
+  [[nodiscard]] TimeNs end_of(std::size_t index) const noexcept {
+    return items[index].candle.open_time + width;
+  }
+};
+
+/// All candles of a symbol. Closing: by the symbol's event time (lateness) or by feed time (idle); both go through
+/// the caller, which knows the order of everything that is due.
+class Candles {
+public:
+  /// What a trade or a break came with.
+  struct Cause {
+    const Event& event;
+    std::uint32_t message_index;
+    TimeNs due;         ///< time of the corrections it makes: the feed time of the event that is folded
+    TimeNs event_time;  ///< the symbol's, including this event
+    TimeNs feed_time;   ///< the symbol's, including this event
+  };
+
+  explicit Candles(const FoldSettings& settings);
+
+  /// Adds the trade to its candle of each width and keeps it. True if it came too late for one of them.
+  [[gnu::always_inline]] inline bool add(TradeSnapshot trade, const Cause& cause,
+                                         const Emitter& emitter) {
+    bool late = false;
+    for (CandleSeries& series : series_) {
+      if (series.has_open()) [[likely]] {
+        CandleSnapshot& newest = series.items.back();
+        if (static_cast<std::uint64_t>(trade.time) -
+                static_cast<std::uint64_t>(newest.candle.open_time) <
+            static_cast<std::uint64_t>(series.width)) [[likely]] {
+          trade.in_candles |= series.bit;
+          accumulate(newest, trade);
+          continue;
+        }
+      }
+      late |= add_elsewhere(series, trade, cause, emitter);
+    }
+    kept_.push(trade);
+    return late;
+  }
+
+  /// Takes a trade out of its candles. True if it came too late for one of them (or the trade is not kept).
+  bool take_out(std::uint64_t trade_id, const Cause& cause, const Emitter& emitter);
+
+  struct Due {
+    TimeNs time = kNever;
+    CandleSeries* series = nullptr;  ///< null: nothing is open
+  };
+  /// The open candle that closes first: by feed time (idle) or by event time.
+  [[nodiscard]] Due next_idle() noexcept { return next(settings_->idle_after); }
+  [[nodiscard]] Due next_by_event() noexcept { return next(settings_->lateness); }
+  /// Closes the series' oldest open candle; `prune_before`: forget candles not correctable at that feed time.
+  void close(const Due& due, TimeNs prune_before, const Emitter& emitter);
+
+  /// Earliest due time of all open candles, kNever if none; kept up to date.
+  [[nodiscard]] TimeNs idle_due() const noexcept { return idle_due_; }
+  [[nodiscard]] TimeNs event_due() const noexcept { return event_due_; }
+
+  void clear() noexcept;
+
+  [[nodiscard]] const std::vector<CandleSeries>& series() const noexcept { return series_; }
+  [[nodiscard]] const KeptTrades& kept() const noexcept { return kept_; }
+  [[nodiscard]] UInt128 closed_sum() const noexcept { return closed_sum_; }
+  [[nodiscard]] UInt128 recompute_closed_sum() const;
+
+  /// For restore(): candles by width, then open time; checked by the caller but for their order. False if it is wrong.
+  [[nodiscard]] bool restore(const std::vector<CandleSnapshot>& candles,
+                             const std::vector<TradeSnapshot>& trades);
+
+private:
+  static void accumulate(CandleSnapshot& item, const TradeSnapshot& trade) noexcept {
+    Candle& candle = item.candle;
+    if (candle.trades == 0) [[unlikely]] {
+      candle.open = candle.high = candle.low = candle.close = trade.price;
+      item.first_time = item.last_time = trade.time;
+      candle.ohlc_exact = true;
+    } else {
+      if (trade.time < item.first_time) candle.open = trade.price, item.first_time = trade.time;
+      if (trade.time >= item.last_time) candle.close = trade.price, item.last_time = trade.time;
+      if (trade.price > candle.high) candle.high = trade.price;
+      if (trade.price < candle.low) candle.low = trade.price;
+    }
+    ++candle.trades;
+    candle.volume = wrapping_add(candle.volume, trade.size);
+    if (trade.aggressor == Side::bid) {
+      candle.buy_volume = wrapping_add(candle.buy_volume, trade.size);
+    } else if (trade.aggressor == Side::ask) {
+      candle.sell_volume = wrapping_add(candle.sell_volume, trade.size);
+    }
+    candle.notional = wrapping_add(candle.notional, Int128{trade.price} * trade.size);
+  }
+
+  [[nodiscard]] Due next(TimeNs after) noexcept;
+  void refresh_due() noexcept;
+  bool add_elsewhere(CandleSeries& series, TradeSnapshot& trade, const Cause& cause,
+                     const Emitter& emitter);
+  bool take_out_of(CandleSeries& series, const TradeSnapshot& trade, const Cause& cause,
+                   const Emitter& emitter);
+  void subtract(CandleSeries& series, CandleSnapshot& item, const TradeSnapshot& trade) const;
+  [[nodiscard]] bool is_closed(TimeNs end, const Cause& cause) const noexcept;
+  void say_late(const CandleSeries& series, const Cause& cause, const Emitter& emitter) const;
+
+  const FoldSettings* settings_;
+  std::vector<CandleSeries> series_;
+  TimeNs idle_due_ = kNever;
+  TimeNs event_due_ = kNever;
+  UInt128 closed_sum_ = 0;
+  KeptTrades kept_;
+};
+
+}  // namespace tapedeck::market

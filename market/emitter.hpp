@@ -1,0 +1,33 @@
+// market/emitter.hpp -- what every output carries beside its body, and the list it goes to.
+#pragma once
+
+#include <utility>
+
+#include "market/output.hpp"
+
+namespace tapedeck::market {
+
+/// Source and trust live here; position and list are those of the call that is under way.
+struct Emitter {
+  SourceId source = 0;
+  Trust trust = Trust::clean;
+  Position position;
+  Outputs* outputs = nullptr;
+
+  template <class Body>
+  void say(TimeNs time, Body&& body) const {
+    outputs->push_back({time, source, trust, position, std::forward<Body>(body)});
+  }
+};
+
+/// `time` + `after`, never beyond kNever.
+[[nodiscard]] constexpr TimeNs later(TimeNs time, TimeNs after) noexcept {
+  return time > kNever - after ? kNever : time + after;
+}
+/// Start of the interval of `width` that holds `time`, aligned to the epoch.
+[[nodiscard]] constexpr TimeNs interval_start(TimeNs time, TimeNs width) noexcept {
+  const TimeNs rest = time % width;
+  return rest < 0 ? time - rest - width : time - rest;
+}
+
+}  // namespace tapedeck::market

@@ -1,0 +1,163 @@
+// market/fold.hpp -- the state behind SymbolState and how an event changes it. Private to market/.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "market/book.hpp"
+#include "market/book_metrics.hpp"
+#include "market/candles.hpp"
+#include "market/emitter.hpp"
+#include "market/snapshot.hpp"
+#include "market/symbol_state.hpp"
+
+namespace tapedeck::market {
+
+/// Event times between these are believed; interval arithmetic stays in range.
+constexpr TimeNs kLatestTime = 9'000'000'000'000'000'000;
+constexpr TimeNs kEarliestTime = -kLatestTime;
+/// Bit of a session event's code: the book starts with a depth snapshot.
+constexpr std::uint8_t kStartsBySnapshot = 0x80;
+
+struct Fold {
+  Fold(std::string symbol_name, const FoldSettings& fold_settings);
+
+  // -- symbol_state.cpp: the path of nearly every event -----------------------------------------------------------
+  void apply(const Batch& batch, Outputs& outputs);
+  void advance(const TimeMark& mark, Outputs& outputs);
+  [[nodiscard]] TimeNs next_due() const noexcept { return next_due_; }
+
+  enum class Verdict : std::uint8_t { fold, duplicate, refuse };
+  [[nodiscard]] Verdict judge_message(const Event& event);
+  void fold_event(const Event& event);
+  void commit(const Event& event);
+  void fold_add(const Event& event);
+  template <EventKind kind>
+  void fold_take(const Event& event);
+  template <EventKind kind>
+  void take(const Event& event, Book::Found found);
+  void fold_trade(const Event& event, std::uint64_t id, Price price, Size size, Side aggressor);
+  void end_message();
+  void apply_kept_event(const Event& event);
+
+  // -- fold_rare.cpp: what is seldom -------------------------------------------------------------------------------
+  [[nodiscard]] Verdict judge_foreign(const Event& event);
+  [[nodiscard]] Verdict judge_hole(const Event& event);
+  /// The first rule that the event's own fields break, if any.
+  [[nodiscard]] std::optional<Refused> broken_rule(const Event& event) const;
+  void refuse(Refused rule, const Event& event);
+  void fold_session(const Event& event);
+  void fold_replace(const Event& event);
+  void replace(const Event& event, Book::Found found);
+  void add_kept(const Event& event);
+  void fold_level(const Event& event);
+  void fold_quote(const Event& event);
+  void fold_break(const Event& event);
+  void fold_status(const Event& event);
+  void fold_instrument(const Event& event);
+  void fold_gap(const Event& event);
+  void fold_clear(const Event& event);
+  void fold_snapshot_begin(const Event& event);
+  void fold_snapshot_end(const Event& event);
+  void fold_kept(const Event& event);
+  void unknown_order();
+  void oversized_reduction();
+  void start_depth();
+  void set_gapped();
+  void settle_message();
+  void close_due(TimeNs feed_time);
+  void close_by_event(const Event& event);
+  void refresh_due() noexcept {
+    next_due_ = std::min(window_.end(), candles_.idle_due());
+    next_close_ = candles_.event_due();
+  }
+  [[nodiscard]] TimeNs max_event_time() const noexcept {
+    return std::max(event_time_, earlier_event_time_);
+  }
+
+  // -- symbol_snapshot.cpp ------------------------------------------------------------------------------------------
+  void freeze();
+  [[nodiscard]] Digest compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const;
+  [[nodiscard]] Digest digest() const;
+  [[nodiscard]] Digest recompute_digest() const;
+  void snapshot_into(SymbolSnapshot& snapshot) const;
+  [[nodiscard]] std::string restore_from(const SymbolSnapshot& snapshot);
+
+  [[nodiscard]] bool price_allowed(Price price) const noexcept {
+    return price <= kMaxPrice && price >= lowest_price_;
+  }
+  [[nodiscard]] Position position_at(std::size_t event_index) const noexcept {
+    return {batch_->first.partition, batch_->first.offset,
+            batch_->first.index + static_cast<std::uint32_t>(event_index)};
+  }
+  /// Before anything is said: outputs carry the position of the event under way.
+  Emitter& emitter() noexcept {
+    emitter_.position = position_at(at_);
+    return emitter_;
+  }
+  [[nodiscard]] std::uint64_t join_stamp() const noexcept {
+    return counts_.folded << 20 | kept_number_;
+  }
+  [[nodiscard]] Candles::Cause cause(const Event& event) const noexcept {
+    return {event, message_index_, due_feed_time_, event_time_, feed_time_};
+  }
+
+  // Hot, in the order of use.
+  const Batch* batch_ = nullptr;  ///< of the call under way
+  std::size_t at_ = 0;            ///< index of the event under way in the batch
+  std::size_t last_folded_ = 0;   ///< index in the batch, plus one; 0: none yet
+  std::uint32_t message_index_ = 0;
+  bool keeping_ = false;        ///< resyncing: depth updates wait for the snapshot
+  bool depth_seen_ = false;
+  bool message_special_ = false;///< first fold of the message has a hole or a pending jump to settle
+  bool message_hole_ = false;
+  bool flow_reset_ = false;     ///< the message rebuilt the book: no order flow
+  bool marked_ = false;         ///< frozen_ is the digest
+  bool in_snapshot_ = false;
+  std::uint8_t crossing_ = 0;
+  Sequencing sequencing_ = Sequencing::message_number;
+  Refused refused_rule_ = Refused::time_ahead;  ///< for Verdict::refuse
+  Sequence message_sequence_ = 0;
+  StreamSnapshot* message_stream_ = nullptr;
+  TimeNs feed_time_ = kNoTime;
+  TimeNs next_due_ = kNever;
+  TimeNs event_time_ = kNoTime;
+  TimeNs next_close_ = kNever;  ///< event time that closes a candle
+  TimeNs due_feed_time_ = kNoTime;
+  Price lowest_price_ = 0;
+  std::uint64_t kept_number_ = 0;  ///< of the kept update that is applied, from 1; else 0
+  UInt128 chain_ = 0;
+  EventCounts counts_;
+  std::array<StreamSnapshot, kStreams> streams_{};
+  Touch best_bid_, best_ask_;  ///< as of the last message
+  Book book_;
+  MetricsWindow window_;
+  Candles candles_;
+  std::uint64_t trades_ = 0, session_trades_ = 0;
+  Price last_trade_ = 0;
+  Emitter emitter_;  ///< holds source and trust
+
+  // Cold.
+  const FoldSettings* settings_;
+  std::string symbol_;
+  std::string source_name_;
+  std::vector<SourceId> earlier_sources_;
+  Position position_;
+  Position trust_since_;
+  TimeNs earlier_event_time_ = kNoTime;  ///< highest of earlier sources
+  IntegrityCounts integrity_;
+  Instrument instrument_;
+  std::array<StatusSnapshot, kStatusKinds> statuses_{};
+  std::array<QuoteSnapshot, 2> quotes_{};
+  std::vector<KeptUpdate> kept_updates_;
+  Digest frozen_;
+};
+
+struct SymbolState::Impl : Fold {
+  using Fold::Fold;
+};
+
+}  // namespace tapedeck::market

@@ -1,0 +1,134 @@
+// market/order_table.hpp -- orders in a pool, and their ids in an open-addressing table. Memory follows live orders.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "market/units.hpp"
+
+namespace tapedeck::market {
+
+constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+
+/// A resting order; `prev` and `next` are its neighbours in its level's queue.
+struct Order {
+  OrderId id;
+  Size size;
+  std::uint64_t joined;  ///< increases along a queue
+  std::uint32_t prev, next;
+  std::uint32_t level;  ///< index in the book's level pool
+  std::uint32_t unused;
+};
+
+/// Linear probing over {hash, slot} pairs, at most half full; removal shifts back, so there are no tombstones. The
+/// hash half decides nearly every comparison without touching the pool.
+class OrderTable {
+public:
+  struct Found {
+    std::uint32_t slot = kNone;   ///< of the order in the pool; kNone: not on the book
+    std::uint32_t entry = kNone;  ///< in the table: of the order, or where it would go
+  };
+
+  [[nodiscard]] std::uint32_t size() const noexcept { return live_; }
+  [[nodiscard]] Order& operator[](std::uint32_t slot) noexcept { return pool_[slot]; }
+  [[nodiscard]] const Order& operator[](std::uint32_t slot) const noexcept { return pool_[slot]; }
+
+  [[gnu::always_inline]] [[nodiscard]] inline Found find(OrderId id) const noexcept {
+    if (entries_.empty()) [[unlikely]] return {};
+    const std::uint32_t hash = hash_of(id);
+    const auto mask = static_cast<std::uint32_t>(entries_.size() - 1);
+    for (std::uint32_t i = hash >> shift_;; i = (i + 1) & mask) {
+      const Entry entry = entries_[i];
+      if (entry.slot == kNone) return {kNone, i};
+      if (entry.hash == hash && pool_[entry.slot].id == id) return {entry.slot, i};
+    }
+  }
+
+  /// Makes room for one more order, so that what find() then returns stays valid for insert().
+  [[gnu::always_inline]] inline void reserve_one() {
+    if (2 * (live_ + 1) > entries_.size()) [[unlikely]] grow();
+  }
+
+  /// `where`: what find(id) gave, after reserve_one(). The caller fills the order.
+  [[gnu::always_inline]] inline std::uint32_t insert(OrderId id, Found where) {
+    std::uint32_t slot = free_;
+    if (slot != kNone) {
+      free_ = pool_[slot].next;
+    } else {
+      slot = static_cast<std::uint32_t>(pool_.size());
+      pool_.emplace_back();
+    }
+    entries_[where.entry] = {hash_of(id), slot};
+    ++live_;
+    return slot;
+  }
+
+  [[gnu::always_inline]] inline void erase(Found found) noexcept {
+    pool_[found.slot].next = free_;
+    free_ = found.slot;
+    --live_;
+    const auto mask = static_cast<std::uint32_t>(entries_.size() - 1);
+    std::uint32_t hole = found.entry;
+    for (std::uint32_t i = (hole + 1) & mask;; i = (i + 1) & mask) {
+      const Entry entry = entries_[i];
+      if (entry.slot == kNone) break;
+      const std::uint32_t home = entry.hash >> shift_;
+      if (((i - home) & mask) >= ((i - hole) & mask)) {
+        entries_[hole] = entry;
+        hole = i;
+      }
+    }
+    entries_[hole].slot = kNone;
+  }
+
+  void clear() noexcept {
+    pool_ = {};
+    entries_ = {};
+    free_ = kNone;
+    live_ = 0;
+    shift_ = 32;
+  }
+
+  /// Ask for the table's line now, for the order's line a little later.
+  [[gnu::always_inline]] inline void prefetch_entry(OrderId id) const noexcept {
+    __builtin_prefetch(entries_.data() + (std::uint64_t{hash_of(id)} >> shift_));
+  }
+  [[gnu::always_inline]] inline void prefetch_order(OrderId id) const noexcept {
+    if (entries_.empty()) return;
+    const Entry entry = entries_[hash_of(id) >> shift_];
+    if (entry.slot != kNone) __builtin_prefetch(pool_.data() + entry.slot);
+  }
+
+private:
+  struct Entry {
+    std::uint32_t hash;
+    std::uint32_t slot;
+  };
+
+  [[nodiscard]] static constexpr std::uint32_t hash_of(OrderId id) noexcept {
+    return static_cast<std::uint32_t>((id * 0x9e3779b97f4a7c15) >> 32);
+  }
+
+  [[gnu::noinline]] void grow() {
+    const std::size_t capacity = entries_.empty() ? 16 : entries_.size() * 2;
+    std::vector<Entry> old(capacity, Entry{0, kNone});
+    old.swap(entries_);
+    shift_ = 32 - static_cast<std::uint32_t>(__builtin_ctzll(capacity));
+    const auto mask = static_cast<std::uint32_t>(capacity - 1);
+    for (const Entry& entry : old) {
+      if (entry.slot == kNone) continue;
+      std::uint32_t i = entry.hash >> shift_;
+      while (entries_[i].slot != kNone) i = (i + 1) & mask;
+      entries_[i] = entry;
+    }
+  }
+
+  std::vector<Entry> entries_;
+  std::vector<Order> pool_;
+  std::uint32_t shift_ = 32;
+  std::uint32_t free_ = kNone;
+  std::uint32_t live_ = 0;
+};
+
+}  // namespace tapedeck::market

@@ -1,0 +1,263 @@
+// The path of nearly every event: book, candles, metrics and digest in one translation unit, so that they inline.
+#include "market/symbol_state.hpp"
+
+#include "market/fold.hpp"
+
+namespace tapedeck::market {
+
+Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
+    : lowest_price_(fold_settings.allow_negative_prices ? -kMaxPrice : 0),
+      book_(fold_settings.metrics_levels),
+      window_(fold_settings.metrics_window),
+      candles_(fold_settings),
+      settings_(&fold_settings),
+      symbol_(std::move(symbol_name)) {}
+
+void Fold::advance(const TimeMark& mark, Outputs& outputs) {
+  if (mark.source != emitter_.source || mark.feed_time <= feed_time_) return;
+  if (mark.feed_time >= next_due_) {
+    freeze();
+    emitter_.outputs = &outputs;
+    emitter_.position = mark.position;
+    close_due(mark.feed_time);
+  }
+  feed_time_ = mark.feed_time;
+}
+
+[[gnu::flatten]] void Fold::apply(const Batch& batch, Outputs& outputs) {
+  batch_ = &batch;
+  emitter_.outputs = &outputs;
+  last_folded_ = 0;
+  counts_.read += batch.events.size();
+  bool first = true;
+  Verdict verdict = Verdict::fold;
+  const std::size_t count = batch.events.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const Event& event = batch.events[i];
+    at_ = i;
+    if (first) {
+      message_index_ = 0;
+      verdict = judge_message(event);
+    } else {
+      ++message_index_;
+    }
+    first = (event.flags & kMore) == 0;
+    if (verdict == Verdict::fold) [[likely]] {
+      fold_event(event);
+      if (first) end_message();
+    } else if (verdict == Verdict::duplicate) {
+      ++counts_.duplicates;
+    } else {
+      refuse(refused_rule_, event);
+    }
+  }
+  if (!first && verdict == Verdict::fold) end_message();
+  if (last_folded_ != 0) position_ = position_at(last_folded_ - 1);
+  batch_ = nullptr;
+}
+
+/// Duplicate, hole and jump rules, by the first event of a message for all of it.
+[[gnu::always_inline]] inline Fold::Verdict Fold::judge_message(const Event& event) {
+  flow_reset_ = false;
+  message_special_ = false;
+  message_sequence_ = event.sequence;
+  StreamSnapshot& stream = streams_[static_cast<std::size_t>(stream_of(event.kind))];
+  message_stream_ = &stream;
+  if (batch_->source != emitter_.source || emitter_.source == 0) [[unlikely]] {
+    return judge_foreign(event);
+  }
+  if (event.kind == EventKind::session) [[unlikely]] return Verdict::duplicate;
+  if (event.sequence == 0) return Verdict::fold;
+  if (event.sequence <= stream.last) [[unlikely]] return Verdict::duplicate;
+  if (sequencing_ == Sequencing::per_symbol) return judge_hole(event);
+  return Verdict::fold;
+}
+
+[[gnu::always_inline]] inline void Fold::fold_event(const Event& event) {
+  if (event.time > event.feed_time || event.feed_time > kLatestTime ||
+      event.time < kEarliestTime) [[unlikely]] {
+    if (event.kind != EventKind::session) {
+      return refuse(event.time > event.feed_time ? Refused::time_ahead : Refused::bad_value, event);
+    }
+  }
+  if (keeping_ && (event.flags & kInSnapshot) == 0) [[unlikely]] {
+    const bool waits = (event.kind >= EventKind::add && event.kind <= EventKind::level) ||
+                       event.kind == EventKind::gap;
+    if (waits) return fold_kept(event);
+  }
+  switch (event.kind) {
+    case EventKind::add: return fold_add(event);
+    case EventKind::execute: return fold_take<EventKind::execute>(event);
+    case EventKind::execute_price: return fold_take<EventKind::execute_price>(event);
+    case EventKind::reduce: return fold_take<EventKind::reduce>(event);
+    case EventKind::remove: return fold_take<EventKind::remove>(event);
+    case EventKind::trade: {
+      const bool allowed = event.side <= Side::ask && event.size >= 0 && event.size <= kMaxSize &&
+                           price_allowed(event.price);
+      if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
+      commit(event);
+      if (event.size != 0) fold_trade(event, event.id, event.price, event.size, event.side);
+      return;
+    }
+    case EventKind::replace: return fold_replace(event);
+    case EventKind::level: return fold_level(event);
+    case EventKind::quote: return fold_quote(event);
+    case EventKind::session: return fold_session(event);
+    case EventKind::instrument: return fold_instrument(event);
+    case EventKind::trade_break: return fold_break(event);
+    case EventKind::snapshot_begin: return fold_snapshot_begin(event);
+    case EventKind::snapshot_end: return fold_snapshot_end(event);
+    case EventKind::clear: return fold_clear(event);
+    case EventKind::status: return fold_status(event);
+    case EventKind::gap: return fold_gap(event);
+  }
+  refuse(Refused::bad_value, event);
+}
+
+/// No rule refuses the event: time goes on to it, it joins the chain, candles that it ends are closed.
+[[gnu::always_inline]] inline void Fold::commit(const Event& event) {
+  due_feed_time_ = event.feed_time;
+  if (event.feed_time > feed_time_) {
+    if (event.feed_time >= next_due_) [[unlikely]] {
+      (void)emitter();
+      close_due(event.feed_time);
+    }
+    feed_time_ = event.feed_time;
+  }
+  marked_ = false;
+  ++counts_.folded;
+  chain_ = mixing::chained(chain_, mixing::event_hash(event));
+  if (message_special_) [[unlikely]] settle_message();
+  if (message_sequence_ != 0) message_stream_->last = message_sequence_;
+  last_folded_ = at_ + 1;
+  if (event.time > event_time_) {
+    event_time_ = event.time;
+    if (event.time >= next_close_) [[unlikely]] close_by_event(event);
+  }
+}
+
+[[gnu::always_inline]] inline void Fold::fold_add(const Event& event) {
+  const bool allowed = static_cast<unsigned>(event.side) - 1U <= 1U &&
+                       static_cast<std::uint64_t>(event.size) - 1 <
+                           static_cast<std::uint64_t>(kMaxSize) &&
+                       price_allowed(event.price);
+  if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
+  if (!depth_seen_) [[unlikely]] start_depth();
+  book_.reserve_order();
+  const Book::Found where = book_.find(event.id);
+  if (where.slot != kNone) [[unlikely]] return refuse(Refused::duplicate_order, event);
+  const Ladder::Place place = book_.find_level(event.side, event.price);
+  if (book_.resting(event.side, place) > kMaxSize - event.size) [[unlikely]] {
+    return refuse(Refused::size_too_large, event);
+  }
+  commit(event);
+  book_.add(event.id, event.side, event.price, event.size, join_stamp(), where, place);
+}
+
+template <EventKind kind>
+[[gnu::always_inline]] inline void Fold::fold_take(const Event& event) {
+  if constexpr (kind != EventKind::remove) {
+    bool allowed = static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize);
+    if constexpr (kind == EventKind::execute_price) allowed &= price_allowed(event.price);
+    if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
+  }
+  if (event.side > Side::ask) [[unlikely]] return refuse(Refused::bad_side, event);
+  const Book::Found found = book_.find(event.id);
+  commit(event);
+  take<kind>(event, found);
+}
+
+/// What an execute, reduce or remove does to the book, and the trade it is.
+template <EventKind kind>
+[[gnu::always_inline]] inline void Fold::take(const Event& event, Book::Found found) {
+  if (found.slot == kNone) [[unlikely]] {
+    unknown_order();
+    if (kind == EventKind::execute_price && (event.flags & kPrintable) != 0) {
+      fold_trade(event, event.other, event.price, event.size, Side::none);
+    }
+    return;
+  }
+  if constexpr (kind == EventKind::remove) return book_.remove(found);
+  const Order& order = book_.order(found.slot);
+  if constexpr (kind == EventKind::execute || kind == EventKind::execute_price) {
+    const Level& level = book_.level(order.level);
+    if (kind == EventKind::execute || (event.flags & kPrintable) != 0) {
+      fold_trade(event, event.other, kind == EventKind::execute ? level.price : event.price,
+                 event.size, level.side == Side::bid ? Side::ask : Side::bid);
+    }
+  }
+  if (event.size < order.size) return book_.reduce(found, event.size);
+  if (event.size > order.size) [[unlikely]] oversized_reduction();
+  book_.remove(found);
+}
+
+[[gnu::noinline]] void Fold::fold_trade(const Event& event, std::uint64_t id, Price price,
+                                        Size size, Side aggressor) {
+  ++trades_;
+  ++session_trades_;
+  last_trade_ = price;
+  const TradeSnapshot trade{trades_, id, event.time, price, size, aggressor, 0};
+  if (candles_.add(trade, cause(event), emitter())) [[unlikely]] ++integrity_.late_trades;
+  refresh_due();
+}
+
+/// Samples the book if the message changed its best N levels.
+[[gnu::always_inline]] inline void Fold::end_message() {
+  if (!book_.take_touched() || keeping_) return;
+  const Touch bid = touch_of(book_, Side::bid);
+  const Touch ask = touch_of(book_, Side::ask);
+  std::int64_t order_flow = 0;
+  if (!flow_reset_) [[likely]] {
+    if (bid != best_bid_) order_flow += flow(bid, best_bid_, true);
+    if (ask != best_ask_) order_flow -= flow(ask, best_ask_, false);
+  }
+  best_bid_ = bid;
+  best_ask_ = ask;
+  std::uint8_t crossing = 0;
+  if (bid.size != 0 && ask.size != 0 && bid.price >= ask.price) [[unlikely]] {
+    crossing = bid.price == ask.price ? 1 : 2;
+  }
+  if (crossing != crossing_) [[unlikely]] {
+    crossing_ = crossing;
+    if (crossing == 1) ++integrity_.locked;
+    if (crossing == 2) ++integrity_.crossed;
+  }
+  if (bid.size == 0 && ask.size == 0 && order_flow == 0) [[unlikely]] return;
+  if (window_.sample(feed_time_, book_, bid, ask, order_flow)) [[unlikely]] refresh_due();
+}
+
+/// An update that waited for the depth snapshot: folded already, now it has its effect.
+void Fold::apply_kept_event(const Event& event) {
+  switch (event.kind) {
+    case EventKind::add: return add_kept(event);
+    case EventKind::execute:
+      return take<EventKind::execute>(event, book_.find(event.id));
+    case EventKind::execute_price:
+      return take<EventKind::execute_price>(event, book_.find(event.id));
+    case EventKind::reduce: return take<EventKind::reduce>(event, book_.find(event.id));
+    case EventKind::remove: return take<EventKind::remove>(event, book_.find(event.id));
+    case EventKind::replace: return replace(event, book_.find(event.id));
+    case EventKind::level: return book_.set_level(event.side, event.price, event.size);
+    default: return set_gapped();
+  }
+}
+
+SymbolState::SymbolState(std::string symbol, const FoldSettings& settings)
+    : impl_(std::make_unique<Impl>(std::move(symbol), settings)) {}
+SymbolState::~SymbolState() = default;
+SymbolState::SymbolState(SymbolState&&) noexcept = default;
+SymbolState& SymbolState::operator=(SymbolState&&) noexcept = default;
+
+void SymbolState::advance(const TimeMark& mark, Outputs& outputs) { impl_->advance(mark, outputs); }
+void SymbolState::apply(const Batch& batch, Outputs& outputs) { impl_->apply(batch, outputs); }
+TimeNs SymbolState::next_due() const noexcept { return impl_->next_due(); }
+SourceId SymbolState::source() const noexcept { return impl_->emitter_.source; }
+const std::string& SymbolState::symbol() const noexcept { return impl_->symbol_; }
+const EventCounts& SymbolState::counts() const noexcept { return impl_->counts_; }
+TimeNs SymbolState::max_event_time() const noexcept { return impl_->max_event_time(); }
+void SymbolState::count_filtered(std::uint64_t events) noexcept {
+  impl_->counts_.read += events;
+  impl_->counts_.filtered += events;
+}
+
+}  // namespace tapedeck::market
