@@ -57,6 +57,11 @@ export class InstrumentHead {
     else this.say("failed", "No book as of", readable(at));
   }
 
+  /** The engine is gone. A past book stays true; the present is not known any more. */
+  lost(at: string): void {
+    if (at === "") this.say("failed", "Not live", "connection lost: this is the last answer, asking again …");
+  }
+
   private clear(): void {
     this.trust.hidden = true;
     setText(this.time, "–");
@@ -71,7 +76,7 @@ export class InstrumentHead {
     // A live region speaks when its text changes: the live line stays the same from book to book.
     setText(this.modeTag, tag);
     setText(this.modeText, text);
-    this.backToLive.hidden = mode === "live";
+    this.backToLive.hidden = mode === "live" || tag === "Not live";
   }
 
   private async copy(): Promise<void> {

@@ -206,7 +206,9 @@ class Page {
     pill.dataset.state = up ? "up" : "down";
     setText(pill, up ? "connected" : "connection lost");
     document.body.classList.toggle("lost", !up);
-    if (!up) this.status.unknown();
+    if (up) return;
+    this.status.unknown();
+    this.head.lost(this.view.at);
   }
 
   /** On a narrow screen the list is a drawer. */
@@ -219,7 +221,7 @@ class Page {
     button.addEventListener("click", () => {
       const open = !document.body.classList.contains("drawer-open");
       set(open);
-      if (open) byId("search").focus();
+      if (open) byId("symbols-scroll").focus({ preventScroll: true });
     });
     byId("symbol-rows").addEventListener("click", () => set(false));
     addEventListener("keydown", (event) => event.key === "Escape" && set(false));
