@@ -1,0 +1,46 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "apps/commands.hpp"
+
+namespace {
+
+using namespace tapedeck::apps;
+
+void add_commands(CLI::App& app, Chosen& chosen) {
+  add_record(app, chosen);
+  add_tape(app, chosen);
+#ifdef TAPEDECK_SERVE
+  add_demo(app, chosen);
+#endif
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app{"Records a market as an event log, and rebuilds any state it ever had."};
+  app.name("tapedeck");
+  app.set_version_flag("--version", "tapedeck " TAPEDECK_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  Chosen chosen;
+  add_commands(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::fprintf(stderr, "tapedeck: %s\nRun with --help for more information.\n", error.what());
+    return kBadArguments;
+  }
+  return chosen.action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tapedeck: %s\n", error.what());
+    return kWorkFailed;
+  }
+}
