@@ -13,9 +13,6 @@ struct Asset {
   std::string_view bytes;
 };
 
-/// What the page may load: itself and nothing else. Send it with every asset, as Content-Security-Policy.
-constexpr std::string_view kContentSecurityPolicy = "default-src 'self'";
-
 /// All files, ordered by path.
 [[nodiscard]] std::span<const Asset> assets();
 

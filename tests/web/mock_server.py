@@ -24,6 +24,7 @@ SECOND = 10**9
 START = 1767623400 * SECOND  # 2026-01-05T14:30:00Z
 AGE = 42 * 60 * SECOND + 123_456_789  # of the session when the server starts
 LEVELS = 10
+POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 WIDTHS = {"1s": SECOND, "10s": 10 * SECOND, "1m": 60 * SECOND}
 NAMES = (
     "AAPL ADBE AMAT AMD AMZN AVGO CMCSA COST CSCO GILD GOOGL INTC INTU ISRG META MSFT MU NEWCO NFLX NVDA "
@@ -335,7 +336,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", "default-src 'self'")
+        self.send_header("Content-Security-Policy", POLICY)
         self.end_headers()
         self.wfile.write(body)
 

@@ -47,7 +47,7 @@ class Page {
     () => SYMBOLS_MS,
     fetchSymbols,
     (rows) => this.listed(rows),
-    () => undefined,
+    (error) => this.list.fail(error.message),
   );
   private readonly bookPoll = new Poller(
     (failed) => (failed ? RETRY_MS : this.nextBook()),

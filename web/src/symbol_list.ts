@@ -1,5 +1,5 @@
 // The list on the left: search, sort, choose. Only the rows in sight are in the DOM, so thousands of symbols are fine.
-import { compare, parseDecimal } from "./decimal";
+import { compare, parseDecimal, type Decimal } from "./decimal";
 import { byId, formatCount, make, setText, setTrust, shortCount } from "./dom";
 import type { SymbolRow } from "./types";
 
@@ -54,6 +54,11 @@ export class SymbolList {
     this.rows = rows;
     this.loaded = true;
     this.arrange(false);
+  }
+
+  /** Nothing is listed yet, and why. */
+  fail(reason: string): void {
+    if (!this.loaded) setText(this.empty, reason);
   }
 
   find(symbol: string): SymbolRow | undefined {
@@ -117,9 +122,7 @@ export class SymbolList {
   private arrange(toTop: boolean): void {
     const wanted = this.search.value.trim().toUpperCase();
     this.shown = this.rows.filter((row) => row.symbol.toUpperCase().includes(wanted));
-    const sign = this.descending ? -1 : 1;
-    const order = comparator(this.key);
-    this.shown.sort((a, b) => missingLast(a, b, this.key) || sign * order(a, b) || bySymbol(a, b));
+    sortRows(this.shown, this.key, this.descending);
     setText(this.count, this.loaded ? countText(this.shown.length, this.rows.length) : "");
     this.empty.hidden = this.shown.length > 0;
     setText(this.empty, emptyText(this.loaded, this.rows.length));
@@ -203,27 +206,39 @@ function fill(row: HTMLTableRowElement, data: SymbolRow, index: number, selected
   events!.title = `${formatCount(data.events.folded)} events folded`;
 }
 
-function priceOf(row: SymbolRow, key: Key): string | null {
+function priceOf(row: SymbolRow, key: "last" | "bid" | "ask"): string | null {
   if (key === "last") return row.last_trade;
-  if (key === "bid") return row.best_bid?.price ?? null;
-  return row.best_ask?.price ?? null;
+  return (key === "bid" ? row.best_bid : row.best_ask)?.price ?? null;
 }
 
-/** A symbol without the price sorted by goes last, whichever way it is sorted. */
-function missingLast(a: SymbolRow, b: SymbolRow, key: Key): number {
-  if (key !== "last" && key !== "bid" && key !== "ask") return 0;
-  return Number(priceOf(a, key) === null) - Number(priceOf(b, key) === null);
+function sortRows(rows: SymbolRow[], key: Key, descending: boolean): void {
+  const sign = descending ? -1 : 1;
+  if (key === "last" || key === "bid" || key === "ask") sortByPrice(rows, key, sign);
+  else rows.sort((a, b) => sign * comparator(key)(a, b) || bySymbol(a, b));
+}
+
+/** A symbol without the price goes last, whichever way it is sorted. */
+function sortByPrice(rows: SymbolRow[], key: "last" | "bid" | "ask", sign: number): void {
+  const prices = new Map<SymbolRow, Decimal | null>();
+  for (const row of rows) {
+    const text = priceOf(row, key);
+    prices.set(row, text === null ? null : parseDecimal(text));
+  }
+  rows.sort((a, b) => {
+    const [left, right] = [prices.get(a), prices.get(b)];
+    if (!left || !right) return Number(!left) - Number(!right) || bySymbol(a, b);
+    return sign * compare(left, right) || bySymbol(a, b);
+  });
 }
 
 function bySymbol(a: SymbolRow, b: SymbolRow): number {
   return a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0;
 }
 
-function comparator(key: Key): (a: SymbolRow, b: SymbolRow) => number {
+function comparator(key: "symbol" | "trust" | "events"): (a: SymbolRow, b: SymbolRow) => number {
   if (key === "symbol") return bySymbol;
   if (key === "events") return (a, b) => a.events.folded - b.events.folded;
-  if (key === "trust") return (a, b) => TRUST_ORDER.indexOf(a.trust) - TRUST_ORDER.indexOf(b.trust);
-  return (a, b) => compare(parseDecimal(priceOf(a, key) ?? "0"), parseDecimal(priceOf(b, key) ?? "0"));
+  return (a, b) => TRUST_ORDER.indexOf(a.trust) - TRUST_ORDER.indexOf(b.trust);
 }
 
 function countText(shown: number, all: number): string {
