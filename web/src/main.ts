@@ -64,7 +64,7 @@ class Page {
       if (this.view.at === "") this.strip.show(metrics);
       else this.showPastMetrics();
     },
-    () => this.view.at === "" && this.strip.show(null),
+    (error) => error instanceof ApiError && this.view.at === "" && this.strip.show(null),
   );
   private readonly statusPoll = new Poller(
     () => STATUS_MS,
