@@ -1,0 +1,110 @@
+// config/config.hpp -- the settings of a running tapedeck, typed, and how they are loaded. Start
+// here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "market/result.hpp"
+#include "market/settings.hpp"
+#include "market/units.hpp"
+
+namespace tapedeck::config {
+
+using market::kSecond;
+using market::TimeNs;
+
+constexpr TimeNs kMillisecond = 1'000'000;
+
+/// How a failed actor is restarted: at once, then after `min`, doubling to `max`.
+struct RestartSettings {
+  TimeNs min = 100 * kMillisecond;
+  TimeNs max = 30 * kSecond;
+  std::uint32_t jitter_percent = 20;
+  TimeNs reset_after = 60 * kSecond;  ///< of health: the back-off starts anew
+  std::uint32_t budget = 10;  ///< restarts within budget_window before the supervisor escalates
+  TimeNs budget_window = 60 * kSecond;
+  friend bool operator==(const RestartSettings&, const RestartSettings&) = default;
+};
+
+struct EngineSettings {
+  std::uint32_t threads = 0;  ///< scheduler threads; 0: one per processor
+  std::uint64_t poll_bytes = std::uint64_t{32} << 20;
+  std::uint64_t poll_records = 1'048'576;
+  std::uint64_t max_inflight_bytes = std::uint64_t{64}
+                                     << 20;  ///< per partition, between ingress and symbols
+  std::uint64_t checkpoint_events = 10'000'000;
+  TimeNs checkpoint_interval = 30 * kSecond;
+  std::uint64_t snapshot_events = 65'536;
+  std::uint64_t snapshot_records = 256;
+  TimeNs thin_keep = 24 * 3600 * kSecond;  ///< older snapshots: one an hour stays
+  RestartSettings restart;
+  friend bool operator==(const EngineSettings&, const EngineSettings&) = default;
+};
+
+enum class Fsync : std::uint8_t { never, interval, always };
+
+/// A record is what one symbol did within a linger: the first bound that is reached ends it.
+struct RecordSettings {
+  std::uint32_t partitions = 4;
+  std::uint64_t linger_events = 524'288;  ///< of the whole feed
+  std::uint64_t linger_bytes = std::uint64_t{64} << 20;
+  TimeNs linger_time = 1 * kMillisecond;  ///< live feeds only
+  Fsync fsync = Fsync::interval;
+  friend bool operator==(const RecordSettings&, const RecordSettings&) = default;
+};
+
+struct HttpSettings {
+  std::string address = "127.0.0.1";  ///< an IP address
+  std::uint16_t port = 8080;          ///< 0: any free one
+  std::uint32_t threads = 1;
+  friend bool operator==(const HttpSettings&, const HttpSettings&) = default;
+};
+
+enum class LogLevel : std::uint8_t { trace, debug, info, warn, error, off };
+
+struct LogSettings {
+  LogLevel level = LogLevel::info;
+  friend bool operator==(const LogSettings&, const LogSettings&) = default;
+};
+
+struct Config {
+  market::FoldSettings fold;
+  EngineSettings engine;
+  RecordSettings record;
+  HttpSettings http;
+  LogSettings log;
+  /// Where a setting's value came from: key -> `file:line`, `environment NAME` or `command line`.
+  /// No entry: default.
+  std::map<std::string, std::string, std::less<>> origins;
+};
+
+/// Environment variables by name.
+using Environment = std::map<std::string, std::string>;
+/// Setting and value as typed, e.g. {"engine.threads", "4"} or {"fold.candle_widths", "1s,1m"}.
+using Overrides = std::vector<std::pair<std::string, std::string>>;
+
+/// The variables of this process that begin with TAPEDECK_.
+[[nodiscard]] Environment process_environment();
+
+/// Settings by precedence: overrides (flags), then environment (TAPEDECK_SECTION_KEY), then the
+/// TOML file, then the defaults. Errors name the place (file:line:column, variable, or command
+/// line), the setting, what was expected and what was found; Error::field is the setting. An
+/// unknown key or TAPEDECK_ variable is an error, with the nearest known name. A file that is not
+/// there: not_found; all else: invalid.
+[[nodiscard]] Result<Config> load(const std::optional<std::string>& path,
+                                  const Environment& environment, const Overrides& overrides = {});
+
+/// The effective settings as TOML, each with where its value came from.
+[[nodiscard]] std::string describe(const Config& config);
+
+/// config/tapedeck.toml: every setting at its default, with its meaning, range and environment
+/// variable.
+[[nodiscard]] std::string example();
+
+}  // namespace tapedeck::config

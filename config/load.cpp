@@ -1,0 +1,222 @@
+// The only place that knows toml++.
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <sstream>
+
+#include "config/config.hpp"
+#include "config/settings.hpp"
+#include "config/value_text.hpp"
+
+extern char** environ;  // NOLINT(readability-identifier-naming): POSIX's
+
+namespace tapedeck::config {
+namespace {
+
+constexpr std::string_view kPrefix = "TAPEDECK_";
+// Variables with our prefix that are no settings: test and build switches.
+constexpr std::string_view kOtherVariables[] = {
+    "TAPEDECK_FAULT", "TAPEDECK_BENCH_", "TAPEDECK_TEST_", "TAPEDECK_MARCH", "TAPEDECK_PYTHON"};
+
+/// The nearest of the names, if it is near enough to be what was meant.
+template <class Name>
+std::string suggestion(std::string_view found, Name name) {
+  std::string best;
+  std::size_t best_distance = std::numeric_limits<std::size_t>::max();
+  for (const Setting& setting : settings()) {
+    const std::string candidate(name(setting));
+    const std::size_t distance = edit_distance(found, candidate);
+    if (distance < best_distance) best = candidate, best_distance = distance;
+  }
+  if (best_distance > std::max<std::size_t>(3, found.size() / 3)) return {};
+  return "; the nearest known one is " + best;
+}
+
+std::string unknown_key(std::string_view key) {
+  return "unknown setting " + std::string(key) +
+         suggestion(key, [](const Setting& s) { return s.key; });
+}
+
+tl::unexpected<Error> bad_value(const std::string& place, const Setting& setting,
+                                const std::string& found) {
+  return fail(ErrorCode::invalid,
+              place + ": " + std::string(setting.key) + ": expected " + setting.expected() +
+                  "; found " + found,
+              std::string(setting.key));
+}
+
+/// Walks one TOML file into a Config.
+class FileLoader {
+public:
+  FileLoader(std::string path, Config& config) : path_(std::move(path)), config_(config) {}
+
+  Result<void> load() {
+    std::ifstream file(path_);
+    if (!file)
+      return fail(ErrorCode::not_found, "configuration file " + path_ + " cannot be read",
+                  "config");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    try {
+      return table(toml::parse(text, path_), "");
+    } catch (const toml::parse_error& error) {
+      return fail(ErrorCode::invalid,
+                  place(error.source()) + ": not valid TOML: " + std::string(error.description()),
+                  "config");
+    }
+  }
+
+private:
+  [[nodiscard]] std::string place(const toml::source_region& source) const {
+    return path_ + ":" + std::to_string(source.begin.line) + ":" +
+           std::to_string(source.begin.column);
+  }
+
+  Result<void> table(const toml::table& nodes, const std::string& prefix) {
+    for (const auto& [name, node] : nodes) {
+      const std::string key = prefix + std::string(name.str());
+      const Setting* setting = find_setting(key);
+      Result<void> done;
+      if (setting) {
+        done = value(*setting, node);
+      } else if (node.is_table() && is_section(key)) {
+        done = table(*node.as_table(), key + ".");
+      } else {
+        done = fail(ErrorCode::invalid, place(name.source()) + ": " + unknown_key(key), key);
+      }
+      if (!done) return done;
+    }
+    return {};
+  }
+
+  static bool is_section(const std::string& key) {
+    const auto all = settings();
+    return std::any_of(all.begin(), all.end(),
+                       [&](const Setting& s) { return s.key.starts_with(key + "."); });
+  }
+
+  Result<void> value(const Setting& setting, const toml::node& node) {
+    const std::optional<Value> typed = convert(setting, node);
+    if (!typed || !in_range(setting, *typed))
+      return bad_value(place(node.source()), setting, shown(node));
+    setting.set(config_, *typed);
+    config_.origins[std::string(setting.key)] =
+        path_ + ":" + std::to_string(node.source().begin.line);
+    return {};
+  }
+
+  static std::optional<Value> convert(const Setting& setting, const toml::node& node) {
+    const auto number = node.is_integer() ? node.value<std::int64_t>() : std::nullopt;
+    const auto text = node.is_string() ? node.value<std::string>() : std::nullopt;
+    switch (setting.kind) {
+      case Kind::boolean:
+        if (node.is_boolean()) return *node.value<bool>();
+        return std::nullopt;
+      case Kind::integer:
+        if (number) return *number;
+        return std::nullopt;
+      case Kind::size:
+        if (number) return *number;
+        break;
+      case Kind::durations: return convert_list(node);
+      default: break;
+    }
+    return text ? parse_text(setting, *text) : std::nullopt;
+  }
+
+  static std::optional<Value> convert_list(const toml::node& node) {
+    if (!node.is_array()) return std::nullopt;
+    std::vector<std::int64_t> values;
+    for (const toml::node& item : *node.as_array()) {
+      const auto duration =
+          item.is_string() ? parse_duration(*item.value<std::string>()) : std::nullopt;
+      if (!duration) return std::nullopt;
+      values.push_back(*duration);
+    }
+    return values;
+  }
+
+  static std::string shown(const toml::node& node) {
+    std::ostringstream out;
+    node.visit([&out](const auto& typed) { out << typed; });
+    return out.str();
+  }
+
+  std::string path_;
+  Config& config_;
+};
+
+Result<void> apply_text(Config& config, const Setting& setting, const std::string& place,
+                        const std::string& text) {
+  const auto value = parse_text(setting, text);
+  if (!value) return bad_value(place, setting, '"' + text + '"');
+  setting.set(config, *value);
+  config.origins[std::string(setting.key)] = place;
+  return {};
+}
+
+Result<void> apply_environment(Config& config, const Environment& environment) {
+  for (const auto& [name, text] : environment) {
+    if (!name.starts_with(kPrefix)) continue;
+    if (std::any_of(std::begin(kOtherVariables), std::end(kOtherVariables),
+                    [&name = name](std::string_view other) { return name.starts_with(other); })) {
+      continue;
+    }
+    const auto all = settings();
+    const auto setting = std::find_if(
+        all.begin(), all.end(), [&name = name](const Setting& s) { return s.variable() == name; });
+    if (setting == all.end()) {
+      return fail(ErrorCode::invalid,
+                  "environment: unknown variable " + name +
+                      suggestion(name, [](const Setting& s) { return s.variable(); }),
+                  name);
+    }
+    if (auto done = apply_text(config, *setting, "environment " + name, text); !done) return done;
+  }
+  return {};
+}
+
+Result<void> apply_overrides(Config& config, const Overrides& overrides) {
+  for (const auto& [key, text] : overrides) {
+    const Setting* setting = find_setting(key);
+    if (!setting) return fail(ErrorCode::invalid, "command line: " + unknown_key(key), key);
+    if (auto done = apply_text(config, *setting, "command line", text); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+Environment process_environment() {
+  Environment variables;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const auto equals = text.find('=');
+    if (!text.starts_with(kPrefix) || equals == std::string_view::npos) continue;
+    variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return variables;
+}
+
+Result<Config> load(const std::optional<std::string>& path, const Environment& environment,
+                    const Overrides& overrides) {
+  Config config;
+  Result<void> done;
+  if (path) done = FileLoader(*path, config).load();
+  if (done) done = apply_environment(config, environment);
+  if (done) done = apply_overrides(config, overrides);
+  if (!done) return tl::unexpected<Error>(done.error());
+  if (const auto wrong = contradiction(config)) {
+    const auto& [key, reason] = *wrong;
+    const auto origin = config.origins.find(key);
+    return fail(ErrorCode::invalid,
+                (origin == config.origins.end() ? std::string("default") : origin->second) + ": " +
+                    std::string(key) + ": " + reason,
+                std::string(key));
+  }
+  return config;
+}
+
+}  // namespace tapedeck::config

@@ -1,0 +1,297 @@
+#include "config/settings.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "config/value_text.hpp"
+
+namespace tapedeck::config {
+namespace {
+
+constexpr std::int64_t kDay = 24 * 3600 * kSecond;
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+constexpr std::size_t kMaxCandleWidths = 16;
+
+constexpr std::array<std::string_view, 3> kFsync = {"never", "interval", "always"};
+constexpr std::array<std::string_view, 6> kLevels = {"trace", "debug", "info",
+                                                     "warn",  "error", "off"};
+
+template <class T>
+Value to_value(const T& member) {
+  if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::string> ||
+                std::is_same_v<T, std::vector<std::int64_t>>) {
+    return member;
+  } else {
+    return static_cast<std::int64_t>(member);
+  }
+}
+
+template <class T>
+void from_value(T& member, const Value& value) {
+  if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::string> ||
+                std::is_same_v<T, std::vector<std::int64_t>>) {
+    member = std::get<T>(value);
+  } else {
+    member = static_cast<T>(std::get<std::int64_t>(value));
+  }
+}
+
+// `member` is a lambda that gives the setting's place in a Config, const or not.
+template <class Member>
+constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::int64_t max,
+                       std::string_view description, Member,
+                       std::span<const std::string_view> choices = {}) {
+  return {key,
+          kind,
+          min,
+          max,
+          description,
+          [](const Config& config) { return to_value(Member{}(config)); },
+          [](Config& config, const Value& value) { from_value(Member{}(config), value); },
+          choices};
+}
+
+#define AT(member) \
+  [](auto& config) -> auto& { return config.member; }
+
+const Setting kSettings[] = {
+    make("fold.candle_widths", Kind::durations, kMillisecond, kDay,
+         "Candle widths, ascending, at most 16", AT(fold.candle_widths)),
+    make("fold.lateness", Kind::duration, 0, kDay,
+         "How far a symbol's event time must pass a candle's end to close it", AT(fold.lateness)),
+    make(
+        "fold.idle_after", Kind::duration, 0, kDay,
+        "How far feed time must pass a candle's end to close it, where the symbol itself is silent",
+        AT(fold.idle_after)),
+    make("fold.correction_horizon", Kind::duration, 0, kDay,
+         "How long after its end a candle is still corrected by late trades and breaks",
+         AT(fold.correction_horizon)),
+    make("fold.kept_trades", Kind::integer, 0, 65'536, "Trades of a symbol kept for breaks",
+         AT(fold.kept_trades)),
+    make("fold.metrics_levels", Kind::integer, 1, 64,
+         "Price levels a side that book metrics look at", AT(fold.metrics_levels)),
+    make("fold.metrics_window", Kind::duration, kMillisecond, kDay,
+         "Tumbling window of the metric rows", AT(fold.metrics_window)),
+    make("fold.max_sequence_jump", Kind::integer, 1, std::int64_t{1} << 62,
+         "A larger jump of a sequence is believed only when the next message follows it",
+         AT(fold.max_sequence_jump)),
+    make("fold.max_kept_updates", Kind::integer, 1, 1 << 24,
+         "Updates of a symbol kept while its depth snapshot is awaited", AT(fold.max_kept_updates)),
+    make("fold.allow_negative_prices", Kind::boolean, 0, 0,
+         "Whether prices below zero are accepted", AT(fold.allow_negative_prices)),
+
+    make("engine.threads", Kind::integer, 0, 256, "Threads that fold; 0: one for each processor",
+         AT(engine.threads)),
+    make("engine.poll_bytes", Kind::size, 4096, kGiB,
+         "Bytes that one read of the tape brings at most", AT(engine.poll_bytes)),
+    make("engine.poll_records", Kind::integer, 1, 1 << 24,
+         "Records that one read of the tape brings at most", AT(engine.poll_records)),
+    make("engine.max_inflight_bytes", Kind::size, 4096, 64 * kGiB,
+         "Bytes of a partition that were read and are not folded yet; the reader waits beyond that",
+         AT(engine.max_inflight_bytes)),
+    make("engine.checkpoint_events", Kind::integer, 1, std::int64_t{1} << 62,
+         "A partition checkpoints after so many events, or after the interval", AT(engine.checkpoint_events)),
+    make("engine.checkpoint_interval", Kind::duration, 10 * kMillisecond, kDay,
+         "That interval", AT(engine.checkpoint_interval)),
+    make("engine.snapshot_events", Kind::integer, 1, std::int64_t{1} << 62,
+         "A symbol snapshots itself after so many of its events, or of its records", AT(engine.snapshot_events)),
+    make("engine.snapshot_records", Kind::integer, 1, std::int64_t{1} << 62,
+         "Those records", AT(engine.snapshot_records)),
+    make("engine.thin_keep", Kind::duration, 0, 3650 * kDay,
+         "All snapshots of this time are kept, of older ones one an hour", AT(engine.thin_keep)),
+    make("engine.restart.min", Kind::duration, kMillisecond, kDay,
+         "Wait before the second restart of a failed actor (the first is at once); doubles with "
+         "each",
+         AT(engine.restart.min)),
+    make("engine.restart.max", Kind::duration, kMillisecond, kDay, "Longest such wait",
+         AT(engine.restart.max)),
+    make("engine.restart.jitter_percent", Kind::integer, 0, 100,
+         "How much of a wait is left to chance", AT(engine.restart.jitter_percent)),
+    make("engine.restart.reset_after", Kind::duration, kMillisecond, kDay,
+         "Time of health after which the waits start anew", AT(engine.restart.reset_after)),
+    make("engine.restart.budget", Kind::integer, 1, 1'000'000,
+         "Restarts of one actor within the window before its supervisor gives up",
+         AT(engine.restart.budget)),
+    make("engine.restart.budget_window", Kind::duration, kMillisecond, kDay, "That window",
+         AT(engine.restart.budget_window)),
+
+    make("record.partitions", Kind::integer, 1, 4096, "Partitions of a new tape",
+         AT(record.partitions)),
+    make("record.linger_events", Kind::integer, 1, 1 << 24,
+         "Events of the whole feed that are grouped into records by symbol",
+         AT(record.linger_events)),
+    make("record.linger_bytes", Kind::size, 4096, 4 * kGiB, "Bytes that are grouped at most",
+         AT(record.linger_bytes)),
+    make("record.linger_time", Kind::duration, 0, 60 * kSecond,
+         "How long an event of a live feed may wait for others of its symbol",
+         AT(record.linger_time)),
+    make("record.fsync", Kind::choice, 0, 0,
+         "When appended records are forced to the disk: never, in intervals, or always",
+         AT(record.fsync), kFsync),
+
+    make("http.address", Kind::address, 0, 0,
+         "IP address to listen on; 127.0.0.1 is reached from this machine only", AT(http.address)),
+    make("http.port", Kind::integer, 0, 65'535, "Port to listen on; 0: any free one",
+         AT(http.port)),
+    make("http.threads", Kind::integer, 1, 64, "Threads that answer requests", AT(http.threads)),
+
+    make("log.level", Kind::choice, 0, 0, "How much is logged", AT(log.level), kLevels),
+};
+
+#undef AT
+
+std::string list(std::span<const std::string_view> names) {
+  std::string text;
+  for (const std::string_view name : names) {
+    if (!text.empty()) text += ", ";
+    text += '"' + std::string(name) + '"';
+  }
+  return text;
+}
+
+bool is_address(const std::string& text) {
+  std::array<unsigned char, 16> bytes{};
+  return inet_pton(AF_INET, text.c_str(), bytes.data()) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1;
+}
+
+std::optional<Value> parse_list(std::string_view text) {
+  std::vector<std::int64_t> values;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    std::string_view item = text.substr(0, comma);
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    const auto value = parse_duration(item);
+    if (!value) return std::nullopt;
+    values.push_back(*value);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return values;
+}
+
+std::optional<Value> parse_kind(const Setting& setting, std::string_view text) {
+  std::optional<std::int64_t> number;
+  switch (setting.kind) {
+    case Kind::integer: number = parse_integer(text); break;
+    case Kind::duration: number = parse_duration(text); break;
+    case Kind::size: number = parse_size(text); break;
+    case Kind::durations: return parse_list(text);
+    case Kind::address: return std::string(text);
+    case Kind::boolean:
+      if (text == "true" || text == "false") return text == "true";
+      return std::nullopt;
+    case Kind::choice: {
+      const auto found = std::find(setting.choices.begin(), setting.choices.end(), text);
+      if (found != setting.choices.end()) number = found - setting.choices.begin();
+      break;
+    }
+  }
+  if (!number) return std::nullopt;
+  return *number;
+}
+
+}  // namespace
+
+std::span<const Setting> settings() { return kSettings; }
+
+const Setting* find_setting(std::string_view key) {
+  const auto all = settings();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [key](const Setting& s) { return s.key == key; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+std::string Setting::variable() const {
+  std::string name = "TAPEDECK_";
+  for (const char c : key)
+    name += c == '.' ? '_' : (c >= 'a' && c <= 'z') ? static_cast<char>(c - 'a' + 'A') : c;
+  return name;
+}
+
+std::string Setting::expected() const {
+  const auto range = [this](std::string (*text)(std::int64_t)) {
+    return ", from " + text(min) + " to " + text(max);
+  };
+  switch (kind) {
+    case Kind::integer:
+      return "an integer" + range(+[](std::int64_t n) { return std::to_string(n); });
+    case Kind::boolean: return "true or false";
+    case Kind::duration: return "a duration like \"2s\"" + range(&format_duration);
+    case Kind::size: return "a size like \"4MiB\" or a number of bytes" + range(&format_size);
+    case Kind::durations:
+      return "at most " + std::to_string(kMaxCandleWidths) + " ascending durations like \"2s\"" +
+             range(&format_duration);
+    case Kind::address: return "an IP address";
+    case Kind::choice: return "one of " + list(choices);
+  }
+  return {};
+}
+
+std::optional<Value> parse_text(const Setting& setting, std::string_view text) {
+  auto value = parse_kind(setting, text);
+  if (value && !in_range(setting, *value)) return std::nullopt;
+  return value;
+}
+
+bool in_range(const Setting& setting, const Value& value) {
+  const auto within = [&setting](std::int64_t n) { return setting.min <= n && n <= setting.max; };
+  switch (setting.kind) {
+    case Kind::integer:
+    case Kind::duration:
+    case Kind::size: return within(std::get<std::int64_t>(value));
+    case Kind::address: return is_address(std::get<std::string>(value));
+    case Kind::durations: {
+      const auto& all = std::get<std::vector<std::int64_t>>(value);
+      return all.size() <= kMaxCandleWidths && std::all_of(all.begin(), all.end(), within) &&
+             std::adjacent_find(all.begin(), all.end(), std::greater_equal<>{}) == all.end();
+    }
+    case Kind::boolean:
+    case Kind::choice: return true;
+  }
+  return true;
+}
+
+std::string to_toml(const Setting& setting, const Value& value) {
+  const auto quoted = [](const std::string& text) { return '"' + text + '"'; };
+  switch (setting.kind) {
+    case Kind::integer: return std::to_string(std::get<std::int64_t>(value));
+    case Kind::boolean: return std::get<bool>(value) ? "true" : "false";
+    case Kind::duration: return quoted(format_duration(std::get<std::int64_t>(value)));
+    case Kind::size: return quoted(format_size(std::get<std::int64_t>(value)));
+    case Kind::address: return quoted(std::get<std::string>(value));
+    case Kind::choice:
+      return quoted(
+          std::string(setting.choices[static_cast<std::size_t>(std::get<std::int64_t>(value))]));
+    case Kind::durations: {
+      std::string text;
+      for (const auto ns : std::get<std::vector<std::int64_t>>(value)) {
+        text += (text.empty() ? "" : ", ") + quoted(format_duration(ns));
+      }
+      return "[" + text + "]";
+    }
+  }
+  return {};
+}
+
+std::optional<std::pair<std::string_view, std::string>> contradiction(const Config& config) {
+  const auto& engine = config.engine;
+  if (engine.restart.min > engine.restart.max) {
+    return {{"engine.restart.min", format_duration(engine.restart.min) +
+                                       " is more than engine.restart.max, " +
+                                       format_duration(engine.restart.max)}};
+  }
+  if (engine.poll_bytes > engine.max_inflight_bytes) {
+    return {{"engine.poll_bytes",
+             format_size(static_cast<std::int64_t>(engine.poll_bytes)) +
+                 " is more than engine.max_inflight_bytes, " +
+                 format_size(static_cast<std::int64_t>(engine.max_inflight_bytes))}};
+  }
+  return std::nullopt;
+}
+
+}  // namespace tapedeck::config

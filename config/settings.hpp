@@ -1,0 +1,60 @@
+// config/settings.hpp -- the table of all settings: from it come parsing, checking, `config show`
+// and the example file.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/config.hpp"
+
+namespace tapedeck::config {
+
+enum class Kind : std::uint8_t {
+  integer,
+  boolean,
+  duration,   ///< ns
+  size,       ///< bytes
+  durations,  ///< list of durations
+  address,    ///< IP address
+  choice,     ///< one of Setting::choices; its value is the index
+};
+
+using Value = std::variant<std::int64_t, bool, std::string, std::vector<std::int64_t>>;
+
+struct Setting {
+  std::string_view key;  ///< TOML key with its section: `engine.restart.min`
+  Kind kind = Kind::integer;
+  std::int64_t min = 0,
+               max = 0;  ///< inclusive; of each element for `durations`; not used by other kinds
+  std::string_view description;
+  Value (*get)(const Config&);
+  void (*set)(Config&, const Value&);
+  std::span<const std::string_view> choices = {};
+
+  /// TAPEDECK_ENGINE_RESTART_MIN.
+  [[nodiscard]] std::string variable() const;
+  /// What is accepted, for messages: `a duration like "2s", from 0s to 1d`.
+  [[nodiscard]] std::string expected() const;
+};
+
+/// All settings, sections together, in the order of the example file.
+[[nodiscard]] std::span<const Setting> settings();
+[[nodiscard]] const Setting* find_setting(std::string_view key);
+
+/// A value as typed in a variable or flag; none if it is not of the setting's kind or out of its
+/// range.
+[[nodiscard]] std::optional<Value> parse_text(const Setting& setting, std::string_view text);
+/// Whether a value of the right type is in range.
+[[nodiscard]] bool in_range(const Setting& setting, const Value& value);
+/// As TOML.
+[[nodiscard]] std::string to_toml(const Setting& setting, const Value& value);
+/// What settings must hold together: the key at fault and the reason.
+[[nodiscard]] std::optional<std::pair<std::string_view, std::string>> contradiction(
+    const Config& config);
+
+}  // namespace tapedeck::config
