@@ -56,7 +56,7 @@ constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::i
 }
 
 #define AT(member) \
-  [](auto& config) -> auto& { return config.member; }
+  ([](auto& config) -> auto& { return config.member; })
 
 const Setting kSettings[] = {
     make("fold.candle_widths", Kind::durations, kMillisecond, kDay,

@@ -206,7 +206,7 @@ TEST_CASE("a missing file is not found, a broken one says where", "[config]") {
   const auto broken = error_of(load_toml("[http\nport = 1\n"));
   CHECK(broken.code == ErrorCode::invalid);
   CHECK_THAT(broken.message, Contains("t.toml:1:"));
-  CHECK_THAT(error_of(load_toml("[http]\nport = 1\nport = 2\n")).message, Contains("t.toml:3:1"));
+  CHECK_THAT(error_of(load_toml("[http]\nport = 1\nport = 2\n")).message, Contains("t.toml:3:"));
 }
 
 TEST_CASE("the effective settings read back as the same settings, and say where each came from",
