@@ -33,7 +33,8 @@ struct Fold {
   enum class Verdict : std::uint8_t { fold, duplicate, refuse };
   [[nodiscard]] Verdict judge_message(const Event& event);
   void fold_event(const Event& event);
-  void commit(const Event& event);
+  void commit(const Event& event);       ///< inlined into every frequent kind
+  void commit_rare(const Event& event);  ///< the same, called
   void fold_add(const Event& event);
   template <EventKind kind>
   void fold_take(const Event& event);

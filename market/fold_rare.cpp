@@ -158,46 +158,46 @@ void Fold::fold_session(const Event& event) {
   last_trade_ = 0;
   feed_time_ = event_time_ = kNoTime;
   refresh_due();
-  commit(event);
+  commit_rare(event);
 }
 
 void Fold::fold_instrument(const Event& event) {
   const auto in_range = [](std::int64_t exponent) { return exponent >= -18 && exponent <= 18; };
   if (!in_range(event.price) || !in_range(event.size)) return refuse(Refused::bad_value, event);
-  commit(event);
+  commit_rare(event);
   instrument_ = {static_cast<std::int32_t>(event.price), static_cast<std::int32_t>(event.size),
                  event.other};
 }
 
 void Fold::fold_status(const Event& event) {
   if (event.code >= kStatusKinds) return refuse(Refused::bad_value, event);
-  commit(event);
+  commit_rare(event);
   statuses_[event.code] = {true, event.time, event.price, event.size, event.other};
 }
 
 void Fold::fold_gap(const Event& event) {
-  commit(event);
+  commit_rare(event);
   ++integrity_.gaps;
   set_gapped();
 }
 
 void Fold::fold_level(const Event& event) {
   if (const auto rule = broken_rule(event)) return refuse(*rule, event);
-  commit(event);
+  commit_rare(event);
   start_depth();
   book_.set_level(event.side, event.price, event.size);
 }
 
 void Fold::fold_quote(const Event& event) {
   if (const auto rule = broken_rule(event)) return refuse(*rule, event);
-  commit(event);
+  commit_rare(event);
   QuoteSnapshot& quote = quotes_[static_cast<std::size_t>(event.side) - 1];
   quote = event.size == 0 ? QuoteSnapshot{} : QuoteSnapshot{event.price, event.size};
   if (!depth_seen_) book_.set_quote(event.side, event.price, event.size);
 }
 
 void Fold::fold_break(const Event& event) {
-  commit(event);
+  commit_rare(event);
   if (candles_.take_out(event.id, cause(event), emitter())) ++integrity_.late_breaks;
   refresh_due();
 }
@@ -216,7 +216,7 @@ void Fold::fold_replace(const Event& event) {
         book_.resting(level.side, book_.find_level(level.side, event.price)) - leaves;
     if (resting > kMaxSize - event.size) return refuse(Refused::size_too_large, event);
   }
-  commit(event);
+  commit_rare(event);
   replace(event, found);
 }
 
@@ -242,7 +242,7 @@ void Fold::add_kept(const Event& event) {
 }
 
 void Fold::fold_clear(const Event& event) {
-  commit(event);
+  commit_rare(event);
   book_.clear();
   quotes_ = {};
   best_bid_ = best_ask_ = {};
@@ -254,7 +254,7 @@ void Fold::fold_clear(const Event& event) {
 }
 
 void Fold::fold_snapshot_begin(const Event& event) {
-  commit(event);
+  commit_rare(event);
   start_depth();
   book_.clear();
   flow_reset_ = true;
@@ -269,14 +269,14 @@ void Fold::fold_kept(const Event& event) {
   if (kept_updates_.size() >= settings_->max_kept_updates) {
     return refuse(Refused::resync_overflow, event);
   }
-  commit(event);
+  commit_rare(event);
   if (event.kind == EventKind::gap) ++integrity_.gaps;
   kept_updates_.push_back({event, message_index_});
 }
 
 /// Heals trust, then applies the kept updates that the snapshot does not hold yet.
 void Fold::fold_snapshot_end(const Event& event) {
-  commit(event);
+  commit_rare(event);
   start_depth();
   const Sequence valid = event.other != 0 ? event.other : event.sequence;
   const bool contiguous = sequencing_ == Sequencing::per_symbol && valid != 0;

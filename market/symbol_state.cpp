@@ -136,6 +136,8 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
   }
 }
 
+[[gnu::noinline]] void Fold::commit_rare(const Event& event) { commit(event); }
+
 [[gnu::always_inline]] inline void Fold::fold_add(const Event& event) {
   const bool allowed = static_cast<unsigned>(event.side) - 1U <= 1U &&
                        static_cast<std::uint64_t>(event.size) - 1 <
