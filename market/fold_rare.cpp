@@ -246,7 +246,7 @@ void Fold::fold_clear(const Event& event) {
   book_.clear();
   quotes_ = {};
   best_bid_ = best_ask_ = {};
-  crossing_ = 0;
+  if (keeping_) crossing_ = 0;  // of before the depth snapshot
   flow_reset_ = true;
   keeping_ = in_snapshot_ = false;
   kept_updates_.clear();

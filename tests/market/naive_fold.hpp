@@ -1,0 +1,230 @@
+// tests/market/naive_fold.hpp -- the oracle of the whole fold of one source without resyncing, by the design's text.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "market/output.hpp"
+#include "tests/market/naive_book.hpp"
+#include "tests/market/naive_candles.hpp"
+#include "tests/market/stream_generator.hpp"
+
+namespace tapedeck::market {
+
+class NaiveFold {
+public:
+  explicit NaiveFold(const FoldSettings& settings)
+      : book(settings.metrics_levels), settings_(settings), candles_(settings) {}
+
+  void message(const Message& message) {
+    const Event& first = message.events.front();
+    source_ = message.source;
+    counts.read += message.events.size();
+    if (first.kind == EventKind::session) {
+      ++(started_ ? counts.duplicates : counts.folded);
+      if (!started_) feed_time_ = event_time_ = first.feed_time;
+      started_ = true;
+      return;
+    }
+    Sequence& last = last_[static_cast<std::size_t>(stream_of(first.kind))];
+    if (first.sequence != 0 && first.sequence <= last) {
+      counts.duplicates += message.events.size();
+      return;
+    }
+    book.touched = false;
+    bool cleared = false;
+    for (std::uint32_t i = 0; i < message.events.size(); ++i) {
+      const Event& e = message.events[i];
+      std::optional<Refused> rule = broken(e);
+      if (!rule) rule = book.apply(e);
+      if (rule) {
+        ++counts.refused;
+        say(e.time, Refusal{*rule, e, i});
+        continue;
+      }
+      ++counts.folded;
+      if (first.sequence != 0) last = first.sequence;
+      cleared |= e.kind == EventKind::clear;
+      fold(e, i);
+    }
+    sample(cleared);
+  }
+
+  void advance(TimeNs feed_time) {
+    for (;;) {
+      const auto due = candles_.due(feed_time, settings_.idle_after);
+      const bool window_due = window_.has_value() && window_end() <= feed_time;
+      if (!due.empty() && (!window_due || due.front().due <= window_end())) {
+        candles_.close(due.front(), say_candle());
+      } else if (window_due) {
+        say(window_end(), *window_);
+        window_.reset();
+      } else {
+        break;
+      }
+    }
+    feed_time_ = std::max(feed_time_, feed_time);
+  }
+
+  Outputs outputs;
+  EventCounts counts;
+  NaiveBook book;
+  Trust trust = Trust::clean;
+  std::uint64_t gaps = 0, locked = 0, crossed = 0, late_trades = 0, late_breaks = 0;
+
+private:
+  [[nodiscard]] static bool is_sized(EventKind kind) {
+    return kind == EventKind::add || kind == EventKind::execute ||
+           kind == EventKind::execute_price || kind == EventKind::reduce ||
+           kind == EventKind::replace;
+  }
+  [[nodiscard]] std::optional<Refused> broken(const Event& e) const {
+    if (e.time > e.feed_time) return Refused::time_ahead;
+    const auto kind = static_cast<unsigned>(e.kind);
+    if (kind > 16) return Refused::bad_value;
+    if (e.kind == EventKind::status) {
+      return e.code < 8 ? std::nullopt : std::optional(Refused::bad_value);
+    }
+    if (e.kind == EventKind::instrument) {
+      const bool good = std::abs(e.price) <= 18 && std::abs(e.size) <= 18;
+      return good ? std::nullopt : std::optional(Refused::bad_value);
+    }
+    const bool has_levels =
+        e.kind == EventKind::level || e.kind == EventKind::quote || e.kind == EventKind::trade;
+    if (!is_sized(e.kind) && !has_levels && e.kind != EventKind::remove) return std::nullopt;
+    if (static_cast<unsigned>(e.side) > 2) return Refused::bad_side;
+    const bool sided = e.kind == EventKind::add || (has_levels && e.kind != EventKind::trade);
+    if (sided && e.side == Side::none) return Refused::bad_side;
+    if (e.kind == EventKind::remove) return std::nullopt;
+    if (e.size < (has_levels ? 0 : 1)) return Refused::size_not_positive;
+    if (e.size > kMaxSize) return Refused::size_too_large;
+    if (e.kind == EventKind::execute || e.kind == EventKind::reduce) return std::nullopt;
+    if (e.price < 0 || e.price > kMaxPrice) return Refused::price_not_allowed;
+    return std::nullopt;
+  }
+
+  void fold(const Event& e, std::uint32_t index) {
+    // The book has the event already; what became due before it was said under the old trust.
+    advance(e.feed_time);
+    event_time_ = std::max(event_time_, e.time);
+    for (const auto& closing : candles_.due(event_time_, settings_.lateness)) {
+      candles_.close(closing, say_candle());
+    }
+    const auto say_late = [&](TimeNs width) { say(e.time, LateTrade{width, e, index}); };
+    if (e.kind == EventKind::clear) trust = Trust::clean;
+    if (e.kind == EventKind::gap) ++gaps, trust = Trust::gapped;
+    if (book.unknown_orders + book.oversized > wrong_) {
+      wrong_ = book.unknown_orders + book.oversized;
+      trouble_ = true;
+    }
+    // A trade of an order that is taken off too much is told before the book finds out.
+    const bool unknown = trouble_ && !traded_with(e);
+    if (unknown) trust = Trust::gapped;
+    if (e.kind == EventKind::trade_break) {
+      if (candles_.trade_break(e.id, e.feed_time, feed_time_, say_candle(), say_late)) ++late_breaks;
+    } else if (const auto trade = trade_of(e)) {
+      if (candles_.trade(*trade, e.feed_time, event_time_, feed_time_, say_candle(), say_late)) {
+        ++late_trades;
+      }
+    }
+    if (trouble_) trust = Trust::gapped;
+    trouble_ = false;
+  }
+
+  [[nodiscard]] bool traded_with(const Event& e) const {
+    return (e.kind == EventKind::execute || e.kind == EventKind::execute_price) &&
+           book.traded_at.has_value();
+  }
+
+  [[nodiscard]] std::optional<NaiveCandles::Trade> trade_of(const Event& e) const {
+    const Side aggressor = book.resting == Side::bid   ? Side::ask
+                           : book.resting == Side::ask ? Side::bid
+                                                       : Side::none;
+    if (e.kind == EventKind::trade && e.size > 0) {
+      return NaiveCandles::Trade{e.time, e.price, e.size, e.side, e.id, 0};
+    }
+    if (e.kind == EventKind::execute && book.traded_at) {
+      return NaiveCandles::Trade{e.time, *book.traded_at, e.size, aggressor, e.other, 0};
+    }
+    if (e.kind == EventKind::execute_price && (e.flags & kPrintable) != 0) {
+      return NaiveCandles::Trade{e.time, e.price, e.size, aggressor, e.other, 0};
+    }
+    return std::nullopt;
+  }
+
+  void sample(bool cleared) {
+    if (!book.touched) return;
+    const auto bids = book.top(Side::bid), asks = book.top(Side::ask);
+    const auto flow = [](const auto& now, const auto& before, bool bid) -> Int128 {
+      Int128 e = 0;
+      const bool up = !now.empty() && (before.empty() || (bid ? now[0].price >= before[0].price
+                                                              : now[0].price <= before[0].price));
+      const bool down = !before.empty() && (now.empty() || (bid ? now[0].price <= before[0].price
+                                                                : now[0].price >= before[0].price));
+      if (up) e += now[0].size;
+      if (down) e -= before[0].size;
+      return e;
+    };
+    Int128 e = 0;
+    if (!cleared) e = flow(bids, bids_before_, true) - flow(asks, asks_before_, false);
+    bids_before_ = bids;
+    asks_before_ = asks;
+    int crossing = 0;
+    if (!bids.empty() && !asks.empty() && bids[0].price >= asks[0].price) {
+      crossing = bids[0].price == asks[0].price ? 1 : 2;
+    }
+    if (crossing != crossing_) {
+      if (crossing == 1) ++locked;
+      if (crossing == 2) ++crossed;
+    }
+    crossing_ = crossing;
+    if (bids.empty() && asks.empty() && e == 0) return;
+    if (!window_) {
+      window_.emplace();
+      window_->width = settings_.metrics_window;
+      window_->open_time = feed_time_ / window_->width * window_->width;
+    }
+    window_->order_flow_imbalance += e;
+    Int128 b = 0, a = 0;
+    for (const auto& level : bids) b += level.size;
+    for (const auto& level : asks) a += level.size;
+    const auto put = [](Summary& s, std::uint64_t& count, std::int64_t value) {
+      s.min = count == 0 ? value : std::min(s.min, value);
+      s.max = count == 0 ? value : std::max(s.max, value);
+      s.last = value;
+      s.sum += value;
+      ++count;
+    };
+    if (a + b > 0) {
+      put(window_->imbalance_ppm, window_->samples,
+          static_cast<std::int64_t>((b - a) * 1'000'000 / (a + b)));
+    }
+    if (!bids.empty() && !asks.empty()) {
+      put(window_->spread, window_->spread_samples, asks[0].price - bids[0].price);
+    }
+  }
+
+  [[nodiscard]] TimeNs window_end() const { return window_->open_time + window_->width; }
+  NaiveCandles::Say say_candle() {
+    return [this](TimeNs time, const Candle& candle) { say(time, candle); };
+  }
+  template <class Body>
+  void say(TimeNs time, const Body& body) {
+    outputs.push_back({time, source_, trust, {}, body});
+  }
+
+  FoldSettings settings_;
+  NaiveCandles candles_;
+  std::optional<MetricsRow> window_;
+  SourceId source_ = 0;
+  bool started_ = false;
+  bool trouble_ = false;
+  std::uint64_t wrong_ = 0;
+  int crossing_ = 0;
+  TimeNs feed_time_ = kNoTime, event_time_ = kNoTime;
+  Sequence last_[kStreams] = {};
+  std::vector<NaiveBook::Touched> bids_before_, asks_before_;
+};
+
+}  // namespace tapedeck::market
