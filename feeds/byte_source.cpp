@@ -28,7 +28,9 @@ public:
     if (descriptor_ >= 0) ::close(descriptor_);
   }
   File(File&& other) noexcept
-      : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+      : path_(std::move(other.path_)),
+        descriptor_(std::exchange(other.descriptor_, -1)),
+        size_(other.size_) {}
   File(const File&) = delete;
   File& operator=(const File&) = delete;
   File& operator=(File&&) = delete;
@@ -38,7 +40,8 @@ public:
       const ssize_t got = ::read(descriptor_, to, capacity);
       if (got >= 0) return static_cast<std::size_t>(got);
       if (errno != EINTR) {
-        return fail(ErrorCode::environment, fmt::format("cannot read {}: {}", path_, std::strerror(errno)), "--input");
+        return fail(ErrorCode::environment,
+                    fmt::format("cannot read {}: {}", path_, std::strerror(errno)), "--input");
       }
     }
   }
@@ -60,14 +63,16 @@ Result<File> open_file(const std::string& path) {
   if (path.empty()) return fail(ErrorCode::invalid, "no input file given", "--input");
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
-    return fail(ErrorCode::environment, fmt::format("cannot open {}: {}", path, std::strerror(errno)), "--input");
+    return fail(ErrorCode::environment,
+                fmt::format("cannot open {}: {}", path, std::strerror(errno)), "--input");
   }
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     const bool directory = S_ISDIR(status.st_mode);
     ::close(descriptor);
     return fail(ErrorCode::invalid,
-                fmt::format("{} is {}, expected a regular file", path, directory ? "a directory" : "no file"),
+                fmt::format("{} is {}, expected a regular file", path,
+                            directory ? "a directory" : "no file"),
                 "--input");
   }
   ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -77,7 +82,9 @@ Result<File> open_file(const std::string& path) {
 class PlainSource final : public ByteSource {
 public:
   explicit PlainSource(File file) : file_(std::move(file)) {}
-  Result<std::size_t> read(std::uint8_t* to, std::size_t capacity) override { return file_.read(to, capacity); }
+  Result<std::size_t> read(std::uint8_t* to, std::size_t capacity) override {
+    return file_.read(to, capacity);
+  }
   [[nodiscard]] std::uint64_t total_bytes() const override { return file_.size(); }
 
 private:
@@ -101,9 +108,12 @@ protected:
     read_ += *got;
     return {};
   }
-  [[nodiscard]] tl::unexpected<Error> corrupt(std::string_view format, std::string_view what) const {
+  [[nodiscard]] tl::unexpected<Error> corrupt(std::string_view format,
+                                              std::string_view what) const {
     return fail(ErrorCode::corrupt,
-                fmt::format("{}: {} data damaged at byte {}: {}", file_.path(), format, read_ - left_, what), "--input");
+                fmt::format("{}: {} data damaged at byte {}: {}", file_.path(), format,
+                            read_ - left_, what),
+                "--input");
   }
 
   File file_;
@@ -171,7 +181,8 @@ private:
 
 class ZstdSource final : public CompressedSource {
 public:
-  explicit ZstdSource(File file) : CompressedSource(std::move(file)), context_(ZSTD_createDStream()) {
+  explicit ZstdSource(File file)
+      : CompressedSource(std::move(file)), context_(ZSTD_createDStream()) {
     if (context_ == nullptr) throw std::bad_alloc();
   }
   ~ZstdSource() override { ZSTD_freeDStream(context_); }
@@ -181,7 +192,8 @@ public:
     while (out.pos == 0) {
       if (auto filled = fill(); !filled) return tl::unexpected(filled.error());
       if (left_ == 0) {
-        if (frame_left_ != 0 && !drained(out)) return corrupt("zstd", "the file ends inside a frame");
+        if (frame_left_ != 0 && !drained(out))
+          return corrupt("zstd", "the file ends inside a frame");
         return out.pos;
       }
       ZSTD_inBuffer in{next_, left_, 0};
@@ -229,7 +241,8 @@ Result<std::unique_ptr<ByteSource>> open_bytes(const std::string& path) {
 Result<std::string> hash_file(const std::string& path) {
   auto file = open_file(path);
   if (!file) return tl::unexpected(file.error());
-  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
+                                                                       &XXH3_freeState);
   if (!state) throw std::bad_alloc();
   XXH3_64bits_reset(state.get());
   std::vector<std::uint8_t> buffer(kReadSize);

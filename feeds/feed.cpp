@@ -18,7 +18,8 @@ const std::string& date_of(const std::string& name, const FeedOptions& options) 
 }
 
 tl::unexpected<Error> unknown(const std::string& name) {
-  return fail(ErrorCode::invalid, fmt::format("unknown feed '{}', expected itch, lobster or sim:l3", name), "--feed");
+  return fail(ErrorCode::invalid,
+              fmt::format("unknown feed '{}', expected itch, lobster or sim:l3", name), "--feed");
 }
 
 }  // namespace

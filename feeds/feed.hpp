@@ -10,13 +10,15 @@
 
 namespace tapedeck::feeds {
 
-/// A source being read, message by message. Reading the same input again gives the same batches' contents (how they
-/// are cut may differ), so that a recording resumes by reading again and passing over what is on the tape already.
+/// A source being read, message by message. Reading the same input again gives the same batches'
+/// contents (how they are cut may differ), so that a recording resumes by reading again and passing
+/// over what is on the tape already.
 class Feed {
 public:
   virtual ~Feed() = default;
-  /// Replaces `batch` by the next messages: about `max_events` of them, whole messages, at least one unless the source
-  /// ended. A bad message becomes a dead letter and reading goes on. Error: the input itself cannot be read on.
+  /// Replaces `batch` by the next messages: about `max_events` of them, whole messages, at least
+  /// one unless the source ended. A bad message becomes a dead letter and reading goes on. Error:
+  /// the input itself cannot be read on.
   virtual Result<void> poll(market::FeedBatch& batch, std::size_t max_events) = 0;
   [[nodiscard]] virtual market::Sequencing sequencing() const = 0;
   /// Size of the input in (uncompressed) bytes where known, else 0; for progress.
@@ -24,15 +26,17 @@ public:
 };
 
 struct FeedOptions {
-  std::string input;                          ///< path, or parameters of a simulator
-  std::string date;                           ///< YYYY-MM-DD, needed by formats that tell times of day only
+  std::string input;  ///< path, or parameters of a simulator
+  std::string date;   ///< YYYY-MM-DD, needed by formats that tell times of day only
   std::string timezone = "America/New_York";  ///< of those times of day
 };
 
 /// Opens a feed by its name in the design (`itch`, `lobster`, `sim:l3`).
-[[nodiscard]] Result<std::unique_ptr<Feed>> open_feed(const std::string& name, const FeedOptions& options);
+[[nodiscard]] Result<std::unique_ptr<Feed>> open_feed(const std::string& name,
+                                                      const FeedOptions& options);
 
-/// The name that identifies this input: feed + date + content hash (file), or feed + parameters (simulator).
+/// The name that identifies this input: feed + date + content hash (file), or feed + parameters
+/// (simulator).
 [[nodiscard]] Result<std::string> source_name(const std::string& name, const FeedOptions& options);
 
 }  // namespace tapedeck::feeds

@@ -14,15 +14,17 @@ constexpr std::size_t kTimeWitnesses = 16;
 /// Times of day end here; no witness makes a later one true.
 constexpr market::TimeNs kMaxTimeOfDay = 25 * 3600 * market::kSecond;
 
-/// Feed time starts at local midnight and never goes back. A message at most an hour ahead moves it. One further ahead
-/// moves it only if each of the next 16 messages (or as many as there are) is more than an hour ahead as well and none
-/// lies more than an hour before it: a whole feed that jumps is believed at once, a single wild time never.
+/// Feed time starts at local midnight and never goes back. A message at most an hour ahead moves
+/// it. One further ahead moves it only if each of the next 16 messages (or as many as there are) is
+/// more than an hour ahead as well and none lies more than an hour before it: a whole feed that
+/// jumps is believed at once, a single wild time never.
 class FeedClock {
 public:
-  explicit FeedClock(market::TimeNs midnight) : now_(midnight), day_end_(midnight + kMaxTimeOfDay) {}
+  explicit FeedClock(market::TimeNs midnight)
+      : now_(midnight), day_end_(midnight + kMaxTimeOfDay) {}
 
-  /// Feed time after a message at `time`. `next_time(i, t)` sets t to the time of the i-th message after it, or returns
-  /// false if there is none; called for distant times only.
+  /// Feed time after a message at `time`. `next_time(i, t)` sets t to the time of the i-th message
+  /// after it, or returns false if there is none; called for distant times only.
   template <class NextTime>
   market::TimeNs observe(market::TimeNs time, NextTime&& next_time) {
     if (time <= now_) return now_;

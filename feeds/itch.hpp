@@ -1,5 +1,6 @@
-// feeds/itch.hpp -- NASDAQ TotalView-ITCH 5.0: message types, lengths, and how its fields are read and written.
-// Source: "NASDAQ TotalView-ITCH 5.0" specification; a table of the fields is in docs/formats/feeds.md.
+// feeds/itch.hpp -- NASDAQ TotalView-ITCH 5.0: message types, lengths, and how its fields are read
+// and written. Source: "NASDAQ TotalView-ITCH 5.0" specification; a table of the fields is in
+// docs/formats/feeds.md.
 #pragma once
 
 #include <array>
@@ -44,7 +45,8 @@ constexpr std::array<MessageType, 23> kMessageTypes{{
 /// Length of a message by its type; 0: no type of the specification.
 constexpr std::array<std::uint8_t, 256> kLength = [] {
   std::array<std::uint8_t, 256> lengths{};
-  for (const MessageType& type : kMessageTypes) lengths[static_cast<unsigned char>(type.type)] = type.length;
+  for (const MessageType& type : kMessageTypes)
+    lengths[static_cast<unsigned char>(type.type)] = type.length;
   return lengths;
 }();
 

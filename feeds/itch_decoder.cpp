@@ -47,8 +47,12 @@ struct ItchDecoder::Cursor {
 
   [[nodiscard]] char type() const { return static_cast<char>(message[0]); }
   [[nodiscard]] std::uint16_t locate() const { return itch::load16(message + 1); }
-  [[nodiscard]] std::uint32_t u32(std::size_t offset) const { return itch::load32(message + offset); }
-  [[nodiscard]] std::uint64_t u64(std::size_t offset) const { return itch::load64(message + offset); }
+  [[nodiscard]] std::uint32_t u32(std::size_t offset) const {
+    return itch::load32(message + offset);
+  }
+  [[nodiscard]] std::uint64_t u64(std::size_t offset) const {
+    return itch::load64(message + offset);
+  }
   [[nodiscard]] std::int64_t i32(std::size_t offset) const { return u32(offset); }
 
   [[nodiscard]] Event& emit(SymbolIndex symbol, EventKind kind) const {
@@ -78,32 +82,25 @@ bool ItchDecoder::decode(const std::uint8_t* message, const ItchStamp& stamp, Fe
   const Cursor at{message, stamp, batch};
   switch (message[0]) {
     case 'A':
-    case 'F':
-      return add(at);
+    case 'F': return add(at);
     case 'E':
     case 'C':
     case 'X':
     case 'D':
-    case 'U':
-      return change(at);
+    case 'U': return change(at);
     case 'P':
     case 'Q':
-    case 'B':
-      return trade(at);
-    case 'R':
-      return directory(at);
+    case 'B': return trade(at);
+    case 'R': return directory(at);
     case 'H':
     case 'Y':
     case 'K':
     case 'J':
-    case 'h':
-      return symbol_status(at);
+    case 'h': return symbol_status(at);
     case 'S':
     case 'V':
-    case 'W':
-      return market_status(at);
-    default:
-      return true;  // L, I, N, O: known, no event
+    case 'W': return market_status(at);
+    default: return true;  // L, I, N, O: known, no event
   }
 }
 
@@ -114,7 +111,8 @@ inline bool ItchDecoder::resolve(const Cursor& at, std::size_t stock, SymbolInde
 
 bool ItchDecoder::resolve_unknown(const Cursor& at, std::size_t stock, SymbolIndex& symbol) {
   if (at.locate() == 0) return at.reject("stock locate 0, expected one of a symbol");
-  if (stock == kNoStock) return at.reject(fmt::format("stock locate {} was never announced", at.locate()));
+  if (stock == kNoStock)
+    return at.reject(fmt::format("stock locate {} was never announced", at.locate()));
   if (!introduce(at, stock, symbol)) return false;
   Event& event = at.emit(symbol, EventKind::instrument);
   event.price = itch::kPriceExponent;
@@ -176,9 +174,7 @@ bool ItchDecoder::change(const Cursor& at) {
       event.size = at.i32(19);
       break;
     }
-    case 'D':
-      at.emit(symbol, EventKind::remove).id = at.u64(11);
-      break;
+    case 'D': at.emit(symbol, EventKind::remove).id = at.u64(11); break;
     default: {  // U
       Event& event = at.emit(symbol, EventKind::replace);
       event.id = at.u64(11);
@@ -274,7 +270,8 @@ bool ItchDecoder::market_status(const Cursor& at) {
     kind = StatusKind::breaker_levels;
     const auto limit = static_cast<std::uint64_t>(market::kMaxPrice);
     if (at.u64(11) > limit || at.u64(19) > limit || at.u64(27) > limit) {
-      return at.reject(fmt::format("levels {}, {}, {}, expected at most {}", at.u64(11), at.u64(19), at.u64(27), limit));
+      return at.reject(fmt::format("levels {}, {}, {}, expected at most {}", at.u64(11), at.u64(19),
+                                   at.u64(27), limit));
     }
     event.price = static_cast<market::Price>(at.u64(11));
     event.size = static_cast<market::Size>(at.u64(19));
@@ -284,7 +281,8 @@ bool ItchDecoder::market_status(const Cursor& at) {
     event.other = at.message[11];
   }
   event.code = static_cast<std::uint8_t>(kind);
-  for (SymbolIndex symbol = 0; symbol < by_name_.size(); ++symbol) at.batch.events.push_back({symbol, event});
+  for (SymbolIndex symbol = 0; symbol < by_name_.size(); ++symbol)
+    at.batch.events.push_back({symbol, event});
   return true;
 }
 

@@ -23,8 +23,8 @@ class ItchDecoder {
 public:
   ItchDecoder();
 
-  /// Appends the events of one message, or a dead letter that says what is wrong with it. `message` must be of a known
-  /// type and hold itch::kLength bytes. Returns false for a dead letter.
+  /// Appends the events of one message, or a dead letter that says what is wrong with it. `message`
+  /// must be of a known type and hold itch::kLength bytes. Returns false for a dead letter.
   bool decode(const std::uint8_t* message, const ItchStamp& stamp, market::FeedBatch& batch);
 
 private:
@@ -36,9 +36,11 @@ private:
   bool directory(const Cursor& at);
   bool symbol_status(const Cursor& at);
   bool market_status(const Cursor& at);
-  /// The symbol of the message's locate; by the message's own stock field (at `stock`) where the directory has not told.
+  /// The symbol of the message's locate; by the message's own stock field (at `stock`) where the
+  /// directory has not told.
   bool resolve(const Cursor& at, std::size_t stock, market::SymbolIndex& symbol);
-  [[gnu::cold]] bool resolve_unknown(const Cursor& at, std::size_t stock, market::SymbolIndex& symbol);
+  [[gnu::cold]] bool resolve_unknown(const Cursor& at, std::size_t stock,
+                                     market::SymbolIndex& symbol);
   bool introduce(const Cursor& at, std::size_t stock, market::SymbolIndex& symbol);
 
   std::vector<market::SymbolIndex> by_locate_;

@@ -13,19 +13,22 @@ constexpr std::size_t kMaxDeadLetterBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxSilent = std::size_t{1} << 20;
 
 std::string reason(const ItchFrame& frame, std::uint8_t type) {
-  const std::string shown = type > 0x20 && type < 0x7f ? fmt::format("'{}'", static_cast<char>(type))
-                                                       : fmt::format("{:#04x}", type);
+  const std::string shown = type > 0x20 && type < 0x7f
+                                ? fmt::format("'{}'", static_cast<char>(type))
+                                : fmt::format("{:#04x}", type);
   switch (frame.kind) {
     case ItchFrame::Kind::truncated:
-      if (frame.prefix == 0) return fmt::format("truncated length prefix: {} of 2 bytes", frame.size);
+      if (frame.prefix == 0)
+        return fmt::format("truncated length prefix: {} of 2 bytes", frame.size);
       return fmt::format("truncated message: {} of {} bytes", frame.size, frame.expected);
     case ItchFrame::Kind::unknown_type:
       return fmt::format("unknown message type {}, {} bytes", shown, frame.size);
     case ItchFrame::Kind::wrong_length:
-      return fmt::format("wrong length of message type {}: expected {}, found {} bytes", shown, frame.expected,
-                         frame.size);
+      return fmt::format("wrong length of message type {}: expected {}, found {} bytes", shown,
+                         frame.expected, frame.size);
     default:
-      return fmt::format("empty length prefix before unknown message type {}: {} bytes passed over", shown, frame.size);
+      return fmt::format("empty length prefix before unknown message type {}: {} bytes passed over",
+                         shown, frame.size);
   }
 }
 
@@ -37,18 +40,20 @@ ItchFeed::ItchFeed(std::string name, std::unique_ptr<ByteSource> source, market:
 /// Where the time is far ahead, looks at the messages behind the current one; bad ones have no say.
 market::TimeNs ItchFeed::feed_time_of(const std::uint8_t* bytes, std::size_t size) {
   std::size_t ahead = itch::kPrefixSize + size;
-  return clock_.observe(midnight_ + itch::time_of_day(bytes), [&](std::size_t, market::TimeNs& time) {
-    while (ahead + 65'537 < ItchReader::kLookAhead) {
-      const ItchFrame frame = reader_.at(ahead);
-      if (frame.kind == ItchFrame::Kind::end || frame.kind == ItchFrame::Kind::truncated) return false;
-      const std::size_t start = ahead + frame.prefix;
-      ahead = start + frame.size;
-      if (frame.kind != ItchFrame::Kind::message) continue;
-      time = midnight_ + itch::time_of_day(reader_.data(start));
-      return true;
-    }
-    return false;
-  });
+  return clock_.observe(
+      midnight_ + itch::time_of_day(bytes), [&](std::size_t, market::TimeNs& time) {
+        while (ahead + 65'537 < ItchReader::kLookAhead) {
+          const ItchFrame frame = reader_.at(ahead);
+          if (frame.kind == ItchFrame::Kind::end || frame.kind == ItchFrame::Kind::truncated)
+            return false;
+          const std::size_t start = ahead + frame.prefix;
+          ahead = start + frame.size;
+          if (frame.kind != ItchFrame::Kind::message) continue;
+          time = midnight_ + itch::time_of_day(reader_.data(start));
+          return true;
+        }
+        return false;
+      });
 }
 
 void ItchFeed::message(const std::uint8_t* bytes, std::size_t prefix, market::FeedBatch& batch) {
@@ -69,7 +74,9 @@ void ItchFeed::message(const std::uint8_t* bytes, std::size_t prefix, market::Fe
 
 void ItchFeed::bad(const ItchFrame& frame, market::FeedBatch& batch) {
   const std::uint8_t* bytes = reader_.data(frame.prefix);
-  const std::uint8_t type = frame.kind == ItchFrame::Kind::lost ? bytes[itch::kPrefixSize] : frame.size > 0 ? bytes[0] : 0;
+  const std::uint8_t type = frame.kind == ItchFrame::Kind::lost ? bytes[itch::kPrefixSize]
+                            : frame.size > 0                    ? bytes[0]
+                                                                : 0;
   ++messages_;
   batch.dead_letters.push_back({reader_.offset() + frame.prefix, reason(frame, type),
                                 std::string(reinterpret_cast<const char*>(bytes), frame.size)});
@@ -111,7 +118,8 @@ Result<void> ItchFeed::poll(market::FeedBatch& batch, std::size_t max_events) {
   batch.clear();
   if (good_ == 0 && messages_ >= kTrialMessages) {
     return fail(ErrorCode::invalid,
-                fmt::format("{}: none of the first {} messages is ITCH 5.0 (see the dead letters)", name_, messages_),
+                fmt::format("{}: none of the first {} messages is ITCH 5.0 (see the dead letters)",
+                            name_, messages_),
                 "--input");
   }
   const market::Sequence before = messages_;

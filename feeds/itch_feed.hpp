@@ -11,15 +11,17 @@
 
 namespace tapedeck::feeds {
 
-/// Numbers the file's messages from 1, bad ones included. A bad message becomes a dead letter with its bytes. Input
-/// whose first 64 messages are all bad is refused: it is no ITCH.
+/// Numbers the file's messages from 1, bad ones included. A bad message becomes a dead letter with
+/// its bytes. Input whose first 64 messages are all bad is refused: it is no ITCH.
 class ItchFeed final : public Feed {
 public:
   /// `midnight`: instant of local midnight of the session. `name` stands in error messages.
   ItchFeed(std::string name, std::unique_ptr<ByteSource> source, market::TimeNs midnight);
 
   Result<void> poll(market::FeedBatch& batch, std::size_t max_events) override;
-  [[nodiscard]] market::Sequencing sequencing() const override { return market::Sequencing::message_number; }
+  [[nodiscard]] market::Sequencing sequencing() const override {
+    return market::Sequencing::message_number;
+  }
   [[nodiscard]] std::uint64_t total_bytes() const override { return reader_.total_bytes(); }
 
 private:

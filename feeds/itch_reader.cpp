@@ -6,13 +6,14 @@
 namespace tapedeck::feeds {
 namespace {
 
+/// Small enough for what was read to be decoded out of the processor's cache.
 constexpr std::size_t kReadSize = std::size_t{1} << 18;
 constexpr std::size_t kMaxLost = 65'535;
 
 }  // namespace
 
 ItchReader::ItchReader(std::unique_ptr<ByteSource> source)
-    : source_(std::move(source)), buffer_(kLookAhead + 2 * kReadSize) {}
+    : source_(std::move(source)), buffer_(3 * kReadSize) {}
 
 bool ItchReader::need(std::size_t bytes) {
   while (end_ - begin_ < bytes) {
@@ -21,8 +22,11 @@ bool ItchReader::need(std::size_t bytes) {
       std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
       end_ -= begin_;
       begin_ = 0;
+      if (buffer_.size() - end_ < kReadSize)
+        buffer_.resize(buffer_.size() * 2);  // looking far ahead
     }
-    const auto got = source_->read(buffer_.data() + end_, std::min(kReadSize, buffer_.size() - end_));
+    const auto got =
+        source_->read(buffer_.data() + end_, std::min(kReadSize, buffer_.size() - end_));
     if (!got) error_ = got.error();
     ended_ = !got || *got == 0;
     if (got) end_ += *got;
@@ -47,7 +51,8 @@ ItchFrame ItchReader::at(std::size_t ahead) {
   const std::size_t expected = itch::kLength[*data(start)];
   if (by_type && expected == 0) return lost(ahead);
   if (by_type) length = expected;
-  if (!need(start + length)) return {Kind::truncated, itch::kPrefixSize, buffered() - start, length};
+  if (!need(start + length))
+    return {Kind::truncated, itch::kPrefixSize, buffered() - start, length};
   const Kind kind = expected == 0        ? Kind::unknown_type
                     : expected != length ? Kind::wrong_length
                                          : Kind::message;

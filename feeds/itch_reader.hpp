@@ -23,22 +23,25 @@ struct ItchFrame {
     end,           ///< nothing left
   };
   Kind kind = Kind::end;
-  std::size_t prefix = 0;    ///< bytes before the message
-  std::size_t size = 0;      ///< bytes of the message that are there
-  std::size_t expected = 0;  ///< truncated: bytes it should have; wrong_length: what its type asks for
+  std::size_t prefix = 0;  ///< bytes before the message
+  std::size_t size = 0;    ///< bytes of the message that are there
+  std::size_t expected =
+      0;  ///< truncated: bytes it should have; wrong_length: what its type asks for
 };
 
-/// Buffers a byte source. Messages behind a prefix of 0 are as long as their type says (files exist that leave the prefix
-/// empty). A prefix of 0 at the very end is the end mark.
+/// Buffers a byte source. Messages behind a prefix of 0 are as long as their type says (files exist
+/// that leave the prefix empty). A prefix of 0 at the very end is the end mark.
 class ItchReader {
 public:
   explicit ItchReader(std::unique_ptr<ByteSource> source);
 
-  /// The piece that begins `ahead` bytes from the current place. Its bytes stay valid until the next call of at() or
-  /// skip(); ahead + 64 KiB must stay below kLookAhead.
+  /// The piece that begins `ahead` bytes from the current place. Its bytes stay valid until the
+  /// next call of at() or skip(); ahead + 64 KiB must stay below kLookAhead.
   [[nodiscard]] ItchFrame at(std::size_t ahead);
   /// Bytes at the current place plus `ahead`.
-  [[nodiscard]] const std::uint8_t* data(std::size_t ahead = 0) const { return buffer_.data() + begin_ + ahead; }
+  [[nodiscard]] const std::uint8_t* data(std::size_t ahead = 0) const {
+    return buffer_.data() + begin_ + ahead;
+  }
   /// Bytes that are in the buffer already.
   [[nodiscard]] std::size_t buffered() const { return end_ - begin_; }
   void skip(std::size_t bytes) { begin_ += bytes, offset_ += bytes; }

@@ -1,4 +1,5 @@
-// feeds/itch_writer.hpp -- appends ITCH 5.0 messages with their length prefixes to a buffer. For generators and tests.
+// feeds/itch_writer.hpp -- appends ITCH 5.0 messages with their length prefixes to a buffer. For
+// generators and tests.
 #pragma once
 
 #include <cstdint>
@@ -34,14 +35,17 @@ public:
     return p;
   }
 
-  void system_event(std::uint64_t time, char code) { begin('S', {0, time})[11] = static_cast<std::uint8_t>(code); }
+  void system_event(std::uint64_t time, char code) {
+    begin('S', {0, time})[11] = static_cast<std::uint8_t>(code);
+  }
 
   void directory(Place place, std::string_view stock, std::uint32_t round_lot) {
     std::uint8_t* p = begin('R', place);
     put_stock(p + 11, stock);
     p[19] = 'Q', p[20] = 'N';
     itch::store32(p + 21, round_lot);
-    p[25] = 'N', p[26] = 'C', p[27] = 'Z', p[28] = ' ', p[29] = 'P', p[30] = 'N', p[31] = 'N', p[32] = '1', p[33] = 'N';
+    p[25] = 'N', p[26] = 'C', p[27] = 'Z', p[28] = ' ', p[29] = 'P', p[30] = 'N', p[31] = 'N',
+    p[32] = '1', p[33] = 'N';
     p[38] = 'N';
   }
 
@@ -59,7 +63,8 @@ public:
     p[19] = static_cast<std::uint8_t>(action);
   }
 
-  void add(Place place, std::uint64_t id, bool buy, std::uint32_t shares, std::string_view stock, std::uint32_t price) {
+  void add(Place place, std::uint64_t id, bool buy, std::uint32_t shares, std::string_view stock,
+           std::uint32_t price) {
     std::uint8_t* p = begin('A', place);
     itch::store64(p + 11, id);
     p[19] = buy ? 'B' : 'S';
@@ -68,8 +73,8 @@ public:
     itch::store32(p + 32, price);
   }
 
-  void add_attributed(Place place, std::uint64_t id, bool buy, std::uint32_t shares, std::string_view stock,
-                      std::uint32_t price, std::string_view attribution) {
+  void add_attributed(Place place, std::uint64_t id, bool buy, std::uint32_t shares,
+                      std::string_view stock, std::uint32_t price, std::string_view attribution) {
     std::uint8_t* p = begin('F', place);
     itch::store64(p + 11, id);
     p[19] = buy ? 'B' : 'S';
@@ -86,8 +91,8 @@ public:
     itch::store64(p + 23, match);
   }
 
-  void executed_price(Place place, std::uint64_t id, std::uint32_t shares, std::uint64_t match, bool printable,
-                      std::uint32_t price) {
+  void executed_price(Place place, std::uint64_t id, std::uint32_t shares, std::uint64_t match,
+                      bool printable, std::uint32_t price) {
     std::uint8_t* p = begin('C', place);
     itch::store64(p + 11, id);
     itch::store32(p + 19, shares);
@@ -104,7 +109,8 @@ public:
 
   void remove(Place place, std::uint64_t id) { itch::store64(begin('D', place) + 11, id); }
 
-  void replace(Place place, std::uint64_t id, std::uint64_t new_id, std::uint32_t shares, std::uint32_t price) {
+  void replace(Place place, std::uint64_t id, std::uint64_t new_id, std::uint32_t shares,
+               std::uint32_t price) {
     std::uint8_t* p = begin('U', place);
     itch::store64(p + 11, id);
     itch::store64(p + 19, new_id);
@@ -112,8 +118,8 @@ public:
     itch::store32(p + 31, price);
   }
 
-  void trade(Place place, bool buy, std::uint32_t shares, std::string_view stock, std::uint32_t price,
-             std::uint64_t match) {
+  void trade(Place place, bool buy, std::uint32_t shares, std::string_view stock,
+             std::uint32_t price, std::uint64_t match) {
     std::uint8_t* p = begin('P', place);
     p[19] = buy ? 'B' : 'S';
     itch::store32(p + 20, shares);
@@ -122,8 +128,8 @@ public:
     itch::store64(p + 36, match);
   }
 
-  void cross(Place place, std::uint64_t shares, std::string_view stock, std::uint32_t price, std::uint64_t match,
-             char type) {
+  void cross(Place place, std::uint64_t shares, std::string_view stock, std::uint32_t price,
+             std::uint64_t match, char type) {
     std::uint8_t* p = begin('Q', place);
     itch::store64(p + 11, shares);
     put_stock(p + 19, stock);
@@ -132,7 +138,9 @@ public:
     p[39] = static_cast<std::uint8_t>(type);
   }
 
-  void broken_trade(Place place, std::uint64_t match) { itch::store64(begin('B', place) + 11, match); }
+  void broken_trade(Place place, std::uint64_t match) {
+    itch::store64(begin('B', place) + 11, match);
+  }
 
   /// Left aligned, padded with spaces.
   static void put_stock(std::uint8_t* p, std::string_view stock) {

@@ -23,7 +23,8 @@ struct Line {
 /// A line longer than 64 KiB comes in pieces of that size, each counted as a line.
 class LineReader {
 public:
-  explicit LineReader(std::unique_ptr<ByteSource> source) : source_(std::move(source)), buffer_(kBuffer) {}
+  explicit LineReader(std::unique_ptr<ByteSource> source)
+      : source_(std::move(source)), buffer_(kBuffer) {}
 
   /// None at the end. A last line without LF counts.
   Result<std::optional<Line>> next() {
@@ -37,7 +38,8 @@ public:
       }
       if (!terminated && held.empty()) return std::optional<Line>{};
       if (!terminated) size = std::min(held.size(), kMaxLine);
-      Line line{std::string(held.substr(0, size)), ++number_, offset_, offset_ + size + (terminated ? 1 : 0)};
+      Line line{std::string(held.substr(0, size)), ++number_, offset_,
+                offset_ + size + (terminated ? 1 : 0)};
       if (!line.text.empty() && line.text.back() == '\r') line.text.pop_back();
       begin_ += line.end - offset_;
       offset_ = line.end;
@@ -51,11 +53,12 @@ private:
   static constexpr std::size_t kBuffer = std::size_t{1} << 20;
 
   Result<void> fill() {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_),
-              buffer_.begin());
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
     end_ -= begin_;
     begin_ = 0;
-    const auto got = source_->read(reinterpret_cast<std::uint8_t*>(buffer_.data()) + end_, buffer_.size() - end_);
+    const auto got = source_->read(reinterpret_cast<std::uint8_t*>(buffer_.data()) + end_,
+                                   buffer_.size() - end_);
     if (!got) return tl::unexpected(got.error());
     ended_ = *got == 0;
     end_ += *got;

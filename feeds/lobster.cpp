@@ -30,7 +30,8 @@ bool take_integer(std::string_view& rest, std::int64_t& value) {
   return true;
 }
 
-/// Seconds with decimals, as nanoseconds; what lies behind the ninth decimal (some rows carry more) is cut off.
+/// Seconds with decimals, as nanoseconds; what lies behind the ninth decimal (some rows carry more)
+/// is cut off.
 bool take_seconds(std::string_view& rest, std::int64_t& ns) {
   const std::string_view field = rest.substr(0, rest.find(','));
   const std::size_t point = std::min(field.find('.'), field.size());
@@ -55,7 +56,8 @@ bool take_seconds(std::string_view& rest, std::int64_t& ns) {
 std::string parse_row(std::string_view text, LobsterRow& row) {
   std::string_view rest = text;
   std::int64_t type = 0, direction = 0;
-  if (!take_seconds(rest, row.time_of_day)) return "expected seconds after midnight in the first field";
+  if (!take_seconds(rest, row.time_of_day))
+    return "expected seconds after midnight in the first field";
   if (!take_integer(rest, type) || !take_integer(rest, row.id) || !take_integer(rest, row.size) ||
       !take_integer(rest, row.price) || !take_integer(rest, direction)) {
     return "expected the fields time, type, order id, size, price, direction";
@@ -64,24 +66,31 @@ std::string parse_row(std::string_view text, LobsterRow& row) {
   row.type = static_cast<std::int32_t>(type);
   row.direction = direction > 0 ? 1 : -1;
   if (type == 7) return {};
-  if (direction != 1 && direction != -1) return fmt::format("expected direction 1 or -1, found {}", direction);
-  if (row.size < 1 || row.size > market::kMaxSize) return fmt::format("size {} is out of range", row.size);
-  if (row.price < 1 || row.price > market::kMaxPrice) return fmt::format("price {} is out of range", row.price);
+  if (direction != 1 && direction != -1)
+    return fmt::format("expected direction 1 or -1, found {}", direction);
+  if (row.size < 1 || row.size > market::kMaxSize)
+    return fmt::format("size {} is out of range", row.size);
+  if (row.price < 1 || row.price > market::kMaxPrice)
+    return fmt::format("price {} is out of range", row.price);
   if (type <= 4 && row.id < 1) return fmt::format("expected an order id, found {}", row.id);
   return {};
 }
 
 /// Empty: good. `fields`: how many there must be, 0 if not known yet.
-std::string parse_levels(std::string_view rest, std::size_t fields, std::vector<std::int64_t>& row) {
+std::string parse_levels(std::string_view rest, std::size_t fields,
+                         std::vector<std::int64_t>& row) {
   row.clear();
   while (!rest.empty() && row.size() < 4 * kMaxLevels) {
     std::int64_t value = 0;
     if (!take_integer(rest, value)) return "expected integers only";
-    if (row.size() % 2 == 1 && (value < 0 || value > market::kMaxSize)) return fmt::format("size {} is out of range", value);
+    if (row.size() % 2 == 1 && (value < 0 || value > market::kMaxSize))
+      return fmt::format("size {} is out of range", value);
     row.push_back(value);
   }
-  if (row.empty() || row.size() % 4 != 0) return fmt::format("expected four fields a level, found {} fields", row.size());
-  if (fields != 0 && row.size() != fields) return fmt::format("expected {} fields, found {}", fields, row.size());
+  if (row.empty() || row.size() % 4 != 0)
+    return fmt::format("expected four fields a level, found {} fields", row.size());
+  if (fields != 0 && row.size() != fields)
+    return fmt::format("expected {} fields, found {}", fields, row.size());
   return {};
 }
 
@@ -96,11 +105,17 @@ class LobsterFeed final : public Feed {
 public:
   LobsterFeed(std::string path, std::string symbol, std::unique_ptr<ByteSource> messages,
               std::unique_ptr<ByteSource> books, market::TimeNs midnight)
-      : path_(std::move(path)), symbol_(std::move(symbol)), messages_(std::move(messages)), books_(std::move(books)),
-        midnight_(midnight), clock_(midnight) {}
+      : path_(std::move(path)),
+        symbol_(std::move(symbol)),
+        messages_(std::move(messages)),
+        books_(std::move(books)),
+        midnight_(midnight),
+        clock_(midnight) {}
 
   Result<void> poll(FeedBatch& batch, std::size_t max_events) override;
-  [[nodiscard]] market::Sequencing sequencing() const override { return market::Sequencing::message_number; }
+  [[nodiscard]] market::Sequencing sequencing() const override {
+    return market::Sequencing::message_number;
+  }
   [[nodiscard]] std::uint64_t total_bytes() const override { return messages_.total_bytes(); }
 
 private:
@@ -142,10 +157,11 @@ std::optional<Error> LobsterFeed::read_pair() {
     ended_ = true;
     if (message_ended == levels_ended) return std::nullopt;
     const std::uint64_t row = message_ended ? (*levels)->number : (*message)->number;
-    return Error{ErrorCode::invalid,
-                 fmt::format("{}: row {} has no {} row: message and orderbook files do not belong together", path_, row,
-                             message_ended ? "message" : "orderbook"),
-                 "--input"};
+    return Error{
+        ErrorCode::invalid,
+        fmt::format("{}: row {} has no {} row: message and orderbook files do not belong together",
+                    path_, row, message_ended ? "message" : "orderbook"),
+        "--input"};
   }
   Pair& pair = rows_.emplace_back();
   pair.message = std::move(**message);
@@ -172,7 +188,8 @@ market::TimeNs LobsterFeed::feed_time(market::TimeNs time) {
 void LobsterFeed::deliver(const Pair& pair, FeedBatch& batch) {
   const auto dead = [&](const Line& line, std::string_view file, const std::string& reason) {
     batch.dead_letters.push_back(
-        {line.offset, fmt::format("LOBSTER {} file, line {}: {}", file, line.number, reason), line.text});
+        {line.offset, fmt::format("LOBSTER {} file, line {}: {}", file, line.number, reason),
+         line.text});
   };
   if (!pair.bad_book.empty()) dead(pair.levels, "orderbook", pair.bad_book);
   if (!pair.bad_row.empty()) return dead(pair.message, "message", pair.bad_row);
@@ -201,7 +218,8 @@ Result<void> LobsterFeed::poll(FeedBatch& batch, std::size_t max_events) {
   batch.clear();
   const std::uint64_t before = read_;
   if (good_ == 0 && read_ >= kTrialRows) {
-    return fail(ErrorCode::invalid, fmt::format("{}: none of the first {} rows is a LOBSTER message", path_, read_),
+    return fail(ErrorCode::invalid,
+                fmt::format("{}: none of the first {} rows is a LOBSTER message", path_, read_),
                 "--input");
   }
   while (batch.events.size() + batch.dead_letters.size() < std::max<std::size_t>(max_events, 1) &&
@@ -231,8 +249,10 @@ Result<std::unique_ptr<Feed>> open_lobster(const std::string& path, market::Time
   const std::size_t at = path.rfind("_message_");
   const std::string symbol = path.substr(start, path.find('_', start) - start);
   if (at == path.npos || at < start || symbol.empty() || symbol.size() > 32) {
-    return fail(ErrorCode::invalid,
-                fmt::format("{}: expected a LOBSTER message file, named SYMBOL_…_message_N.csv", path), "--input");
+    return fail(
+        ErrorCode::invalid,
+        fmt::format("{}: expected a LOBSTER message file, named SYMBOL_…_message_N.csv", path),
+        "--input");
   }
   auto messages = open_bytes(path);
   if (!messages) return tl::unexpected(messages.error());
@@ -244,7 +264,8 @@ Result<std::unique_ptr<Feed>> open_lobster(const std::string& path, market::Time
     error.message = "the orderbook file beside the message file: " + error.message;
     return tl::unexpected(std::move(error));
   }
-  return std::make_unique<LobsterFeed>(path, symbol, std::move(*messages), std::move(*books), midnight);
+  return std::make_unique<LobsterFeed>(path, symbol, std::move(*messages), std::move(*books),
+                                       midnight);
 }
 
 }  // namespace tapedeck::feeds

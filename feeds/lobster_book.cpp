@@ -45,16 +45,12 @@ void LobsterBook::step(const LobsterRow& row, Events& events) {
       if (orders_.contains(id)) remove(id, events);
       return add(id, side, row.price, row.size, events);
     case 2:
-    case 3:
-      return cancel_row(row, side, events);
-    case 4:
-      return execute_row(row, side, events);
+    case 3: return cancel_row(row, side, events);
+    case 4: return execute_row(row, side, events);
     case 5:  // a hidden order was hit: the aggressor is on the other side
       return trade(row, side == Side::bid ? Side::ask : Side::bid, events);
-    case 6:
-      return trade(row, Side::none, events);
-    default:
-      return halt(row, events);
+    case 6: return trade(row, Side::none, events);
+    default: return halt(row, events);
   }
 }
 
@@ -69,7 +65,8 @@ void LobsterBook::cancel_row(const LobsterRow& row, Side side, Events& events) {
   reduce(id, row.size, events);
 }
 
-/// One execution a row, so that trades are counted as the venue did, even where the order itself was never seen.
+/// One execution a row, so that trades are counted as the venue did, even where the order itself
+/// was never seen.
 void LobsterBook::execute_row(const LobsterRow& row, Side side, Events& events) {
   auto id = static_cast<OrderId>(row.id);
   const auto found = orders_.find(id);
@@ -86,7 +83,8 @@ void LobsterBook::execute_row(const LobsterRow& row, Side side, Events& events) 
   execute(id, row.size, events);
 }
 
-/// The first order at this price that LOBSTER has not named and that is large enough; 0 if there is none.
+/// The first order at this price that LOBSTER has not named and that is large enough; 0 if there is
+/// none.
 OrderId LobsterBook::unnamed(Side side, Price price, Size at_least) {
   const auto level = levels(side).find(price);
   if (level == levels(side).end()) return 0;
@@ -151,18 +149,20 @@ void LobsterBook::reconcile(std::span<const std::int64_t> row, Events& events) {
     if (size > 0 && price > -kNoPrice && price < kNoPrice) window[i % 2].emplace_back(price, size);
   }
   constexpr Side sides[] = {Side::ask, Side::bid};
-  for (const std::size_t i : {0, 1}) drop_strangers(sides[i], window[i], window[i].size() < depth, events);
+  for (const std::size_t i : {0, 1})
+    drop_strangers(sides[i], window[i], window[i].size() < depth, events);
   for (const std::size_t i : {0, 1}) {
     for (const auto& [price, size] : window[i]) match_level(sides[i], price, size, events);
   }
 }
 
 /// Removes levels that the window would show if they existed; `whole`: it shows all of the side.
-void LobsterBook::drop_strangers(Side side, std::span<const std::pair<Price, Size>> window, bool whole,
-                                 Events& events) {
+void LobsterBook::drop_strangers(Side side, std::span<const std::pair<Price, Size>> window,
+                                 bool whole, Events& events) {
   std::vector<OrderId> gone;
   const auto look = [&](Price price, const Level& level) {
-    const bool beyond = window.empty() || (side == Side::bid ? price < window.back().first : price > window.back().first);
+    const bool beyond = window.empty() || (side == Side::bid ? price < window.back().first
+                                                             : price > window.back().first);
     if (beyond && !whole) return false;
     const auto shown = [&](const auto& entry) { return entry.first == price; };
     if (std::none_of(window.begin(), window.end(), shown)) {
@@ -171,15 +171,17 @@ void LobsterBook::drop_strangers(Side side, std::span<const std::pair<Price, Siz
     return true;
   };
   if (side == Side::bid) {
-    for (auto at = levels(side).rbegin(); at != levels(side).rend() && look(at->first, at->second);) ++at;
+    for (auto at = levels(side).rbegin(); at != levels(side).rend() && look(at->first, at->second);)
+      ++at;
   } else {
-    for (auto at = levels(side).begin(); at != levels(side).end() && look(at->first, at->second);) ++at;
+    for (auto at = levels(side).begin(); at != levels(side).end() && look(at->first, at->second);)
+      ++at;
   }
   for (const OrderId id : gone) remove(id, events);
 }
 
-/// Brings a level to the size shown: a missing part is an order without a name; a surplus is taken from such orders
-/// first, then from the back of the queue.
+/// Brings a level to the size shown: a missing part is an order without a name; a surplus is taken
+/// from such orders first, then from the back of the queue.
 void LobsterBook::match_level(Side side, Price price, Size size, Events& events) {
   const auto at = levels(side).find(price);
   Size surplus = (at == levels(side).end() ? 0 : at->second.total) - size;

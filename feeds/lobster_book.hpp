@@ -1,4 +1,5 @@
-// feeds/lobster_book.hpp -- what a LOBSTER row means for a book of orders, and what it leaves unsaid.
+// feeds/lobster_book.hpp -- what a LOBSTER row means for a book of orders, and what it leaves
+// unsaid.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +27,14 @@ struct LobsterRow {
 /// First id of orders that LOBSTER does not name.
 constexpr market::OrderId kSyntheticId = market::OrderId{1} << 63;
 
-/// The book that a consumer of the events holds. Events leave with kind, id, side, price, size, other and code set.
+/// The book that a consumer of the events holds. Events leave with kind, id, side, price, size,
+/// other and code set.
 class LobsterBook {
 public:
   /// The row's own effect.
   void step(const LobsterRow& row, std::vector<market::Event>& events);
-  /// Makes the first N levels those of an orderbook row: ask price, ask size, bid price, bid size, N times.
+  /// Makes the first N levels those of an orderbook row: ask price, ask size, bid price, bid size,
+  /// N times.
   void reconcile(std::span<const std::int64_t> row, std::vector<market::Event>& events);
 
 private:
@@ -48,15 +51,18 @@ private:
   using Events = std::vector<market::Event>;
 
   Levels& levels(market::Side side) { return levels_[side == market::Side::ask ? 1 : 0]; }
-  void add(market::OrderId id, market::Side side, market::Price price, market::Size size, Events& events);
+  void add(market::OrderId id, market::Side side, market::Price price, market::Size size,
+           Events& events);
   void remove(market::OrderId id, Events& events);
   void reduce(market::OrderId id, market::Size size, Events& events);
   void execute(market::OrderId id, market::Size size, Events& events);
   void shrink(market::OrderId id, market::Size size);
   void execute_row(const LobsterRow& row, market::Side side, Events& events);
   void cancel_row(const LobsterRow& row, market::Side side, Events& events);
-  [[nodiscard]] market::OrderId unnamed(market::Side side, market::Price price, market::Size at_least);
-  void drop_strangers(market::Side side, std::span<const std::pair<market::Price, market::Size>> window, bool whole,
+  [[nodiscard]] market::OrderId unnamed(market::Side side, market::Price price,
+                                        market::Size at_least);
+  void drop_strangers(market::Side side,
+                      std::span<const std::pair<market::Price, market::Size>> window, bool whole,
                       Events& events);
   void match_level(market::Side side, market::Price price, market::Size size, Events& events);
 

@@ -1,4 +1,5 @@
-// feeds/random.hpp -- seeded random numbers, the same on every machine: integers only, no std distributions.
+// feeds/random.hpp -- seeded random numbers, the same on every machine: integers only, no std
+// distributions.
 #pragma once
 
 #include <cstdint>

@@ -24,18 +24,22 @@ date::year_month_day parse_date(const std::string& text) {
 
 Result<market::TimeNs> local_midnight(const std::string& date, const std::string& timezone) {
   if (date.empty()) {
-    return fail(ErrorCode::invalid, "the input tells times of day only: its date is needed (YYYY-MM-DD)", "--date");
+    return fail(ErrorCode::invalid,
+                "the input tells times of day only: its date is needed (YYYY-MM-DD)", "--date");
   }
   const date::year_month_day day = parse_date(date);
   if (!day.ok() || day.year() < date::year{1900} || day.year() > date::year{2200}) {
-    return fail(ErrorCode::invalid, fmt::format("expected a date YYYY-MM-DD, found '{}'", date), "--date");
+    return fail(ErrorCode::invalid, fmt::format("expected a date YYYY-MM-DD, found '{}'", date),
+                "--date");
   }
   try {
     const date::time_zone* zone = date::locate_zone(timezone);
     const auto midnight = zone->to_sys(date::local_days{day}, date::choose::earliest);
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(midnight.time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(midnight.time_since_epoch())
+        .count();
   } catch (const std::exception& error) {
-    return fail(ErrorCode::invalid, fmt::format("unknown time zone '{}': {}", timezone, error.what()), "--timezone");
+    return fail(ErrorCode::invalid,
+                fmt::format("unknown time zone '{}': {}", timezone, error.what()), "--timezone");
   }
 }
 

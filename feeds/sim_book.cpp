@@ -2,7 +2,8 @@
 
 namespace tapedeck::feeds {
 
-/// Index of the first level, from the best, that is not better than `price`, plus one; 0 if all are better.
+/// Index of the first level, from the best, that is not better than `price`, plus one; 0 if all are
+/// better.
 std::size_t SimBook::find(std::uint8_t side, std::int32_t price) const {
   const auto& levels = levels_[side];
   std::size_t i = levels.size();
@@ -14,7 +15,8 @@ std::size_t SimBook::find(std::uint8_t side, std::int32_t price) const {
   return i;
 }
 
-std::uint32_t SimBook::add(std::uint64_t id, std::uint8_t side, std::int32_t price, std::uint32_t size) {
+std::uint32_t SimBook::add(std::uint64_t id, std::uint8_t side, std::int32_t price,
+                           std::uint32_t size) {
   std::uint32_t slot = 0;
   if (free_.empty()) {
     slot = static_cast<std::uint32_t>(orders_.size());
@@ -30,7 +32,8 @@ std::uint32_t SimBook::add(std::uint64_t id, std::uint8_t side, std::int32_t pri
     ++i;
   }
   Level& level = levels[i - 1];
-  orders_[slot] = {id, price, size, level.last, kNone, static_cast<std::uint32_t>(live_.size()), side};
+  orders_[slot] = {id,  price, size, level.last, kNone, static_cast<std::uint32_t>(live_.size()),
+                   side};
   (level.last == kNone ? level.first : orders_[level.last].next) = slot;
   level.last = slot;
   ++level.count;

@@ -35,7 +35,9 @@ public:
   [[nodiscard]] bool empty(std::uint8_t side) const { return levels_[side].empty(); }
   [[nodiscard]] std::int32_t best(std::uint8_t side) const { return levels_[side].back().price; }
   /// True if the order is the only one at its price.
-  [[nodiscard]] bool alone(std::uint32_t slot) const { return orders_[slot].previous == kNone && orders_[slot].next == kNone; }
+  [[nodiscard]] bool alone(std::uint32_t slot) const {
+    return orders_[slot].previous == kNone && orders_[slot].next == kNone;
+  }
 
 private:
   [[nodiscard]] std::size_t find(std::uint8_t side, std::int32_t price) const;

@@ -53,7 +53,8 @@ void SimMarket::act(ItchWriter& write, std::uint32_t index) {
     return;
   }
   if (dice < 3700 && !symbol.book.live().empty()) return cancel(write, symbol);
-  if (dice < 17'000 && !symbol.book.live().empty()) return replace(write, symbol, pick_order(symbol));
+  if (dice < 17'000 && !symbol.book.live().empty())
+    return replace(write, symbol, pick_order(symbol));
   add_or_remove(write, symbol);
 }
 
@@ -71,7 +72,8 @@ void SimMarket::add_or_remove(ItchWriter& write, Symbol& symbol) {
   }
   const std::size_t live = book.live().size();
   const std::uint64_t lean = live * 500 / symbol.target;  // 500 at the target
-  if (random_.below(1000) >= std::clamp<std::uint64_t>(lean, 50, 950)) return add(write, symbol, short_side(symbol));
+  if (random_.below(1000) >= std::clamp<std::uint64_t>(lean, 50, 950))
+    return add(write, symbol, short_side(symbol));
   const std::uint32_t slot = pick_order(symbol);
   if (slot == SimBook::kNone || keep(symbol, slot)) return add(write, symbol, short_side(symbol));
   remove(write, symbol, slot);
@@ -79,7 +81,8 @@ void SimMarket::add_or_remove(ItchWriter& write, Symbol& symbol) {
 
 /// Buyers come (and hit asks) more often while the fair price is above the middle of the market.
 std::uint8_t SimMarket::aggressed_side(const Symbol& symbol) {
-  const std::int64_t middle = (std::int64_t{symbol.book.best(kBid)} + symbol.book.best(kAsk)) / 2 * kFine;
+  const std::int64_t middle =
+      (std::int64_t{symbol.book.best(kBid)} + symbol.book.best(kAsk)) / 2 * kFine;
   const bool with = random_.chance(2, 3);
   return (symbol.fair > middle) == with ? kAsk : kBid;
 }
@@ -135,7 +138,8 @@ std::int32_t SimMarket::price_for(Symbol& symbol, std::uint8_t side) {
   const auto fair = static_cast<std::int32_t>(symbol.fair / kFine / kTick * kTick);
   std::int32_t price = side == kBid ? fair - away : fair + away;
   if (!book.empty(other)) {
-    price = side == kBid ? std::min(price, book.best(other) - kTick) : std::max(price, book.best(other) + kTick);
+    price = side == kBid ? std::min(price, book.best(other) - kTick)
+                         : std::max(price, book.best(other) + kTick);
   }
   // A side that has its levels takes orders at them only.
   if (book.levels(side).size() >= kMaxLevels) {
@@ -156,12 +160,14 @@ void SimMarket::lay(ItchWriter& write, Symbol& symbol, std::uint8_t side, std::i
   place_order(write, symbol, side, side == kBid ? fair - away : fair + away);
 }
 
-void SimMarket::place_order(ItchWriter& write, Symbol& symbol, std::uint8_t side, std::int32_t price) {
+void SimMarket::place_order(ItchWriter& write, Symbol& symbol, std::uint8_t side,
+                            std::int32_t price) {
   const std::uint32_t shares = size();
   const std::uint64_t id = next_id_++;
   symbol.book.add(id, side, price, shares);
   if (random_.chance(1, 64)) {
-    write.add_attributed(place(), id, side == kBid, shares, symbol.name, static_cast<std::uint32_t>(price), "SIMU");
+    write.add_attributed(place(), id, side == kBid, shares, symbol.name,
+                         static_cast<std::uint32_t>(price), "SIMU");
   } else {
     write.add(place(), id, side == kBid, shares, symbol.name, static_cast<std::uint32_t>(price));
   }
@@ -196,7 +202,8 @@ void SimMarket::execute(ItchWriter& write, Symbol& symbol, std::uint8_t side) {
   const std::uint32_t slot = symbol.book.levels(side).back().first;
   SimBook::Order& order = symbol.book.order(slot);
   std::uint32_t shares = order.size;
-  if (shares > 1 && (keep(symbol, slot) || random_.chance(2, 5))) shares = 1 + random_.below32(shares - 1);
+  if (shares > 1 && (keep(symbol, slot) || random_.chance(2, 5)))
+    shares = 1 + random_.below32(shares - 1);
   if (shares == order.size && keep(symbol, slot)) return add(write, symbol, side);
   symbol.last_match = next_match_;
   if (random_.chance(1, 20)) {
@@ -213,10 +220,13 @@ void SimMarket::execute(ItchWriter& write, Symbol& symbol, std::uint8_t side) {
 /// Hidden liquidity between the best prices, or at one of them.
 void SimMarket::hidden_trade(ItchWriter& write, Symbol& symbol) {
   const std::int32_t bid = symbol.book.best(kBid), ask = symbol.book.best(kAsk);
-  const std::int32_t price = bid + static_cast<std::int32_t>(random_.below(static_cast<std::uint64_t>((ask - bid) / kTick + 1))) * kTick;
+  const std::int32_t price = bid + static_cast<std::int32_t>(random_.below(
+                                       static_cast<std::uint64_t>((ask - bid) / kTick + 1))) *
+                                       kTick;
   const std::uint32_t shares = size();
   symbol.last_match = next_match_;
-  write.trade(place(), random_.chance(1, 2), shares, symbol.name, static_cast<std::uint32_t>(price), next_match_++);
+  write.trade(place(), random_.chance(1, 2), shares, symbol.name, static_cast<std::uint32_t>(price),
+              next_match_++);
 }
 
 }  // namespace tapedeck::feeds

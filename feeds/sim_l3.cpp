@@ -23,7 +23,9 @@ constexpr std::uint64_t kMaxMessages = 100'000'000'000;
 
 class SimSource final : public ByteSource {
 public:
-  explicit SimSource(const SimL3Options& options) : market_(options) { block_.reserve(kBlock + 64); }
+  explicit SimSource(const SimL3Options& options) : market_(options) {
+    block_.reserve(kBlock + 64);
+  }
 
   Result<std::size_t> read(std::uint8_t* to, std::size_t capacity) override {
     if (taken_ == block_.size()) {
@@ -51,13 +53,15 @@ tl::unexpected<Error> bad_parameter(std::string text) {
 
 tl::unexpected<Error> cannot_write(const std::string& path) {
   const int code = errno;
-  return fail(ErrorCode::environment, fmt::format("cannot write {}: {}", path, std::strerror(code)));
+  return fail(ErrorCode::environment,
+              fmt::format("cannot write {}: {}", path, std::strerror(code)));
 }
 
 /// A file that is renamed to its name when it is whole, and removed otherwise. Plain, or gzip.
 class OutputFile {
 public:
-  explicit OutputFile(std::string path) : path_(std::move(path)), part_(fmt::format("{}.part.{}", path_, ::getpid())) {
+  explicit OutputFile(std::string path)
+      : path_(std::move(path)), part_(fmt::format("{}.part.{}", path_, ::getpid())) {
     file_ = gzopen(part_.c_str(), std::string_view(path_).ends_with(".gz") ? "wb3" : "wbT");
     if (file_ != nullptr) gzbuffer(file_, 1U << 18);
   }
@@ -95,13 +99,15 @@ Result<SimL3Options> parse_sim_l3(const std::string& text) {
     rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
     const std::size_t equals = pair.find('=');
     const std::string_view key = pair.substr(0, equals);
-    const std::string_view digits = equals == pair.npos ? std::string_view{} : pair.substr(equals + 1);
+    const std::string_view digits =
+        equals == pair.npos ? std::string_view{} : pair.substr(equals + 1);
     std::uint64_t value = 0;
     const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (code != std::errc{} || end != digits.data() + digits.size()) {
       return bad_parameter(fmt::format("expected key=number, found '{}'", pair));
     }
-    const auto small = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, ~std::uint32_t{0}));
+    const auto small =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(value, ~std::uint32_t{0}));
     if (key == "seed") {
       options.seed = value;
     } else if (key == "symbols") {
@@ -113,7 +119,8 @@ Result<SimL3Options> parse_sim_l3(const std::string& text) {
     } else if (key == "close") {
       options.close_s = small;
     } else {
-      return bad_parameter(fmt::format("expected seed, symbols, messages, open or close, found '{}'", key));
+      return bad_parameter(
+          fmt::format("expected seed, symbols, messages, open or close, found '{}'", key));
     }
   }
   if (auto checked = check(options); !checked) return tl::unexpected(checked.error());
@@ -122,7 +129,8 @@ Result<SimL3Options> parse_sim_l3(const std::string& text) {
 
 std::string canonical(const SimL3Options& options) {
   const SimL3Options usual;
-  std::string text = fmt::format("seed={},symbols={},messages={}", options.seed, options.symbols, options.messages);
+  std::string text = fmt::format("seed={},symbols={},messages={}", options.seed, options.symbols,
+                                 options.messages);
   if (options.open_s != usual.open_s || options.close_s != usual.close_s) {
     text += fmt::format(",open={},close={}", options.open_s, options.close_s);
   }
@@ -135,17 +143,21 @@ Result<void> check(const SimL3Options& options) {
   }
   const std::uint64_t least = 8 * std::uint64_t{options.symbols} + 16;
   if (options.messages < least || options.messages > kMaxMessages) {
-    return bad_parameter(fmt::format("messages={}, expected {} to {} with {} symbols", options.messages, least,
-                                     kMaxMessages, options.symbols));
+    return bad_parameter(fmt::format("messages={}, expected {} to {} with {} symbols",
+                                     options.messages, least, kMaxMessages, options.symbols));
   }
-  if (options.open_s < 21'600 || options.close_s > 82'800 || options.close_s < options.open_s + 60) {
-    return bad_parameter(fmt::format("open={},close={}, expected 21600 <= open, open + 60 <= close <= 82800",
-                                     options.open_s, options.close_s));
+  if (options.open_s < 21'600 || options.close_s > 82'800 ||
+      options.close_s < options.open_s + 60) {
+    return bad_parameter(
+        fmt::format("open={},close={}, expected 21600 <= open, open + 60 <= close <= 82800",
+                    options.open_s, options.close_s));
   }
   return {};
 }
 
-std::unique_ptr<ByteSource> sim_l3_bytes(const SimL3Options& options) { return std::make_unique<SimSource>(options); }
+std::unique_ptr<ByteSource> sim_l3_bytes(const SimL3Options& options) {
+  return std::make_unique<SimSource>(options);
+}
 
 Result<void> write_sim_l3(const std::string& path, const SimL3Options& options) {
   if (auto checked = check(options); !checked) return checked;

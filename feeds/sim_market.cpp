@@ -9,7 +9,8 @@ constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::int32_t kTick = 100;
 constexpr std::int64_t kFine = 256;
 
-/// Three to five letters; distinct for distinct `index` below 52,000: within a length, a bijection of base-26 numbers.
+/// Three to five letters; distinct for distinct `index` below 52,000: within a length, a bijection
+/// of base-26 numbers.
 std::string ticker(std::uint32_t index) {
   const std::uint32_t length = 3 + index % 3;
   std::uint64_t range = 1;
@@ -41,7 +42,8 @@ void SimMarket::make_symbols() {
     symbol.base = static_cast<std::int64_t>((dollars * 100 + random_.below(100)) * kTick) * kFine;
     symbol.anchor = symbol.fair = symbol.base;
     symbol.second = options_.open_s;
-    symbol.half_spread = static_cast<std::int32_t>(1 + i * 3 / options_.symbols + dollars / 150) * kTick;
+    symbol.half_spread =
+        static_cast<std::int32_t>(1 + i * 3 / options_.symbols + dollars / 150) * kTick;
     total += 1'000'000'000'000 / (i + 1);
     weights_.push_back(total);
   }
@@ -50,7 +52,8 @@ void SimMarket::make_symbols() {
 /// How the messages are shared out: opening, session, closing.
 void SimMarket::plan() {
   const std::uint64_t symbols = options_.symbols;
-  const std::uint64_t fixed = 5 * symbols + 6;  // O, R H Y each, S, Q, opening cross each; M, closing cross each, E, C
+  const std::uint64_t fixed =
+      5 * symbols + 6;  // O, R H Y each, S, Q, opening cross each; M, closing cross each, E, C
   build_ = 2 * std::clamp<std::uint64_t>((options_.messages - fixed) / (symbols * 8), 1, 24);
   if (fixed + build_ * symbols > options_.messages) build_ = 0;
   min_levels_ = std::min<std::size_t>(10, build_ / 4);
@@ -59,11 +62,14 @@ void SimMarket::plan() {
   const std::uint64_t total = weights_.back();
   std::uint64_t before = 0;
   for (std::size_t i = 0; i < symbols_.size(); ++i) {
-    const auto expected = static_cast<std::uint64_t>(static_cast<market::UInt128>(session) * (weights_[i] - before) / total);
+    const auto expected = static_cast<std::uint64_t>(static_cast<market::UInt128>(session) *
+                                                     (weights_[i] - before) / total);
     before = weights_[i];
-    symbols_[i].target = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(expected / 50, 60, 600));
+    symbols_[i].target =
+        static_cast<std::uint32_t>(std::clamp<std::uint64_t>(expected / 50, 60, 600));
   }
-  times_.emplace_back(session, options_.open_s * kSecondNs + 1'000'000, options_.close_s * kSecondNs);
+  times_.emplace_back(session, options_.open_s * kSecondNs + 1'000'000,
+                      options_.close_s * kSecondNs);
   if (session > 20'000 && options_.close_s - options_.open_s >= 3600) plan_halts();
 }
 
@@ -71,15 +77,18 @@ void SimMarket::plan() {
 void SimMarket::plan_halts() {
   const std::uint32_t count = std::max<std::uint32_t>(1, options_.symbols / 40);
   for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint32_t symbol = i * 40 + random_.below32(std::min<std::uint32_t>(40, options_.symbols - i * 40));
+    const std::uint32_t symbol =
+        i * 40 + random_.below32(std::min<std::uint32_t>(40, options_.symbols - i * 40));
     const std::uint64_t span = options_.close_s - options_.open_s - 1800;
-    const std::uint64_t start = (options_.open_s + 900) * kSecondNs + random_.below(span * kSecondNs);
+    const std::uint64_t start =
+        (options_.open_s + 900) * kSecondNs + random_.below(span * kSecondNs);
     halts_.push_back({start, symbol, 0});
     halts_.push_back({start + 290 * kSecondNs, symbol, 1});
     halts_.push_back({start + 300 * kSecondNs, symbol, 2});
     halts_.push_back({start + 300 * kSecondNs + 1000, symbol, 3});
   }
-  std::sort(halts_.begin(), halts_.end(), [](const Halt& a, const Halt& b) { return a.time < b.time; });
+  std::sort(halts_.begin(), halts_.end(),
+            [](const Halt& a, const Halt& b) { return a.time < b.time; });
 }
 
 bool SimMarket::next(std::vector<std::uint8_t>& out) {
@@ -95,7 +104,8 @@ bool SimMarket::next(std::vector<std::uint8_t>& out) {
   return true;
 }
 
-/// One message of what comes before trading: directory at 05:30 before the open, first orders in its last two minutes.
+/// One message of what comes before trading: directory at 05:30 before the open, first orders in
+/// its last two minutes.
 bool SimMarket::opening(ItchWriter& write) {
   const std::uint64_t symbols = options_.symbols;
   const std::uint64_t open = options_.open_s * kSecondNs;
@@ -129,7 +139,8 @@ bool SimMarket::opening(ItchWriter& write) {
     now_ = std::max(now_ + 1, begin + at * gap + random_.below(gap + 1));
     locate_ = static_cast<std::uint16_t>(1 + at % symbols);
     const std::uint64_t order = at / symbols;
-    lay(write, symbols_[at % symbols], static_cast<std::uint8_t>(order % 2), static_cast<std::int32_t>(order / 2));
+    lay(write, symbols_[at % symbols], static_cast<std::uint8_t>(order % 2),
+        static_cast<std::int32_t>(order / 2));
     return true;
   }
   at -= orders;
@@ -196,23 +207,20 @@ void SimMarket::halt(ItchWriter& write, const Halt& what) {
   symbol.halted = what.stage < 3;
   symbol.sweep = 0;
   switch (what.stage) {
-    case 0:
-      write.trading_action(place(), symbol.name, 'H', "T1  ");
-      break;
-    case 1:
-      write.trading_action(place(), symbol.name, 'Q', "T3  ");
-      break;
+    case 0: write.trading_action(place(), symbol.name, 'H', "T1  "); break;
+    case 1: write.trading_action(place(), symbol.name, 'Q', "T3  "); break;
     case 2:
-      write.cross(place(), 100 * (1 + random_.below(50)), symbol.name, fair_price(symbol), next_match_++, 'H');
+      write.cross(place(), 100 * (1 + random_.below(50)), symbol.name, fair_price(symbol),
+                  next_match_++, 'H');
       break;
-    default:
-      write.trading_action(place(), symbol.name, 'T', "T3  ");
+    default: write.trading_action(place(), symbol.name, 'T', "T3  ");
   }
 }
 
 std::uint32_t SimMarket::pick_symbol() {
   const std::uint64_t at = random_.below(weights_.back());
-  return static_cast<std::uint32_t>(std::upper_bound(weights_.begin(), weights_.end(), at) - weights_.begin());
+  return static_cast<std::uint32_t>(std::upper_bound(weights_.begin(), weights_.end(), at) -
+                                    weights_.begin());
 }
 
 std::uint32_t SimMarket::fair_price(const Symbol& symbol) const {

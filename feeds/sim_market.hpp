@@ -12,7 +12,8 @@
 
 namespace tapedeck::feeds {
 
-/// Times of the session's messages: dense at open and close, thin at noon, in clusters within each minute.
+/// Times of the session's messages: dense at open and close, thin at noon, in clusters within each
+/// minute.
 class SimTimes {
 public:
   SimTimes(std::uint64_t messages, std::uint64_t open_ns, std::uint64_t close_ns);
@@ -28,8 +29,9 @@ private:
   std::size_t minute_ = 0;
 };
 
-/// Makes the session message by message. Per symbol a fair price reverts to an anchor that trends in regimes; orders come
-/// around it, most are deleted soon, some stay; the market is never crossed or locked; live orders and levels are bounded.
+/// Makes the session message by message. Per symbol a fair price reverts to an anchor that trends
+/// in regimes; orders come around it, most are deleted soon, some stay; the market is never crossed
+/// or locked; live orders and levels are bounded.
 class SimMarket {
 public:
   explicit SimMarket(const SimL3Options& options);

@@ -26,9 +26,11 @@ SimTimes::SimTimes(std::uint64_t messages, std::uint64_t open_ns, std::uint64_t 
   const std::uint64_t minutes = (close_ns - open_ns + kMinuteNs - 1) / kMinuteNs;
   std::vector<std::uint64_t> cumulative;
   std::uint64_t total = 0;
-  for (std::uint64_t minute = 0; minute < minutes; ++minute) cumulative.push_back(total += intensity(minute, minutes));
+  for (std::uint64_t minute = 0; minute < minutes; ++minute)
+    cumulative.push_back(total += intensity(minute, minutes));
   for (const std::uint64_t weight : cumulative) {
-    until_.push_back(static_cast<std::uint64_t>(static_cast<market::UInt128>(messages) * weight / total));
+    until_.push_back(
+        static_cast<std::uint64_t>(static_cast<market::UInt128>(messages) * weight / total));
   }
 }
 
@@ -46,8 +48,9 @@ std::uint64_t SimTimes::next(Random& random) {
   const std::uint64_t time_left = end > now_ + left ? end - now_ - left : 1;
   const std::uint64_t mean = time_left / left + 1;
   // Most messages follow closely on another's heels; pauses make up for them.
-  const std::uint64_t gap = random.chance(7, 10) ? random.below(std::min<std::uint64_t>(mean / 8 + 1, 40'000))
-                                                 : random.below(mean * 5);
+  const std::uint64_t gap = random.chance(7, 10)
+                                ? random.below(std::min<std::uint64_t>(mean / 8 + 1, 40'000))
+                                : random.below(mean * 5);
   now_ += 1 + std::min(gap, time_left - 1);
   ++made_;
   return now_;

@@ -1,4 +1,5 @@
-// tests/feeds/feed_support.hpp -- feeds over bytes held in memory, temporary directories, real data.
+// tests/feeds/feed_support.hpp -- feeds over bytes held in memory, temporary directories, real
+// data.
 #pragma once
 
 #include <stdlib.h>
@@ -22,7 +23,8 @@ namespace tapedeck::test {
 /// Hands out bytes in pieces of at most `piece`; then ends, or fails with `error`.
 class MemorySource final : public feeds::ByteSource {
 public:
-  explicit MemorySource(std::vector<std::uint8_t> bytes, std::size_t piece = 1 << 20) : bytes_(std::move(bytes)), piece_(piece) {}
+  explicit MemorySource(std::vector<std::uint8_t> bytes, std::size_t piece = 1 << 20)
+      : bytes_(std::move(bytes)), piece_(piece) {}
   void fail_at_end(Error error) { error_ = std::move(error), fails_ = true; }
 
   Result<std::size_t> read(std::uint8_t* to, std::size_t capacity) override {
@@ -62,14 +64,16 @@ inline Everything drain(feeds::Feed& feed, std::size_t max_events = 1000) {
     }
     all.events.insert(all.events.end(), batch.events.begin(), batch.events.end());
     all.symbols.insert(all.symbols.end(), batch.new_symbols.begin(), batch.new_symbols.end());
-    all.dead_letters.insert(all.dead_letters.end(), batch.dead_letters.begin(), batch.dead_letters.end());
+    all.dead_letters.insert(all.dead_letters.end(), batch.dead_letters.begin(),
+                            batch.dead_letters.end());
     all.messages = batch.messages, all.bytes = batch.bytes, all.feed_time = batch.feed_time;
     all.ended = batch.end;
   }
   return all;
 }
 
-inline Everything drain_itch(std::vector<std::uint8_t> bytes, std::size_t max_events = 1000, std::size_t piece = 1 << 20) {
+inline Everything drain_itch(std::vector<std::uint8_t> bytes, std::size_t max_events = 1000,
+                             std::size_t piece = 1 << 20) {
   feeds::ItchFeed feed("memory", std::make_unique<MemorySource>(std::move(bytes), piece), 0);
   return drain(feed, max_events);
 }
@@ -78,8 +82,10 @@ inline Everything drain_itch(std::vector<std::uint8_t> bytes, std::size_t max_ev
 class TempDir {
 public:
   TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tapedeck-feeds-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed for " + pattern);
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "tapedeck-feeds-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr)
+      throw std::runtime_error("mkdtemp failed for " + pattern);
     path_ = pattern;
   }
   ~TempDir() {
@@ -88,7 +94,9 @@ public:
   }
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  [[nodiscard]] std::string operator/(const std::string& name) const {
+    return (path_ / name).string();
+  }
   [[nodiscard]] std::string path() const { return path_.string(); }
 
 private:
@@ -97,7 +105,9 @@ private:
 
 template <class Bytes>
 void write_file(const std::string& path, const Bytes& bytes) {
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
 }
 
 inline std::vector<std::uint8_t> read_file(const std::string& path) {
@@ -105,7 +115,8 @@ inline std::vector<std::uint8_t> read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// Path of a file of the real data beside the checkout; empty, and said so loudly, if it is not there.
+/// Path of a file of the real data beside the checkout; empty, and said so loudly, if it is not
+/// there.
 inline std::string real_data(const std::string& name) {
   const std::string path = std::string(TAPEDECK_DATA_DIR) + "/" + name;
   if (std::filesystem::exists(path)) return path;

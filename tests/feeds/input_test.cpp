@@ -59,13 +59,15 @@ TEST_CASE("plain, gzip and zstd files give the same bytes", "[input]") {
   const Bytes plain = sample(3'000'000);
   Bytes members;
   for (const std::size_t at : {0, 1'000'000, 2'000'000}) {
-    const Bytes part = gzip(Bytes(plain.begin() + static_cast<long>(at), plain.begin() + static_cast<long>(at + 1'000'000)));
+    const Bytes part = gzip(Bytes(plain.begin() + static_cast<long>(at),
+                                  plain.begin() + static_cast<long>(at + 1'000'000)));
     members.insert(members.end(), part.begin(), part.end());
   }
   Bytes padded = gzip(plain);
   padded.resize(padded.size() + 512);
-  const std::vector<std::pair<std::string, Bytes>> files = {{"a.bin", plain},     {"a.gz", gzip(plain)}, {"b.gz", members},
-                                                            {"c.gz", padded},     {"a.zst", zstd(plain)}, {"named-otherwise", gzip(plain)}};
+  const std::vector<std::pair<std::string, Bytes>> files = {
+      {"a.bin", plain}, {"a.gz", gzip(plain)},  {"b.gz", members},
+      {"c.gz", padded}, {"a.zst", zstd(plain)}, {"named-otherwise", gzip(plain)}};
   for (const auto& [name, bytes] : files) {
     INFO(name);
     write_file(dir / name, bytes);
@@ -87,7 +89,8 @@ TEST_CASE("damage in compressed data is told with its place, after all before it
     auto result = read_all(dir / ("cut" + extension), all);
     REQUIRE_FALSE(result);
     CHECK(result.error().code == ErrorCode::corrupt);
-    CHECK_THAT(result.error().message, Catch::Contains("cut" + extension) && Catch::Contains("byte " + std::to_string(cut.size())));
+    CHECK_THAT(result.error().message, Catch::Contains("cut" + extension) &&
+                                           Catch::Contains("byte " + std::to_string(cut.size())));
     CHECK(all.size() > plain.size() / 4);
     CHECK(std::equal(all.begin(), all.end(), plain.begin()));
 
@@ -115,14 +118,16 @@ TEST_CASE("a damaged gzip ITCH file delivers every message before the damage", "
   Bytes bytes;
   feeds::ItchWriter write(bytes);
   write.directory({1, 1}, "ACME", 100);
-  for (std::uint64_t i = 1; i <= 50'000; ++i) write.add({1, i}, i * 0x9e3779b97f4a7c15, true, 100, "ACME", 1000);
+  for (std::uint64_t i = 1; i <= 50'000; ++i)
+    write.add({1, i}, i * 0x9e3779b97f4a7c15, true, 100, "ACME", 1000);
   Bytes packed = gzip(bytes);
   packed.resize(packed.size() - 20'000);
   write_file(dir / "x.itch.gz", packed);
   auto feed = feeds::open_feed("itch", {dir / "x.itch.gz", "2024-01-02", "America/New_York"});
   REQUIRE(feed);
   const Everything all = drain(**feed);
-  CHECK_THAT(all.error, Catch::Contains("gzip data damaged at byte " + std::to_string(packed.size())));
+  CHECK_THAT(all.error,
+             Catch::Contains("gzip data damaged at byte " + std::to_string(packed.size())));
   CHECK(all.events.size() > 30'000);
   CHECK(all.events.size() == all.messages);
   CHECK(all.dead_letters.empty());
@@ -179,7 +184,8 @@ TEST_CASE("feed, date and time zone must be right", "[input][bad]") {
     return opened.error().field;
   };
   CHECK(field("morse", "2012-06-21", "America/New_York") == "--feed");
-  for (const std::string date : {"", "2012", "2012-13-01", "2012-02-30", "2012-6-21", "21.06.2012", "2012-06-21Z"}) {
+  for (const std::string date :
+       {"", "2012", "2012-13-01", "2012-02-30", "2012-6-21", "21.06.2012", "2012-06-21Z"}) {
     CHECK(field("itch", date, "America/New_York") == "--date");
     CHECK(field("lobster", date, "America/New_York") == "--date");
   }

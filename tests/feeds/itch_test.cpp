@@ -7,11 +7,11 @@
 namespace tapedeck::test {
 namespace {
 
+using feeds::ItchWriter;
 using market::Event;
 using market::EventKind;
 using market::Side;
 using market::StatusKind;
-using feeds::ItchWriter;
 using Bytes = std::vector<std::uint8_t>;
 
 constexpr market::TimeNs kHour = 3600 * market::kSecond;
@@ -34,7 +34,8 @@ void put_hex(Bytes& out, const std::string& hex) {
 
 /// Directory message of locate 1, "ACME", round lot 100, time 1 ns.
 const std::string kDirectory =
-    "52 0001 0000 000000000001 41434d4520202020 51 4e 00000064 4e 43 5a20 50 4e 4e 31 4e 00000001 4e";
+    "52 0001 0000 000000000001 41434d4520202020 51 4e 00000064 4e 43 5a20 50 4e 4e 31 4e 00000001 "
+    "4e";
 
 /// The one event of a message that follows the directory message.
 Event only_event(const std::string& hex) {
@@ -72,7 +73,8 @@ TEST_CASE("the directory introduces a symbol with its exponents and round lot", 
 }
 
 TEST_CASE("A and F add an order", "[itch]") {
-  const std::string body = " 0001 0000 0000000000ff 0000000000000007 42 0000012c 41434d4520202020 000f4240";
+  const std::string body =
+      " 0001 0000 0000000000ff 0000000000000007 42 0000012c 41434d4520202020 000f4240";
   for (const std::string& hex : {"41" + body, "46" + body + " 4e534451"}) {
     const Event event = only_event(hex);
     CHECK(event.kind == EventKind::add);
@@ -84,13 +86,15 @@ TEST_CASE("A and F add an order", "[itch]") {
 }
 
 TEST_CASE("E executes at the order's price, C at its own, printable or not", "[itch]") {
-  const Event e = only_event("45 0001 0000 0000000000ff 0000000000000007 00000064 0000000000000009");
+  const Event e =
+      only_event("45 0001 0000 0000000000ff 0000000000000007 00000064 0000000000000009");
   CHECK(e.kind == EventKind::execute);
   CHECK((e.id == 7 && e.size == 100 && e.other == 9));
   const std::string c = "43 0001 0000 0000000000ff 0000000000000007 00000064 0000000000000009 ";
   const Event printed = only_event(c + "59 000f4241");
   CHECK(printed.kind == EventKind::execute_price);
-  CHECK((printed.id == 7 && printed.size == 100 && printed.other == 9 && printed.price == 1'000'001));
+  CHECK(
+      (printed.id == 7 && printed.size == 100 && printed.other == 9 && printed.price == 1'000'001));
   CHECK(printed.flags == market::kPrintable);
   CHECK(only_event(c + "4e 000f4241").flags == 0);
 }
@@ -100,19 +104,24 @@ TEST_CASE("X reduces, D removes, U replaces", "[itch]") {
   CHECK((x.kind == EventKind::reduce && x.id == 7 && x.size == 10));
   const Event d = only_event("44 0001 0000 0000000000ff 0000000000000007");
   CHECK((d.kind == EventKind::remove && d.id == 7));
-  const Event u = only_event("55 0001 0000 0000000000ff 0000000000000007 0000000000000008 00000005 00000bb8");
-  CHECK((u.kind == EventKind::replace && u.id == 7 && u.other == 8 && u.size == 5 && u.price == 3000));
+  const Event u =
+      only_event("55 0001 0000 0000000000ff 0000000000000007 0000000000000008 00000005 00000bb8");
+  CHECK((u.kind == EventKind::replace && u.id == 7 && u.other == 8 && u.size == 5 &&
+         u.price == 3000));
 }
 
 TEST_CASE("P and Q are trades without a side, B breaks one", "[itch]") {
-  const Event p =
-      only_event("50 0001 0000 0000000000ff 0000000000000000 42 00000064 41434d4520202020 000f4240 000000000000000b");
-  CHECK((p.kind == EventKind::trade && p.side == Side::none && p.id == 11 && p.size == 100 && p.price == 1'000'000));
-  const Event q =
-      only_event("51 0001 0000 0000000000ff 0000000100000000 41434d4520202020 000f4240 000000000000000c 4f");
-  CHECK((q.kind == EventKind::trade && q.id == 12 && q.size == 0x100000000 && q.price == 1'000'000));
-  const Event empty =
-      only_event("51 0001 0000 0000000000ff 0000000000000000 41434d4520202020 00000000 000000000000000c 4f");
+  const Event p = only_event(
+      "50 0001 0000 0000000000ff 0000000000000000 42 00000064 41434d4520202020 000f4240 "
+      "000000000000000b");
+  CHECK((p.kind == EventKind::trade && p.side == Side::none && p.id == 11 && p.size == 100 &&
+         p.price == 1'000'000));
+  const Event q = only_event(
+      "51 0001 0000 0000000000ff 0000000100000000 41434d4520202020 000f4240 000000000000000c 4f");
+  CHECK(
+      (q.kind == EventKind::trade && q.id == 12 && q.size == 0x100000000 && q.price == 1'000'000));
+  const Event empty = only_event(
+      "51 0001 0000 0000000000ff 0000000000000000 41434d4520202020 00000000 000000000000000c 4f");
   CHECK((empty.kind == EventKind::trade && empty.size == 0));
   const Event b = only_event("42 0001 0000 0000000000ff 000000000000000b");
   CHECK((b.kind == EventKind::trade_break && b.id == 11));
@@ -121,15 +130,16 @@ TEST_CASE("P and Q are trades without a side, B breaks one", "[itch]") {
 TEST_CASE("H, Y, K, J, h are statuses of their symbol", "[itch]") {
   const Event h = only_event("48 0001 0000 0000000000ff 41434d4520202020 48 20 4c554450");
   CHECK(is_status(h, StatusKind::trading_state));
-  CHECK(h.other == ('H' | std::uint64_t{'L'} << 8 | std::uint64_t{'U'} << 16 | std::uint64_t{'D'} << 24 |
-                    std::uint64_t{'P'} << 32));
+  CHECK(h.other == ('H' | std::uint64_t{'L'} << 8 | std::uint64_t{'U'} << 16 |
+                    std::uint64_t{'D'} << 24 | std::uint64_t{'P'} << 32));
   const Event y = only_event("59 0001 0000 0000000000ff 41434d4520202020 31");
   CHECK(is_status(y, StatusKind::short_sale));
   CHECK(y.other == '1');
   const Event k = only_event("4b 0001 0000 0000000000ff 41434d4520202020 00008ca0 41 000f4240");
   CHECK(is_status(k, StatusKind::ipo_quoting));
   CHECK((k.price == 1'000'000 && k.other == (36'000 | std::uint64_t{'A'} << 32)));
-  const Event j = only_event("4a 0001 0000 0000000000ff 41434d4520202020 00000003 00000005 00000002 00000001");
+  const Event j =
+      only_event("4a 0001 0000 0000000000ff 41434d4520202020 00000003 00000005 00000002 00000001");
   CHECK(is_status(j, StatusKind::auction_collar));
   CHECK((j.price == 3 && j.size == 5 && j.other == 2));
   const Event o = only_event("68 0001 0000 0000000000ff 41434d4520202020 51 48");
@@ -152,13 +162,15 @@ TEST_CASE("S, V, W become one status for each symbol known so far", "[itch]") {
   REQUIRE(all.events.size() == 8);
   for (const std::uint32_t symbol : {0U, 1U}) {
     const auto& s = all.events[2 + symbol];
-    CHECK((s.symbol == symbol && is_status(s.event, StatusKind::market_event) && s.event.other == 'Q'));
+    CHECK((s.symbol == symbol && is_status(s.event, StatusKind::market_event) &&
+           s.event.other == 'Q'));
     CHECK((s.event.sequence == 4 && s.event.flags == 0));
     const auto& v = all.events[4 + symbol];
     CHECK((v.symbol == symbol && is_status(v.event, StatusKind::breaker_levels)));
     CHECK((v.event.price == 3 && v.event.size == 2 && v.event.other == 1));
     const auto& w = all.events[6 + symbol];
-    CHECK((w.symbol == symbol && is_status(w.event, StatusKind::breaker_status) && w.event.other == '2'));
+    CHECK((w.symbol == symbol && is_status(w.event, StatusKind::breaker_status) &&
+           w.event.other == '2'));
   }
 }
 
@@ -174,7 +186,8 @@ TEST_CASE("L, I, N, O are known, counted, and say nothing", "[itch]") {
 
 TEST_CASE("the table of types is the specification's", "[itch]") {
   const std::string types = "SRHYLVWKJhAFECXDUPQBINO";
-  const std::vector<int> lengths = {12, 39, 25, 20, 26, 35, 12, 28, 35, 21, 36, 40, 31, 36, 23, 19, 35, 44, 40, 19, 50, 20, 48};
+  const std::vector<int> lengths = {12, 39, 25, 20, 26, 35, 12, 28, 35, 21, 36, 40,
+                                    31, 36, 23, 19, 35, 44, 40, 19, 50, 20, 48};
   REQUIRE(types.size() == feeds::itch::kMessageTypes.size());
   for (std::size_t i = 0; i < types.size(); ++i) {
     CHECK(feeds::itch::kLength[static_cast<unsigned char>(types[i])] == lengths[i]);
@@ -197,12 +210,15 @@ TEST_CASE("an order of a locate without directory names its own symbol", "[itch]
   CHECK(all.events[0].event.sequence == all.events[1].event.sequence);
 }
 
-TEST_CASE("bad messages become dead letters with bytes and place, and reading goes on", "[itch][bad]") {
+TEST_CASE("bad messages become dead letters with bytes and place, and reading goes on",
+          "[itch][bad]") {
   Bytes bytes;
   feeds::ItchWriter write(bytes);
   put_hex(bytes, kDirectory);
   std::vector<std::pair<std::size_t, std::string>> expected;
-  const auto next = [&](const std::string& reason) { expected.emplace_back(bytes.size() + 2, reason); };
+  const auto next = [&](const std::string& reason) {
+    expected.emplace_back(bytes.size() + 2, reason);
+  };
   next("unknown message type 'z', 3 bytes");
   put_hex(bytes, "7a 01 02");
   next("wrong length of message type 'D': expected 19, found 5 bytes");
@@ -231,7 +247,8 @@ TEST_CASE("bad messages become dead letters with bytes and place, and reading go
     const market::FeedDeadLetter& letter = all.dead_letters[i];
     CHECK(letter.reason == expected[i].second);
     CHECK(letter.byte_offset == expected[i].first);
-    CHECK(std::equal(letter.bytes.begin(), letter.bytes.end(), bytes.begin() + static_cast<long>(letter.byte_offset),
+    CHECK(std::equal(letter.bytes.begin(), letter.bytes.end(),
+                     bytes.begin() + static_cast<long>(letter.byte_offset),
                      [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; }));
   }
   CHECK(all.messages == expected.size() + 2);
@@ -241,13 +258,15 @@ TEST_CASE("bad messages become dead letters with bytes and place, and reading go
   CHECK(all.bytes == bytes.size());
 }
 
-TEST_CASE("a file cut anywhere gives its whole messages and one dead letter for the rest", "[itch][bad]") {
+TEST_CASE("a file cut anywhere gives its whole messages and one dead letter for the rest",
+          "[itch][bad]") {
   Bytes bytes;
   feeds::ItchWriter write(bytes);
   write.directory({1, 1}, "ACME", 100);  // 41 bytes
   write.add({1, 2}, 1, true, 100, "ACME", 1000);
   for (std::size_t size = 0; size <= bytes.size(); ++size) {
-    const Everything all = drain_itch(Bytes(bytes.begin(), bytes.begin() + static_cast<long>(size)));
+    const Everything all =
+        drain_itch(Bytes(bytes.begin(), bytes.begin() + static_cast<long>(size)));
     CHECK(all.ended);
     const std::size_t whole = size < 41 ? 0 : size < bytes.size() ? 1 : 2;
     CHECK(all.events.size() == whole);
@@ -281,7 +300,8 @@ TEST_CASE("messages behind empty prefixes are walked by their types", "[itch]") 
   REQUIRE(all.dead_letters.size() == 1);
   CHECK(all.dead_letters[0].byte_offset == junk);
   CHECK(all.dead_letters[0].bytes.size() == 6);
-  CHECK(all.dead_letters[0].reason == "empty length prefix before unknown message type 'z': 6 bytes passed over");
+  CHECK(all.dead_letters[0].reason ==
+        "empty length prefix before unknown message type 'z': 6 bytes passed over");
 }
 
 TEST_CASE("a file that is no ITCH is refused after its first messages", "[itch][bad]") {
@@ -314,7 +334,8 @@ TEST_CASE("an error of the input comes after all messages before it", "[itch][ba
 // ---- feed time
 
 /// One directory message at 1 ns, then a cancel at each of the times.
-Everything at_times(const std::vector<market::TimeNs>& times, std::size_t max_events = 1000, std::size_t piece = 1 << 20) {
+Everything at_times(const std::vector<market::TimeNs>& times, std::size_t max_events = 1000,
+                    std::size_t piece = 1 << 20) {
   Bytes bytes;
   feeds::ItchWriter write(bytes);
   write.directory({1, 1}, "ACME", 100);
@@ -360,7 +381,8 @@ TEST_CASE("a wild time before a true jump is not believed", "[itch][time]") {
   CHECK(all.events[3].event.feed_time == 4 * kHour);
 }
 
-TEST_CASE("at the end of a file those that are left decide; beyond a day nothing helps", "[itch][time]") {
+TEST_CASE("at the end of a file those that are left decide; beyond a day nothing helps",
+          "[itch][time]") {
   CHECK(at_times({5, 4 * kHour, 4 * kHour + 1}).feed_time == 4 * kHour + 1);
   CHECK(at_times({5, 4 * kHour}).feed_time == 4 * kHour);
   CHECK(at_times({5, 30 * kHour, 30 * kHour}).feed_time == 5);
@@ -378,7 +400,8 @@ TEST_CASE("neither polls nor reads change what a feed says", "[itch][time]") {
     for (const std::size_t piece : {1, 13, 4096}) {
       const Everything cut = at_times(times, max_events, piece);
       REQUIRE(cut.events.size() == whole.events.size());
-      for (std::size_t i = 0; i < whole.events.size(); ++i) REQUIRE(cut.events[i].event == whole.events[i].event);
+      for (std::size_t i = 0; i < whole.events.size(); ++i)
+        REQUIRE(cut.events[i].event == whole.events[i].event);
       CHECK(cut.feed_time == whole.feed_time);
     }
   }

@@ -1,4 +1,5 @@
-// tests/feeds/naive_book.hpp -- a book of std::maps, written to be obviously right: the oracle of the feed tests.
+// tests/feeds/naive_book.hpp -- a book of std::maps, written to be obviously right: the oracle of
+// the feed tests.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +20,13 @@ public:
     using market::EventKind;
     ++events;
     switch (event.kind) {
-      case EventKind::add:
-        add(event.id, event.side, event.price, event.size);
-        break;
+      case EventKind::add: add(event.id, event.side, event.price, event.size); break;
       case EventKind::execute:
       case EventKind::execute_price:
         ++executions;
         take(event.id, event.size);
         break;
-      case EventKind::reduce:
-        take(event.id, event.size);
-        break;
+      case EventKind::reduce: take(event.id, event.size); break;
       case EventKind::remove:
         if (const auto it = find(event.id); it != orders.end()) take(event.id, it->second.size);
         break;
@@ -40,13 +37,11 @@ public:
           add(event.other, side, event.price, event.size);
         }
         break;
-      case EventKind::trade:
-        ++trades;
-        break;
-      default:
-        break;
+      case EventKind::trade: ++trades; break;
+      default: break;
     }
-    if ((event.flags & market::kMore) == 0 && !bids.empty() && !asks.empty() && bids.begin()->first >= asks.begin()->first) {
+    if ((event.flags & market::kMore) == 0 && !bids.empty() && !asks.empty() &&
+        bids.begin()->first >= asks.begin()->first) {
       ++crossed;
     }
   }
@@ -55,7 +50,8 @@ public:
   [[nodiscard]] Levels top(market::Side side, std::size_t depth) const {
     Levels levels;
     const auto copy = [&](const auto& from) {
-      for (auto it = from.begin(); it != from.end() && levels.size() < depth; ++it) levels.push_back(*it);
+      for (auto it = from.begin(); it != from.end() && levels.size() < depth; ++it)
+        levels.push_back(*it);
     };
     side == market::Side::bid ? copy(bids) : copy(asks);
     return levels;

@@ -33,7 +33,8 @@ TEST_CASE("the same seed makes the same bytes, on every machine", "[sim]") {
 }
 
 TEST_CASE("a session has exactly the messages asked for", "[sim]") {
-  for (const auto& [symbols, messages] : {std::pair<std::uint32_t, std::uint64_t>{1, 24}, {50, 416}, {3, 10'000}, {200, 30'000}}) {
+  for (const auto& [symbols, messages] :
+       {std::pair<std::uint32_t, std::uint64_t>{1, 24}, {50, 416}, {3, 10'000}, {200, 30'000}}) {
     SimL3Options options;
     options.symbols = symbols;
     options.messages = messages;
@@ -82,7 +83,8 @@ Shape fold(const SimL3Options& options) {
   return shape;
 }
 
-TEST_CASE("the synthetic market contradicts itself nowhere and has the shape of a real day", "[sim]") {
+TEST_CASE("the synthetic market contradicts itself nowhere and has the shape of a real day",
+          "[sim]") {
   SimL3Options options;
   options.symbols = 50;
   options.messages = 600'000;
@@ -106,7 +108,8 @@ TEST_CASE("the synthetic market contradicts itself nowhere and has the shape of 
     CHECK(executions * 100 <= 3 * options.messages);
     using market::EventKind;
     CHECK(shape.kinds[EventKind::replace] * 10 >= options.messages);
-    for (const EventKind kind : {EventKind::execute_price, EventKind::reduce, EventKind::trade, EventKind::trade_break}) {
+    for (const EventKind kind :
+         {EventKind::execute_price, EventKind::reduce, EventKind::trade, EventKind::trade_break}) {
       CHECK(shape.kinds[kind] > 0);
     }
     // Busy at the open and the close.
@@ -148,17 +151,20 @@ TEST_CASE("sim:l3 as a feed says what its written file says", "[sim]") {
     CHECK(read.error.empty());
     CHECK(read.bytes == expected.bytes);
     REQUIRE(read.events.size() == expected.events.size());
-    for (std::size_t i = 0; i < read.events.size(); ++i) REQUIRE(read.events[i].event == expected.events[i].event);
+    for (std::size_t i = 0; i < read.events.size(); ++i)
+      REQUIRE(read.events[i].event == expected.events[i].event);
   }
-  CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), {}) == 2);  // nothing half-written stays
+  CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), {}) ==
+        2);  // nothing half-written stays
   CHECK(std::filesystem::file_size(dir / "s.itch") == expected.bytes);
 }
 
 TEST_CASE("parameters of the session are checked, and named in one way", "[sim]") {
   CHECK(feeds::canonical(*feeds::parse_sim_l3("")) == "seed=1,symbols=200,messages=2000000");
-  CHECK(feeds::canonical(*feeds::parse_sim_l3("messages=9000,seed=7,symbols=3")) == "seed=7,symbols=3,messages=9000");
-  for (const std::string text : {"symbols=0", "symbols=10001", "messages=10", "seed", "seed=x", "colour=3", "open=1", "seed=-1",
-                                 "open=40000,close=40010"}) {
+  CHECK(feeds::canonical(*feeds::parse_sim_l3("messages=9000,seed=7,symbols=3")) ==
+        "seed=7,symbols=3,messages=9000");
+  for (const std::string text : {"symbols=0", "symbols=10001", "messages=10", "seed", "seed=x",
+                                 "colour=3", "open=1", "seed=-1", "open=40000,close=40010"}) {
     const auto options = feeds::parse_sim_l3(text);
     REQUIRE_FALSE(options);
     CHECK(options.error().code == ErrorCode::invalid);

@@ -39,12 +39,14 @@ inline void unzip(const std::string& path, const std::string& directory) {
   while (number(end, 4) != 0x06054b50) --end;  // end of central directory
   std::size_t at = number(end + 16, 4);
   for (std::uint32_t left = number(end + 10, 2); left > 0; --left) {
-    const std::uint32_t method = number(at + 10, 2), packed = number(at + 20, 4), size = number(at + 24, 4);
+    const std::uint32_t method = number(at + 10, 2), packed = number(at + 20, 4),
+                        size = number(at + 24, 4);
     const std::uint32_t name_size = number(at + 28, 2), local = number(at + 42, 4);
     const std::string name(reinterpret_cast<const char*>(bytes.data()) + at + 46, name_size);
     at += 46 + name_size + number(at + 30, 2) + number(at + 32, 2);
     if (name.ends_with('/')) continue;
-    const std::uint8_t* data = bytes.data() + local + 30 + number(local + 26, 2) + number(local + 28, 2);
+    const std::uint8_t* data =
+        bytes.data() + local + 30 + number(local + 26, 2) + number(local + 28, 2);
     std::vector<std::uint8_t> plain(size);
     if (method == 0) {
       std::memcpy(plain.data(), data, size);

@@ -1,5 +1,5 @@
-// libFuzzer target: any bytes as a BinaryFILE. Whatever they are, the reader accounts for each of them, and neither the
-// size of reads nor that of polls changes what it says.
+// libFuzzer target: any bytes as a BinaryFILE. Whatever they are, the reader accounts for each of
+// them, and neither the size of reads nor that of polls changes what it says.
 #include <cstdlib>
 
 #include "tests/feeds/feed_support.hpp"
