@@ -17,15 +17,16 @@ namespace tapedeck::api {
 template <class T>
 using Reply = std::function<void(Result<T>)>;
 
-/// A state in the past, as the user typed it: `end`, `offset:N`, `partition:offset[:index]` or an RFC 3339 instant.
-/// Empty: now.
+/// A state in the past, as the user typed it: `end`, `offset:N`, `partition:offset[:index]` or an
+/// RFC 3339 instant. Empty: now.
 using At = std::string;
 
 struct CandleQuery {
   std::string symbol;
-  std::string width;                 ///< as typed: `1s`, `1m`
-  std::optional<std::string> from, to;  ///< RFC 3339 instants, from inclusive, to exclusive by open time
-  bool fill_previous = false;        ///< fill=previous
+  std::string width;  ///< as typed: `1s`, `1m`
+  std::optional<std::string> from,
+      to;                      ///< RFC 3339 instants, from inclusive, to exclusive by open time
+  bool fill_previous = false;  ///< fill=previous
 };
 
 struct PartitionPosition {
@@ -40,19 +41,20 @@ struct PartitionPosition {
 };
 
 struct SupervisionNode {
-  std::string name;                ///< "root", "partition 0", "ingress 0", "symbol AAPL", "checkpointer", ...
-  std::string state;               ///< running, restarting, recovering, stopped
+  std::string name;   ///< "root", "partition 0", "ingress 0", "symbol AAPL", "checkpointer", ...
+  std::string state;  ///< running, restarting, recovering, stopped
   std::uint64_t restarts = 0;
   std::string last_error;
-  market::TimeNs since = 0;        ///< of this state, wall clock
-  std::vector<SupervisionNode> children;  ///< symbols appear only if they ever restarted or are not running
-  std::uint64_t children_running = 0;     ///< symbols not listed
+  market::TimeNs since = 0;  ///< of this state, wall clock
+  std::vector<SupervisionNode>
+      children;  ///< symbols appear only if they ever restarted or are not running
+  std::uint64_t children_running = 0;  ///< symbols not listed
 };
 
 struct Health {
   bool live = true;
-  bool ready = false;      ///< recovered, and caught up once
-  std::string reason;      ///< why not
+  bool ready = false;  ///< recovered, and caught up once
+  std::string reason;  ///< why not
 };
 
 /// Thread safe. Unknown symbol: ErrorCode::not_found with field "symbol".
@@ -61,7 +63,8 @@ public:
   virtual ~Backend() = default;
   virtual void symbols(Reply<std::vector<market::SymbolView>> reply) = 0;
   virtual void symbol(std::string symbol, Reply<market::SymbolView> reply) = 0;
-  virtual void book(std::string symbol, std::size_t depth, At at, Reply<market::BookView> reply) = 0;
+  virtual void book(std::string symbol, std::size_t depth, At at,
+                    Reply<market::BookView> reply) = 0;
   virtual void candles(CandleQuery query, Reply<std::vector<market::CandleView>> reply) = 0;
   virtual void metrics(std::string symbol, Reply<market::MetricsView> reply) = 0;
   virtual void positions(Reply<std::vector<PartitionPosition>> reply) = 0;

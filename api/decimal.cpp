@@ -21,7 +21,8 @@ UInt128 magnitude(Int128 value) {
 /// Decimal digits of `value` into `buffer`; returns how many.
 std::size_t write_digits(UInt128 value, char (&buffer)[kMaxDigits + 1]) {
   if (value <= std::numeric_limits<std::uint64_t>::max()) {
-    const auto end = std::to_chars(buffer, buffer + kMaxDigits, static_cast<std::uint64_t>(value)).ptr;
+    const auto end =
+        std::to_chars(buffer, buffer + kMaxDigits, static_cast<std::uint64_t>(value)).ptr;
     return static_cast<std::size_t>(end - buffer);
   }
   char* at = buffer + kMaxDigits;
@@ -32,7 +33,8 @@ std::size_t write_digits(UInt128 value, char (&buffer)[kMaxDigits + 1]) {
 }
 
 /// Appends `digits`, with a point `decimals` places from their end.
-void append_with_point(std::string& out, const char* digits, std::size_t count, std::size_t decimals) {
+void append_with_point(std::string& out, const char* digits, std::size_t count,
+                       std::size_t decimals) {
   if (decimals == 0) {
     out.append(digits, count);
   } else if (count > decimals) {
@@ -43,7 +45,8 @@ void append_with_point(std::string& out, const char* digits, std::size_t count, 
   }
 }
 
-/// Next decimal digit of remainder / denominator; `remainder` < `denominator` <= 2^127, so sums of two fit.
+/// Next decimal digit of remainder / denominator; `remainder` < `denominator` <= 2^127, so sums of
+/// two fit.
 char next_digit(UInt128& remainder, UInt128 denominator) {
   if (remainder <= std::numeric_limits<UInt128>::max() / 10) {
     const UInt128 scaled = remainder * 10;
@@ -89,7 +92,8 @@ std::string decimal(Int128 units, int exponent) {
 
 std::string decimal_ratio(Int128 numerator, Int128 denominator, int exponent, int digits) {
   if (denominator == 0) throw std::invalid_argument("decimal_ratio: the denominator is zero");
-  if (digits < 0 || digits + exponent < 0) throw std::invalid_argument("decimal_ratio: too few digits");
+  if (digits < 0 || digits + exponent < 0)
+    throw std::invalid_argument("decimal_ratio: too few digits");
   const auto divisor = magnitude(denominator);
   const auto dividend = magnitude(numerator);
   char whole[kMaxDigits + 1];

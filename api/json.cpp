@@ -13,7 +13,8 @@ using market::Instrument;
 
 constexpr int kRatioDigits = 9;
 constexpr int kVwapExtraDigits = 4;
-constexpr std::size_t kLevelBytes = 64;  // a first guess of what one level, or one candle's field, takes
+constexpr std::size_t kLevelBytes =
+    64;  // a first guess of what one level, or one candle's field, takes
 
 int decimals(int exponent) { return std::max(0, -exponent); }
 
@@ -21,7 +22,12 @@ int decimals(int exponent) { return std::max(0, -exponent); }
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);
-  const std::size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
   if (length == 0 || length > text.size()) return 0;
   for (std::size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xC0) != 0x80) return 0;
@@ -70,7 +76,8 @@ void write(JsonWriter& out, const market::Digest& digest) {
   out.raw({text.data(), text.size()});
 }
 
-void write_trust(JsonWriter& out, market::Trust trust, const std::optional<market::Position>& since) {
+void write_trust(JsonWriter& out, market::Trust trust,
+                 const std::optional<market::Position>& since) {
   out.key("trust").string(market::name(trust));
   out.key("trust_since");
   since ? write(out, *since) : out.null();
@@ -85,11 +92,13 @@ void write(JsonWriter& out, const market::LevelView& level, const Instrument& in
   out.close('}');
 }
 
-void write(JsonWriter& out, const std::optional<market::LevelView>& level, const Instrument& instrument) {
+void write(JsonWriter& out, const std::optional<market::LevelView>& level,
+           const Instrument& instrument) {
   level ? write(out, *level, instrument) : out.null();
 }
 
-void write(JsonWriter& out, const std::vector<market::LevelView>& levels, const Instrument& instrument) {
+void write(JsonWriter& out, const std::vector<market::LevelView>& levels,
+           const Instrument& instrument) {
   out.open('[');
   for (const auto& level : levels) write(out, level, instrument);
   out.close(']');
@@ -154,8 +163,10 @@ void write(JsonWriter& out, const market::MetricsView& metrics) {
   metrics.spread ? out.decimal(*metrics.spread, price) : out.null();
   out.key("spread_bps"), write_ratio(out, metrics.spread_bps, 0, kRatioDigits);
   out.key("vtob"), write_ratio(out, metrics.vtob, 0, kRatioDigits);
-  out.key("microprice"), write_ratio(out, metrics.microprice, price, std::max(kRatioDigits, decimals(price)));
-  out.key("order_flow_imbalance").decimal(metrics.order_flow_imbalance, metrics.instrument.size_exponent);
+  out.key("microprice"),
+      write_ratio(out, metrics.microprice, price, std::max(kRatioDigits, decimals(price)));
+  out.key("order_flow_imbalance")
+      .decimal(metrics.order_flow_imbalance, metrics.instrument.size_exponent);
   out.close('}');
 }
 
@@ -205,7 +216,8 @@ void write(JsonWriter& out, const market::SymbolView& symbol) {
   out.key("best_bid"), write(out, symbol.best_bid, symbol.instrument);
   out.key("best_ask"), write(out, symbol.best_ask, symbol.instrument);
   out.key("last_trade");
-  symbol.last_trade ? out.decimal(*symbol.last_trade, symbol.instrument.price_exponent) : out.null();
+  symbol.last_trade ? out.decimal(*symbol.last_trade, symbol.instrument.price_exponent)
+                    : out.null();
   out.key("trades").integer(symbol.trades);
   out.close('}');
 }
@@ -277,12 +289,18 @@ std::string to_json(const market::BookView& book) {
   return whole(book, (book.bids.size() + book.asks.size() + 6) * kLevelBytes);
 }
 std::string to_json(const market::CandleView& candle) { return whole(candle, 8 * kLevelBytes); }
-std::string to_json(const std::vector<market::CandleView>& candles) { return list(candles, 8 * kLevelBytes); }
+std::string to_json(const std::vector<market::CandleView>& candles) {
+  return list(candles, 8 * kLevelBytes);
+}
 std::string to_json(const market::MetricsView& metrics) { return whole(metrics, 8 * kLevelBytes); }
 std::string to_json(const market::SymbolView& symbol) { return whole(symbol, 14 * kLevelBytes); }
-std::string to_json(const std::vector<market::SymbolView>& symbols) { return list(symbols, 14 * kLevelBytes); }
+std::string to_json(const std::vector<market::SymbolView>& symbols) {
+  return list(symbols, 14 * kLevelBytes);
+}
 std::string to_json(const PartitionPosition& position) { return whole(position, 5 * kLevelBytes); }
-std::string to_json(const std::vector<PartitionPosition>& positions) { return list(positions, 5 * kLevelBytes); }
+std::string to_json(const std::vector<PartitionPosition>& positions) {
+  return list(positions, 5 * kLevelBytes);
+}
 std::string to_json(const SupervisionNode& node) { return whole(node, 4 * kLevelBytes); }
 
 std::string to_json(const Health& health) {
@@ -291,7 +309,7 @@ std::string to_json(const Health& health) {
   out.key("live").boolean(health.live);
   out.key("ready").boolean(health.ready);
   out.key("reason");
-  health.live && health.ready ? out.null() : out.string(health.reason);
+  health.live&& health.ready ? out.null() : out.string(health.reason);
   out.close('}');
   return out.take();
 }
@@ -307,7 +325,9 @@ std::string error_json(std::string_view code, std::string_view message, std::str
   return out.take();
 }
 
-std::string to_json(const Error& error) { return error_json(name(error.code), error.message, error.field); }
+std::string to_json(const Error& error) {
+  return error_json(name(error.code), error.message, error.field);
+}
 
 std::string_view name(ErrorCode code) noexcept {
   switch (code) {

@@ -1,20 +1,23 @@
-// api/json.hpp -- answers as JSON, the same from the command line and HTTP. Start here for the shapes.
+// api/json.hpp -- answers as JSON, the same from the command line and HTTP.
 //
-//   position {"partition","offset","index"}
-//   book     {"symbol","position","event_time","trust","trust_since","digest","bids":[level …],"asks":[level …]}
-//   level    {"price","size","orders"}                     orders: null where the feed has no orders
-//   candle   {"symbol","width","open_time","close_time","open","high","low","close","volume","buy_volume",
-//             "sell_volume","notional","vwap","trades","revision","state","ohlc_exact","trust","position"}
-//   metrics  {"symbol","position","event_time","trust","trust_since","levels","imbalance","weighted_imbalance",
-//             "spread","spread_bps","vtob","microprice","order_flow_imbalance"}
-//   symbol   {"symbol","position","event_time","feed_time","trust","trust_since","digest","events","integrity",
-//             "instrument","trading_state","best_bid","best_ask","last_trade","trades"}
-//   events   {"read","folded","duplicates","refused","filtered"}
-//   error    {"error":{"code","message","field"}}
+// Shapes, by their keys; start here:
 //
-// Prices and sizes are decimal strings with all digits of the instrument; times RFC 3339 in UTC with nanoseconds;
-// metrics that are ratios have 9 decimals (the microprice more where prices have more), half-even, and are null
-// where undefined. Lists are JSON arrays.
+//   position {partition, offset, index}
+//   level    {price, size, orders: null where the feed has no orders}
+//   book     {symbol, position, event_time, trust, trust_since, digest,
+//             bids: [level, ...], asks: [level, ...]}
+//   candle   {symbol, width, open_time, close_time, open, high, low, close, volume, buy_volume,
+//             sell_volume, notional, vwap, trades, revision, state, ohlc_exact, trust, position}
+//   metrics  {symbol, position, event_time, trust, trust_since, levels, imbalance,
+//             weighted_imbalance, spread, spread_bps, vtob, microprice, order_flow_imbalance}
+//   symbol   {symbol, position, event_time, feed_time, trust, trust_since, digest, events,
+//             integrity, instrument, trading_state, best_bid, best_ask, last_trade, trades}
+//   events   {read, folded, duplicates, refused, filtered}
+//   error    {error: {code, message, field}}
+//
+// Prices and sizes are decimal strings with all digits of the instrument; times RFC 3339 in UTC
+// with nanoseconds; metrics that are ratios have 9 decimals (the microprice more where prices have
+// more), half-even, and are null where undefined. Lists are JSON arrays.
 #pragma once
 
 #include <string>
@@ -42,7 +45,8 @@ namespace tapedeck::api {
 
 [[nodiscard]] std::string to_json(const Error& error);
 /// For errors that have no ErrorCode, such as HTTP's own.
-[[nodiscard]] std::string error_json(std::string_view code, std::string_view message, std::string_view field);
+[[nodiscard]] std::string error_json(std::string_view code, std::string_view message,
+                                     std::string_view field);
 /// invalid, not_found, out_of_range, corrupt, environment, conflict, exhausted.
 [[nodiscard]] std::string_view name(ErrorCode code) noexcept;
 

@@ -1,4 +1,5 @@
-// api/json_writer.hpp -- appends JSON to a string, commas included. No tree: big books are written in one pass.
+// api/json_writer.hpp -- appends JSON to a string, commas included. No tree: big books are written
+// in one pass.
 #pragma once
 
 #include <concepts>
@@ -12,8 +13,8 @@
 
 namespace tapedeck::api {
 
-/// The caller opens and closes in pairs. Keys are written as they are; string values are escaped, and bytes
-/// that are not UTF-8 become U+FFFD.
+/// The caller opens and closes in pairs. Keys are written as they are; string values are escaped,
+/// and bytes that are not UTF-8 become U+FFFD.
 class JsonWriter {
 public:
   explicit JsonWriter(std::size_t reserve = 0) { text_.reserve(reserve); }

@@ -44,7 +44,9 @@ bool looks_like_time(std::string_view text) {
 Result<PositionText> parse_position(std::string_view text, std::string_view field) {
   if (text == "end") return AtEnd{};
   if (looks_like_time(text)) {
-    return parse_time(text, field).map([](market::TimeNs time) -> PositionText { return AtInstant{time}; });
+    return parse_time(text, field).map([](market::TimeNs time) -> PositionText {
+      return AtInstant{time};
+    });
   }
   constexpr std::string_view kOffset = "offset:";
   std::optional<PositionText> found;
@@ -54,16 +56,19 @@ Result<PositionText> parse_position(std::string_view text, std::string_view fiel
     found = parse_triple(text);
   }
   if (found) return *std::move(found);
-  return fail(ErrorCode::invalid,
-              std::string(field)
-                  .append(": expected end, offset:N, partition:offset[:index] or an RFC 3339 time, found \"")
-                  .append(text)
-                  .append("\""),
-              std::string(field));
+  return fail(
+      ErrorCode::invalid,
+      std::string(field)
+          .append(
+              ": expected end, offset:N, partition:offset[:index] or an RFC 3339 time, found \"")
+          .append(text)
+          .append("\""),
+      std::string(field));
 }
 
 std::string format_position(const PositionText& position) {
-  if (const auto* at = std::get_if<AtOffset>(&position)) return "offset:" + std::to_string(at->offset);
+  if (const auto* at = std::get_if<AtOffset>(&position))
+    return "offset:" + std::to_string(at->offset);
   if (const auto* at = std::get_if<AtInstant>(&position)) return format_time(at->time);
   if (const auto* at = std::get_if<AtPosition>(&position)) {
     auto text = std::to_string(at->partition) + ':' + std::to_string(at->offset);

@@ -1,4 +1,5 @@
-// api/position_text.hpp -- a place on a tape as a person types it: P of the command line, `at` of HTTP.
+// api/position_text.hpp -- a place on a tape as a person types it: P of the command line, `at` of
+// HTTP.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,8 @@ struct AtInstant {
 
 using PositionText = std::variant<AtEnd, AtOffset, AtPosition, AtInstant>;
 
-/// Strict: nothing before or after, numbers without sign. Errors are ErrorCode::invalid and carry `field`.
+/// Strict: nothing before or after, numbers without sign. Errors are ErrorCode::invalid and carry
+/// `field`.
 [[nodiscard]] Result<PositionText> parse_position(std::string_view text, std::string_view field);
 
 /// As `parse_position` reads it, instants in UTC.

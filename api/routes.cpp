@@ -20,11 +20,13 @@ constexpr std::string_view kSymbolSegment = "{symbol}";
 constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
 constexpr std::string_view kPageHeaders =
     "Cache-Control: no-cache\r\n"
-    "Content-Security-Policy: default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "Content-Security-Policy: default-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; "
     "frame-ancestors 'none'\r\n"
     "Referrer-Policy: no-referrer\r\n";
 
-Response answer_with(std::string body, unsigned status = 200, std::string_view type = "application/json") {
+Response answer_with(std::string body, unsigned status = 200,
+                     std::string_view type = "application/json") {
   Response response;
   response.status = status;
   response.content_type = type;
@@ -33,7 +35,9 @@ Response answer_with(std::string body, unsigned status = 200, std::string_view t
   return response;
 }
 
-Response error_answer(const Error& error) { return answer_with(to_json(error), http_status(error.code)); }
+Response error_answer(const Error& error) {
+  return answer_with(to_json(error), http_status(error.code));
+}
 
 /// One request on its way: what the handlers of routes see.
 struct Call {
@@ -43,7 +47,8 @@ struct Call {
   Done done;
 
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const {
-    const auto found = std::find_if(target.query.begin(), target.query.end(), [&](const auto& p) { return p.first == name; });
+    const auto found = std::find_if(target.query.begin(), target.query.end(),
+                                    [&](const auto& p) { return p.first == name; });
     if (found == target.query.end()) return std::nullopt;
     return found->second;
   }
@@ -67,7 +72,9 @@ Result<std::size_t> parse_depth(const std::optional<std::string>& text) {
   const auto [end, error] = std::from_chars(text->data(), last, depth);
   if (error == std::errc{} && end == last && depth >= 1 && depth <= kMaxDepth) return depth;
   return fail(ErrorCode::invalid,
-              "depth: expected a number from 1 to " + std::to_string(kMaxDepth) + ", found \"" + *text + "\"", "depth");
+              "depth: expected a number from 1 to " + std::to_string(kMaxDepth) + ", found \"" +
+                  *text + "\"",
+              "depth");
 }
 
 Result<CandleQuery> parse_candle_query(const Call& call) {
@@ -75,11 +82,13 @@ Result<CandleQuery> parse_candle_query(const Call& call) {
   query.symbol = call.symbol;
   const auto width = call.parameter("width");
   if (!width) return fail(ErrorCode::invalid, "width: expected one, such as width=1m", "width");
-  if (const auto parsed = parse_duration(*width, "width"); !parsed) return tl::unexpected(parsed.error());
+  if (const auto parsed = parse_duration(*width, "width"); !parsed)
+    return tl::unexpected(parsed.error());
   query.width = *width;
   query.from = call.parameter("from"), query.to = call.parameter("to");
   std::array<std::optional<market::TimeNs>, 2> ends;
-  const std::pair<std::string_view, const std::optional<std::string>&> named[] = {{"from", query.from}, {"to", query.to}};
+  const std::pair<std::string_view, const std::optional<std::string>&> named[] = {
+      {"from", query.from}, {"to", query.to}};
   for (std::size_t i = 0; i < ends.size(); ++i) {
     if (!named[i].second) continue;
     const auto parsed = parse_time(*named[i].second, named[i].first);
@@ -87,18 +96,22 @@ Result<CandleQuery> parse_candle_query(const Call& call) {
     ends[i] = *parsed;
   }
   if (ends[0] && ends[1] && *ends[1] < *ends[0]) {
-    return fail(ErrorCode::invalid, "to: expected a time that is not before from, found " + *query.to, "to");
+    return fail(ErrorCode::invalid,
+                "to: expected a time that is not before from, found " + *query.to, "to");
   }
   if (const auto fill = call.parameter("fill")) {
     if (*fill != "previous" && *fill != "none") {
-      return fail(ErrorCode::invalid, "fill: expected previous or none, found \"" + *fill + "\"", "fill");
+      return fail(ErrorCode::invalid, "fill: expected previous or none, found \"" + *fill + "\"",
+                  "fill");
     }
     query.fill_previous = *fill == "previous";
   }
   return query;
 }
 
-void get_symbols(Call& call) { call.backend.symbols(call.reply<std::vector<market::SymbolView>>()); }
+void get_symbols(Call& call) {
+  call.backend.symbols(call.reply<std::vector<market::SymbolView>>());
+}
 
 void get_symbol(Call& call) { call.backend.symbol(call.symbol, call.reply<market::SymbolView>()); }
 
@@ -107,7 +120,8 @@ void get_book(Call& call) {
   if (!depth) return call.now(error_answer(depth.error()));
   auto at = call.parameter("at").value_or("");
   if (!at.empty()) {
-    if (const auto parsed = parse_position(at, "at"); !parsed) return call.now(error_answer(parsed.error()));
+    if (const auto parsed = parse_position(at, "at"); !parsed)
+      return call.now(error_answer(parsed.error()));
   }
   call.backend.book(call.symbol, *depth, std::move(at), call.reply<market::BookView>());
 }
@@ -118,9 +132,13 @@ void get_candles(Call& call) {
   call.backend.candles(*std::move(query), call.reply<std::vector<market::CandleView>>());
 }
 
-void get_metrics(Call& call) { call.backend.metrics(call.symbol, call.reply<market::MetricsView>()); }
+void get_metrics(Call& call) {
+  call.backend.metrics(call.symbol, call.reply<market::MetricsView>());
+}
 
-void get_positions(Call& call) { call.backend.positions(call.reply<std::vector<PartitionPosition>>()); }
+void get_positions(Call& call) {
+  call.backend.positions(call.reply<std::vector<PartitionPosition>>());
+}
 
 void get_supervision(Call& call) { call.backend.supervision(call.reply<SupervisionNode>()); }
 
@@ -158,8 +176,10 @@ constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
     {{"/openapi.json", {}}, get_openapi},
 };
 
-/// Whether `path` is the route's; takes the symbol out of it. A symbol may hold any character, even a slash.
-bool matches(std::string_view route, const std::vector<std::string>& segments, std::string& symbol) {
+/// Whether `path` is the route's; takes the symbol out of it. A symbol may hold any character, even
+/// a slash.
+bool matches(std::string_view route, const std::vector<std::string>& segments,
+             std::string& symbol) {
   std::string_view found;
   route.remove_prefix(1);
   for (std::size_t i = 0; i < segments.size(); ++i) {
@@ -178,12 +198,15 @@ bool matches(std::string_view route, const std::vector<std::string>& segments, s
   return true;
 }
 
-/// An unknown parameter is more likely a typing error than something to be left aside; so is one given twice.
+/// An unknown parameter is more likely a typing error than something to be left aside; so is one
+/// given twice.
 std::optional<Error> check_parameters(const Target& target, const RouteInfo& route) {
   for (auto given = target.query.begin(); given != target.query.end(); ++given) {
     const auto& name = given->first;
-    const auto known = std::find(route.parameters.begin(), route.parameters.end(), name) != route.parameters.end();
-    const auto twice = std::any_of(target.query.begin(), given, [&](const auto& p) { return p.first == name; });
+    const auto known =
+        std::find(route.parameters.begin(), route.parameters.end(), name) != route.parameters.end();
+    const auto twice =
+        std::any_of(target.query.begin(), given, [&](const auto& p) { return p.first == name; });
     if (known && !twice) continue;
     std::string message = name + (known ? ": given twice" : ": unknown parameter; expected ");
     for (const auto expected : route.parameters) {
@@ -198,7 +221,8 @@ std::optional<Error> check_parameters(const Target& target, const RouteInfo& rou
 bool readable(std::string_view method) { return method == "GET" || method == "HEAD"; }
 
 Response wrong_method(const Request& request) {
-  auto response = error_response(405, "method_not_allowed", request.method + ": expected GET or HEAD", "method");
+  auto response = error_response(405, "method_not_allowed",
+                                 request.method + ": expected GET or HEAD", "method");
   response.headers.append("Allow: GET, HEAD\r\n");
   return response;
 }
@@ -228,7 +252,8 @@ Response file_response(const StaticFile& file, const Request& request) {
 std::span<const RouteInfo> routes() {
   static const auto kInfos = [] {
     std::array<RouteInfo, std::size(kRoutes)> infos;
-    std::transform(std::begin(kRoutes), std::end(kRoutes), infos.begin(), [](const auto& route) { return route.first; });
+    std::transform(std::begin(kRoutes), std::end(kRoutes), infos.begin(),
+                   [](const auto& route) { return route.first; });
     return infos;
   }();
   return kInfos;
@@ -247,7 +272,8 @@ unsigned http_status(ErrorCode code) noexcept {
   return 500;
 }
 
-Response error_response(unsigned status, std::string_view code, std::string_view message, std::string_view field) {
+Response error_response(unsigned status, std::string_view code, std::string_view message,
+                        std::string_view field) {
   return answer_with(error_json(code, message, field), status);
 }
 
@@ -255,7 +281,8 @@ Response render_response(const Render& render) {
   try {
     auto response = render();
     if (response.body.size() <= kMaxResponseBytes) return response;
-    return error_response(400, "out_of_range", "the answer would be too large: ask for a smaller range");
+    return error_response(400, "out_of_range",
+                          "the answer would be too large: ask for a smaller range");
   } catch (const std::exception& error) {
     return error_response(500, "internal", error.what());
   }
@@ -281,9 +308,11 @@ void Router::dispatch(const Request& request, Done done) const {
   }
   const auto path = target.path();
   if (const auto found = file(path)) {
-    return call.now(readable(request.method) ? file_response(*found, request) : wrong_method(request));
+    return call.now(readable(request.method) ? file_response(*found, request)
+                                             : wrong_method(request));
   }
-  call.now(error_response(404, "not_found", path + ": no such path; /openapi.json names them all", "path"));
+  call.now(error_response(404, "not_found", path + ": no such path; /openapi.json names them all",
+                          "path"));
 }
 
 void Router::handle(const Request& request, Done done) const {

@@ -1,4 +1,5 @@
-// api/routes.hpp -- from a request to a response, without sockets: which path asks the engine for what.
+// api/routes.hpp -- from a request to a response, without sockets: which path asks the engine for
+// what.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,8 @@ struct StaticFile {
   std::string_view content_type;
   std::string_view bytes;
 };
-/// By decoded path, such as "/index.html". Asked for "/" first and then "/index.html". Called on server threads.
+/// By decoded path, such as "/index.html". Asked for "/" first and then "/index.html". Called on
+/// server threads.
 using StaticFiles = std::function<std::optional<StaticFile>(std::string_view path)>;
 
 /// Makes the response; called once, where writing is to happen.
@@ -40,19 +42,20 @@ using Render = std::function<Response()>;
 using Done = std::function<void(Render)>;
 
 constexpr std::size_t kDefaultDepth = 20;
-constexpr std::size_t kMaxDepth = 10'000;                      ///< levels a side
-constexpr std::size_t kMaxResponseBytes = std::size_t{64} << 20;  ///< beyond: 400, ask for a smaller range
+constexpr std::size_t kMaxDepth = 10'000;  ///< levels a side
+constexpr std::size_t kMaxResponseBytes = std::size_t{64}
+                                          << 20;  ///< beyond: 400, ask for a smaller range
 
 /// One path of the interface, as /openapi.json describes it. All take GET and HEAD.
 struct RouteInfo {
-  std::string_view path;                        ///< "/v1/symbols/{symbol}/book"
-  std::span<const std::string_view> parameters; ///< of the query; others are refused
+  std::string_view path;                         ///< "/v1/symbols/{symbol}/book"
+  std::span<const std::string_view> parameters;  ///< of the query; others are refused
 };
 [[nodiscard]] std::span<const RouteInfo> routes();
 
-/// Thread safe. Unknown paths answer 404, other methods 405, bad parameters 400 with the field; an exception of the
-/// engine 500. Responses carry what the request's method asks for as to GET: leaving out a HEAD's body is the
-/// server's.
+/// Thread safe. Unknown paths answer 404, other methods 405, bad parameters 400 with the field; an
+/// exception of the engine 500. Responses carry what the request's method asks for as to GET:
+/// leaving out a HEAD's body is the server's.
 class Router {
 public:
   Router(Backend& backend, StaticFiles files) : backend_(backend), files_(std::move(files)) {}
@@ -70,7 +73,7 @@ private:
 [[nodiscard]] Response render_response(const Render& render);
 /// invalid, out_of_range 400; not_found 404; conflict 409; corrupt 500; environment, exhausted 503.
 [[nodiscard]] unsigned http_status(ErrorCode code) noexcept;
-[[nodiscard]] Response error_response(unsigned status, std::string_view code, std::string_view message,
-                                      std::string_view field = {});
+[[nodiscard]] Response error_response(unsigned status, std::string_view code,
+                                      std::string_view message, std::string_view field = {});
 
 }  // namespace tapedeck::api

@@ -21,8 +21,8 @@ namespace {
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 namespace net = boost::asio;
-using net::ip::tcp;
 using boost::system::error_code;
+using net::ip::tcp;
 using Clock = std::chrono::steady_clock;
 using Executor = net::strand<net::io_context::executor_type>;
 using Stream = beast::basic_stream<tcp, Executor>;
@@ -35,8 +35,8 @@ constexpr std::chrono::milliseconds kAcceptRetry{100};
 
 class Connection;
 
-/// The way from the engine's threads back to a connection. Closed before the I/O context goes, so that an answer
-/// that comes late finds a closed door and not a dangling context.
+/// The way from the engine's threads back to a connection. Closed before the I/O context goes, so
+/// that an answer that comes late finds a closed door and not a dangling context.
 class Gate {
 public:
   void answer(const std::weak_ptr<Connection>& connection, std::uint64_t request, Render render);
@@ -63,7 +63,10 @@ struct Shared {
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
   Connection(Stream::socket_type socket, Shared& shared)
-      : stream_(std::move(socket)), timer_(stream_.get_executor()), buffer_(kReadBufferBytes), shared_(shared) {
+      : stream_(std::move(socket)),
+        timer_(stream_.get_executor()),
+        buffer_(kReadBufferBytes),
+        shared_(shared) {
     count(1);
   }
   ~Connection() { count(-1); }
@@ -90,8 +93,10 @@ public:
 
 private:
   void count(int change) {
-    const auto now = shared_.connections.fetch_add(static_cast<std::size_t>(change)) + static_cast<std::size_t>(change);
-    if (shared_.metrics != nullptr) shared_.metrics->http_connections.store(static_cast<std::int64_t>(now));
+    const auto now = shared_.connections.fetch_add(static_cast<std::size_t>(change)) +
+                     static_cast<std::size_t>(change);
+    if (shared_.metrics != nullptr)
+      shared_.metrics->http_connections.store(static_cast<std::int64_t>(now));
   }
 
   void read() {
@@ -99,8 +104,9 @@ private:
     parser_->header_limit(shared_.limits.header_bytes);
     parser_->body_limit(shared_.limits.body_bytes);
     stream_.expires_after(shared_.limits.idle);
-    http::async_read(stream_, buffer_, *parser_,
-                     [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
+    http::async_read(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](error_code error, std::size_t) { self->on_read(error); });
   }
 
   void on_read(error_code error) {
@@ -108,12 +114,14 @@ private:
     if (!error) return ask();
     keep_alive_ = head_only_ = false;
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-      return respond(error_response(431, "header_too_large",
-                                    "expected at most " + std::to_string(shared_.limits.header_bytes) + " bytes of header"));
+      return respond(error_response(
+          431, "header_too_large",
+          "expected at most " + std::to_string(shared_.limits.header_bytes) + " bytes of header"));
     }
     if (error == http::error::body_limit) {
-      return respond(error_response(413, "body_too_large",
-                                    "expected at most " + std::to_string(shared_.limits.body_bytes) + " bytes of body"));
+      return respond(error_response(
+          413, "body_too_large",
+          "expected at most " + std::to_string(shared_.limits.body_bytes) + " bytes of body"));
     }
     const bool gone = error == http::error::end_of_stream || error == http::error::partial_message;
     if (!gone && error.category() == http::make_error_code(http::error::bad_method).category()) {
@@ -133,13 +141,15 @@ private:
     ++request_;
     timer_.expires_after(shared_.limits.reply);
     timer_.async_wait([self = shared_from_this(), asked = request_](error_code error) {
-      if (!error) self->answered(asked, [] {
-        return error_response(503, "timeout", "the engine did not answer in time; try again");
-      });
+      if (!error)
+        self->answered(asked, [] {
+          return error_response(503, "timeout", "the engine did not answer in time; try again");
+        });
     });
-    shared_.router.handle(request, [gate = shared_.gate, weak = weak_from_this(), asked = request_](Render render) {
-      gate->answer(weak, asked, std::move(render));
-    });
+    shared_.router.handle(
+        request, [gate = shared_.gate, weak = weak_from_this(), asked = request_](Render render) {
+          gate->answer(weak, asked, std::move(render));
+        });
   }
 
   void respond(Response response) {
@@ -147,13 +157,15 @@ private:
     if (auto* metrics = shared_.metrics) {
       metrics->http_requests.fetch_add(1, std::memory_order_relaxed);
       if (response_.status >= 400) metrics->http_errors.fetch_add(1, std::memory_order_relaxed);
-      const auto taken = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - started_);
+      const auto taken =
+          std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - started_);
       metrics->http_ns.record(static_cast<std::uint64_t>(taken.count()));
     }
-    const auto body = response_.static_body.empty() ? std::string_view(response_.body) : response_.static_body;
+    const auto body =
+        response_.static_body.empty() ? std::string_view(response_.body) : response_.static_body;
     make_head(body.size());
-    const std::array<net::const_buffer, 2> parts = {net::buffer(head_),
-                                                    head_only_ ? net::const_buffer{} : net::buffer(body)};
+    const std::array<net::const_buffer, 2> parts = {
+        net::buffer(head_), head_only_ ? net::const_buffer{} : net::buffer(body)};
     stream_.expires_after(shared_.limits.write);
     net::async_write(stream_, parts, [self = shared_from_this()](error_code error, std::size_t) {
       if (error) return self->close();
@@ -178,8 +190,8 @@ private:
     head_.append("\r\n");
   }
 
-  /// Says that no more comes, then reads what the client still sends: closing at once would make the kernel take
-  /// back what was written last.
+  /// Says that no more comes, then reads what the client still sends: closing at once would make
+  /// the kernel take back what was written last.
   void finish() {
     error_code ignored;
     stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
@@ -189,11 +201,12 @@ private:
 
   void drain(std::size_t so_far) {
     buffer_.clear();
-    stream_.async_read_some(buffer_.prepare(kReadBufferBytes),
-                            [self = shared_from_this(), so_far](error_code error, std::size_t bytes) {
-                              if (error || so_far + bytes > kDrainBytes) return self->close();
-                              self->drain(so_far + bytes);
-                            });
+    stream_.async_read_some(
+        buffer_.prepare(kReadBufferBytes),
+        [self = shared_from_this(), so_far](error_code error, std::size_t bytes) {
+          if (error || so_far + bytes > kDrainBytes) return self->close();
+          self->drain(so_far + bytes);
+        });
   }
 
   void close() {
@@ -216,18 +229,22 @@ private:
   bool head_only_ = false;
 };
 
-void Gate::answer(const std::weak_ptr<Connection>& connection, std::uint64_t request, Render render) {
+void Gate::answer(const std::weak_ptr<Connection>& connection, std::uint64_t request,
+                  Render render) {
   const std::lock_guard lock(mutex_);
   if (!open_) return;
   auto self = connection.lock();
   if (!self) return;
   const auto executor = self->executor();
-  net::post(executor, [self = std::move(self), request, render = std::move(render)] { self->answered(request, render); });
+  net::post(executor, [self = std::move(self), request, render = std::move(render)] {
+    self->answered(request, render);
+  });
 }
 
 std::string endpoint_text(const tcp::endpoint& endpoint) {
   const auto host = endpoint.address().to_string();
-  return (endpoint.address().is_v6() ? '[' + host + ']' : host) + ':' + std::to_string(endpoint.port());
+  return (endpoint.address().is_v6() ? '[' + host + ']' : host) + ':' +
+         std::to_string(endpoint.port());
 }
 
 Error listen_error(const tcp::endpoint& endpoint, const error_code& error) {
@@ -236,7 +253,8 @@ Error listen_error(const tcp::endpoint& endpoint, const error_code& error) {
     return {ErrorCode::environment, where + " is in use; choose another with --port", "port"};
   }
   if (error == net::error::access_denied) {
-    return {ErrorCode::environment, where + " is not permitted; choose a port above 1023 with --port", "port"};
+    return {ErrorCode::environment,
+            where + " is not permitted; choose a port above 1023 with --port", "port"};
   }
   return {ErrorCode::environment, where + " cannot be listened on: " + error.message(), "address"};
 }
@@ -262,16 +280,18 @@ struct Server::Impl {
   }
 
   void accept() {
-    acceptor.async_accept(net::make_strand(io), [this](error_code error, Stream::socket_type socket) {
-      if (error == net::error::operation_aborted) return;
-      if (error) return accept_later();  // out of file descriptors, most likely
-      if (shared.connections.load() < shared.limits.connections) {
-        std::make_shared<Connection>(std::move(socket), shared)->start();
-      } else {
-        refuse(socket);
-      }
-      accept();
-    });
+    acceptor.async_accept(net::make_strand(io),
+                          [this](error_code error, Stream::socket_type socket) {
+                            if (error == net::error::operation_aborted) return;
+                            if (error)
+                              return accept_later();  // out of file descriptors, most likely
+                            if (shared.connections.load() < shared.limits.connections) {
+                              std::make_shared<Connection>(std::move(socket), shared)->start();
+                            } else {
+                              refuse(socket);
+                            }
+                            accept();
+                          });
   }
 
   void accept_later() {
@@ -284,7 +304,8 @@ struct Server::Impl {
   /// A fresh socket takes these few bytes at once; what it does not take is not worth waiting for.
   static void refuse(Stream::socket_type& socket) {
     constexpr std::string_view kBusy =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: "
+        "close\r\n\r\n";
     error_code ignored;
     socket.non_blocking(true, ignored);
     socket.write_some(net::buffer(kBusy), ignored);
@@ -297,7 +318,8 @@ struct Server::Impl {
         io.run();
         return;
       } catch (const std::exception&) {  // of one connection, which went with its handler
-        if (shared.metrics != nullptr) shared.metrics->http_errors.fetch_add(1, std::memory_order_relaxed);
+        if (shared.metrics != nullptr)
+          shared.metrics->http_errors.fetch_add(1, std::memory_order_relaxed);
       }
     }
   }
@@ -314,13 +336,16 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Server::~Server() { stop(); }
 
-Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Backend& backend, telemetry::Metrics* metrics) {
+Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Backend& backend,
+                                              telemetry::Metrics* metrics) {
   error_code error;
   const auto address = net::ip::make_address(options.address, error);
   if (error) {
-    return fail(ErrorCode::invalid, "address: expected an IP address, found \"" + options.address + "\"", "address");
+    return fail(ErrorCode::invalid,
+                "address: expected an IP address, found \"" + options.address + "\"", "address");
   }
-  if (options.threads == 0) return fail(ErrorCode::invalid, "threads: expected at least 1, found 0", "threads");
+  if (options.threads == 0)
+    return fail(ErrorCode::invalid, "threads: expected at least 1, found 0", "threads");
   const tcp::endpoint endpoint(address, options.port);
   const auto threads = options.threads;
   auto impl = std::make_unique<Impl>(std::move(options), backend, metrics);

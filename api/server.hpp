@@ -19,12 +19,12 @@ namespace tapedeck::api {
 
 /// What happens at each limit stands beside it.
 struct ServerLimits {
-  std::uint32_t header_bytes = 8 * 1024;   ///< 431, connection closed
-  std::uint64_t body_bytes = 64 * 1024;    ///< 413, connection closed
-  std::size_t connections = 1024;          ///< 503 to the one too many, closed
-  std::chrono::milliseconds idle{60'000};  ///< for a whole request to arrive; closed
-  std::chrono::milliseconds write{30'000}; ///< for a whole response to be taken; closed
-  std::chrono::milliseconds reply{10'000}; ///< for the engine to answer; 503, connection kept
+  std::uint32_t header_bytes = 8 * 1024;    ///< 431, connection closed
+  std::uint64_t body_bytes = 64 * 1024;     ///< 413, connection closed
+  std::size_t connections = 1024;           ///< 503 to the one too many, closed
+  std::chrono::milliseconds idle{60'000};   ///< for a whole request to arrive; closed
+  std::chrono::milliseconds write{30'000};  ///< for a whole response to be taken; closed
+  std::chrono::milliseconds reply{10'000};  ///< for the engine to answer; 503, connection kept
 };
 
 struct ServerOptions {
@@ -35,12 +35,15 @@ struct ServerOptions {
   ServerLimits limits;
 };
 
-/// Serves from `start` until `stop`. One connection has one request in work; further ones wait in its socket. The
-/// engine may answer on any thread, also after `stop`; the backend and metrics must outlive the server.
+/// Serves from `start` until `stop`. One connection has one request in work; further ones wait in
+/// its socket. The engine may answer on any thread, also after `stop`; the backend and metrics must
+/// outlive the server.
 class Server {
 public:
-  /// ErrorCode::environment when the port is taken or not permitted, ErrorCode::invalid for a bad address.
-  [[nodiscard]] static Result<std::unique_ptr<Server>> start(ServerOptions options, Backend& backend,
+  /// ErrorCode::environment when the port is taken or not permitted, ErrorCode::invalid for a bad
+  /// address.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> start(ServerOptions options,
+                                                             Backend& backend,
                                                              telemetry::Metrics* metrics);
   ~Server();
   Server(const Server&) = delete;

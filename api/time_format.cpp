@@ -57,9 +57,11 @@ private:
   bool failed_ = false;
 };
 
-tl::unexpected<Error> bad_time(std::string_view text, std::string_view field, std::string_view why) {
+tl::unexpected<Error> bad_time(std::string_view text, std::string_view field,
+                               std::string_view why) {
   std::string message(field);
-  message.append(": expected an RFC 3339 time such as 2012-06-21T09:30:00.004241176-04:00, found \"");
+  message.append(
+      ": expected an RFC 3339 time such as 2012-06-21T09:30:00.004241176-04:00, found \"");
   message.append(text).append("\"");
   if (!why.empty()) message.append(" (").append(why).append(")");
   return fail(ErrorCode::invalid, std::move(message), std::string(field));
@@ -69,8 +71,12 @@ struct Unit {
   std::string_view name;
   std::int64_t ns;
 };
-constexpr Unit kUnits[] = {{"d", kDay},       {"h", 3600 * market::kSecond}, {"m", 60 * market::kSecond},
-                           {"s", market::kSecond}, {"ms", 1'000'000},        {"us", 1'000},
+constexpr Unit kUnits[] = {{"d", kDay},
+                           {"h", 3600 * market::kSecond},
+                           {"m", 60 * market::kSecond},
+                           {"s", market::kSecond},
+                           {"ms", 1'000'000},
+                           {"us", 1'000},
                            {"ns", 1}};
 
 std::optional<std::int64_t> unit_ns(std::string_view name) {
@@ -132,14 +138,16 @@ Result<TimeNs> parse_time(std::string_view text, std::string_view field) {
                                          std::chrono::month{static_cast<unsigned>(month)},
                                          std::chrono::day{static_cast<unsigned>(day)}};
   if (!date.ok()) return bad_time(text, field, "there is no such day");
-  if (hour > 23 || minute > 59 || second > 59) return bad_time(text, field, "there is no such time of day");
+  if (hour > 23 || minute > 59 || second > 59)
+    return bad_time(text, field, "there is no such time of day");
   if (zone_hour > 23 || zone_minute > 59) return bad_time(text, field, "there is no such offset");
   const int offset_minutes = (zone == '-' ? -1 : 1) * (zone_hour * 60 + zone_minute);
   const Int128 days = std::chrono::sys_days{date}.time_since_epoch().count();
   const Int128 seconds = days * 86'400 + hour * 3600 + minute * 60 + second - offset_minutes * 60;
   const Int128 ns = seconds * market::kSecond + fraction;
   // The two extreme values mean "no time" and "never".
-  if (ns <= market::kNoTime || ns >= market::kNever) return bad_time(text, field, "beyond the years 1677 to 2262");
+  if (ns <= market::kNoTime || ns >= market::kNever)
+    return bad_time(text, field, "beyond the years 1677 to 2262");
   return static_cast<TimeNs>(ns);
 }
 
@@ -155,14 +163,17 @@ Result<std::int64_t> parse_duration(std::string_view text, std::string_view fiel
   std::uint64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   const auto ns = unit_ns(text.substr(static_cast<std::size_t>(end - text.data())));
-  const bool fits = ns && count <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max() / *ns);
+  const bool fits =
+      ns && count <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max() / *ns);
   if (error != std::errc{} || !fits || count == 0) {
-    return fail(ErrorCode::invalid,
-                std::string(field)
-                    .append(": expected a duration such as 250ms, 10s or 1m (units ns us ms s m h d), found \"")
-                    .append(text)
-                    .append("\""),
-                std::string(field));
+    return fail(
+        ErrorCode::invalid,
+        std::string(field)
+            .append(
+                ": expected a duration such as 250ms, 10s or 1m (units ns us ms s m h d), found \"")
+            .append(text)
+            .append("\""),
+        std::string(field));
   }
   return static_cast<std::int64_t>(count) * *ns;
 }

@@ -1,4 +1,5 @@
-// api/time_format.hpp -- times as RFC 3339, durations as `10s`: how the command line, HTTP and files write them.
+// api/time_format.hpp -- times as RFC 3339, durations as `10s`: how the command line, HTTP and
+// files write them.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,13 @@ namespace tapedeck::api {
 [[nodiscard]] std::string format_time(market::TimeNs time);
 void append_time(std::string& out, market::TimeNs time);
 
-/// `YYYY-MM-DDThh:mm:ss[.1-9 digits](Z|+hh:mm|-hh:mm)`, nothing before or after, within the years that 64 bits
-/// of nanoseconds reach (1677 to 2262). Errors are ErrorCode::invalid and carry `field`.
+/// `YYYY-MM-DDThh:mm:ss[.1-9 digits](Z|+hh:mm|-hh:mm)`, nothing before or after, within the years
+/// that 64 bits of nanoseconds reach (1677 to 2262). Errors are ErrorCode::invalid and carry
+/// `field`.
 [[nodiscard]] Result<market::TimeNs> parse_time(std::string_view text, std::string_view field);
 
-/// The largest unit that divides it: 60'000'000'000 is "1m", 90 s "90s", 0 "0s". Units ns us ms s m h d.
+/// The largest unit that divides it: 60'000'000'000 is "1m", 90 s "90s", 0 "0s". Units ns us ms s m
+/// h d.
 [[nodiscard]] std::string format_duration(std::int64_t duration_ns);
 
 /// A whole number and a unit, as above, positive. Errors are ErrorCode::invalid and carry `field`.

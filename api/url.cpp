@@ -31,7 +31,9 @@ std::optional<std::string> percent_decode(std::string_view text) {
 
 tl::unexpected<Error> bad_escape(std::string_view text, std::string field) {
   std::string message(field);
-  message.append(": expected two hexadecimal digits after each %, found \"").append(text).append("\"");
+  message.append(": expected two hexadecimal digits after each %, found \"")
+      .append(text)
+      .append("\"");
   return fail(ErrorCode::invalid, std::move(message), std::move(field));
 }
 

@@ -1,4 +1,5 @@
-// api/url.hpp -- the target of a request taken apart: path segments and query parameters, percent-decoded.
+// api/url.hpp -- the target of a request taken apart: path segments and query parameters,
+// percent-decoded.
 #pragma once
 
 #include <string>
@@ -17,8 +18,9 @@ struct Target {
   [[nodiscard]] std::string path() const;
 };
 
-/// Takes `/path?query` and the absolute form `http://host/path?query`. A plus sign is a plus sign, not a space (times
-/// have them). Errors are ErrorCode::invalid with field "path" or the parameter's name.
+/// Takes `/path?query` and the absolute form `http://host/path?query`. A plus sign is a plus sign,
+/// not a space (times have them). Errors are ErrorCode::invalid with field "path" or the
+/// parameter's name.
 [[nodiscard]] Result<Target> parse_target(std::string_view target);
 
 }  // namespace tapedeck::api

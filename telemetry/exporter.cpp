@@ -22,14 +22,14 @@ double wall_seconds(WallClock::time_point time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
-/// Buckets [first, last] of a histogram are told, each bound the largest integer of its bucket; lower ones are
-/// in the first, higher ones in +Inf.
+/// Buckets [first, last] of a histogram are told, each bound the largest integer of its bucket;
+/// lower ones are in the first, higher ones in +Inf.
 struct Range {
   std::size_t first, last;
   double unit;  ///< what a value is divided by
 };
-constexpr Range kCount{0, 24, 1};                   // 0 to 16 million
-constexpr Range kSeconds{10, 36, kNsPerSecond};     // 1 us to 69 s
+constexpr Range kCount{0, 24, 1};                // 0 to 16 million
+constexpr Range kSeconds{10, 36, kNsPerSecond};  // 1 us to 69 s
 
 ClientMetric::Histogram convert(const Histogram& histogram, const Range& range) {
   ClientMetric::Histogram out;
@@ -64,7 +64,8 @@ private:
   void http();
 
   MetricFamily& family(std::string_view name, std::string_view help, MetricType type) {
-    return families_.emplace_back(MetricFamily{"tapedeck_" + std::string(name), std::string(help), type, {}});
+    return families_.emplace_back(
+        MetricFamily{"tapedeck_" + std::string(name), std::string(help), type, {}});
   }
   /// One sample a partition; `set(metric, partition metrics)` fills it.
   template <class Set>
@@ -77,7 +78,8 @@ private:
     }
   }
   void counter(std::string_view name, std::string_view help, Counter PartitionMetrics::*field) {
-    each_partition(family(name, help, MetricType::Counter), [field](ClientMetric& metric, const PartitionMetrics& from) {
+    each_partition(family(name, help, MetricType::Counter), [field](ClientMetric& metric,
+                                                                    const PartitionMetrics& from) {
       metric.counter.value = static_cast<double>((from.*field).load(std::memory_order_relaxed));
     });
   }
@@ -89,11 +91,13 @@ private:
   /// `value(partition metrics)` is a double.
   template <class Value>
   void derived(std::string_view name, std::string_view help, Value value) {
-    each_partition(family(name, help, MetricType::Gauge), [&](ClientMetric& metric, const PartitionMetrics& from) {
-      metric.gauge.value = value(from);
-    });
+    each_partition(family(name, help, MetricType::Gauge),
+                   [&](ClientMetric& metric, const PartitionMetrics& from) {
+                     metric.gauge.value = value(from);
+                   });
   }
-  void gauge(std::string_view name, std::string_view help, Gauge PartitionMetrics::*field, double unit = 1) {
+  void gauge(std::string_view name, std::string_view help, Gauge PartitionMetrics::*field,
+             double unit = 1) {
     derived(name, help, [=](const PartitionMetrics& from) {
       return static_cast<double>((from.*field).load(std::memory_order_relaxed)) / unit;
     });
@@ -103,10 +107,12 @@ private:
     metric.gauge.value = value;
     family(name, help, MetricType::Gauge).metric.push_back(std::move(metric));
   }
-  void histogram(std::string_view name, std::string_view help, Histogram PartitionMetrics::*field, const Range& range) {
-    each_partition(family(name, help, MetricType::Histogram), [&](ClientMetric& metric, const PartitionMetrics& from) {
-      metric.histogram = convert(from.*field, range);
-    });
+  void histogram(std::string_view name, std::string_view help, Histogram PartitionMetrics::*field,
+                 const Range& range) {
+    each_partition(family(name, help, MetricType::Histogram),
+                   [&](ClientMetric& metric, const PartitionMetrics& from) {
+                     metric.histogram = convert(from.*field, range);
+                   });
   }
 
   const Metrics& metrics_;
@@ -116,7 +122,8 @@ private:
 
 /// `newest` - `done`, never below zero: the two are read one after the other.
 double lag(const Gauge& newest, const Gauge& done) {
-  const auto there = newest.load(std::memory_order_relaxed), here = done.load(std::memory_order_relaxed);
+  const auto there = newest.load(std::memory_order_relaxed),
+             here = done.load(std::memory_order_relaxed);
   return there > here ? static_cast<double>(there - here) : 0.0;
 }
 
@@ -130,9 +137,12 @@ void Collector::tape() {
   gauge("end_offset", "First offset not yet on the tape.", &P::end_offset);
   derived("lag_records", "Records on the tape that are not yet read.",
           [](const P& from) { return lag(from.end_offset, from.next_offset); });
-  gauge("feed_time_seconds", "Feed time of the newest record dispatched.", &P::feed_time_ns, kNsPerSecond);
-  gauge("newest_feed_time_seconds", "Feed time of the tape's newest mark.", &P::newest_feed_time_ns, kNsPerSecond);
-  derived("lag_seconds", "Feed time between the newest record dispatched and the tape's newest mark.",
+  gauge("feed_time_seconds", "Feed time of the newest record dispatched.", &P::feed_time_ns,
+        kNsPerSecond);
+  gauge("newest_feed_time_seconds", "Feed time of the tape's newest mark.", &P::newest_feed_time_ns,
+        kNsPerSecond);
+  derived("lag_seconds",
+          "Feed time between the newest record dispatched and the tape's newest mark.",
           [](const P& from) {
             // Nothing dispatched yet: the difference to 1970 would say nothing.
             if (from.feed_time_ns.load(std::memory_order_relaxed) == 0) return 0.0;
@@ -148,7 +158,8 @@ void Collector::fold() {
   counter("dead_letters_total", "Events refused.", &P::dead_letters);
   counter("filtered_events_total", "Events left out on request.", &P::filtered);
   counter("outputs_total", "Outputs delivered.", &P::outputs);
-  histogram("batch_events", "Events of one batch, the message to one symbol.", &P::batch_events, kCount);
+  histogram("batch_events", "Events of one batch, the message to one symbol.", &P::batch_events,
+            kCount);
   histogram("fold_seconds", "Time to fold one batch.", &P::fold_ns, kSeconds);
   gauge("inflight_bytes", "Bytes between ingress and symbols.", &P::inflight_bytes);
   gauge("inflight_batches", "Batches between ingress and symbols.", &P::inflight_batches);
@@ -165,23 +176,29 @@ void Collector::checkpoints() {
   counter("checkpoints_total", "Checkpoints stored.", &P::checkpoints);
   counter("snapshots_total", "Snapshots stored.", &P::snapshots);
   counter("snapshot_bytes_total", "Bytes of the snapshots stored.", &P::snapshot_bytes);
-  histogram("checkpoint_seconds", "Time from the barrier to the checkpoint stored.", &P::checkpoint_ns, kSeconds);
-  gauge("checkpoint_timestamp_seconds", "When the newest checkpoint was stored; 0 before the first.",
-        &P::checkpoint_wall_ns, kNsPerSecond);
-  derived("checkpoint_age_seconds", "Time since the newest checkpoint was stored, or since the start before the first.",
+  histogram("checkpoint_seconds", "Time from the barrier to the checkpoint stored.",
+            &P::checkpoint_ns, kSeconds);
+  gauge("checkpoint_timestamp_seconds",
+        "When the newest checkpoint was stored; 0 before the first.", &P::checkpoint_wall_ns,
+        kNsPerSecond);
+  derived("checkpoint_age_seconds",
+          "Time since the newest checkpoint was stored, or since the start before the first.",
           [this](const P& from) {
             const auto stored_ns = from.checkpoint_wall_ns.load(std::memory_order_relaxed);
-            const auto since = stored_ns != 0 ? static_cast<double>(stored_ns) / kNsPerSecond : wall_seconds(metrics_.started);
+            const auto since = stored_ns != 0 ? static_cast<double>(stored_ns) / kNsPerSecond
+                                              : wall_seconds(metrics_.started);
             return std::max(0.0, wall_seconds(now_) - since);
           });
 }
 
 void Collector::process() {
-  counter("checkpointer_restarts_total", "Restarts of the checkpointer.", metrics_.checkpointer_restarts);
+  counter("checkpointer_restarts_total", "Restarts of the checkpointer.",
+          metrics_.checkpointer_restarts);
   counter("gateway_restarts_total", "Restarts of the gateway.", metrics_.gateway_restarts);
   counter("recorder_events_total", "Events recorded.", metrics_.recorder_events);
   counter("recorder_records_total", "Records appended to the tape.", metrics_.recorder_records);
-  counter("recorder_dead_letters_total", "Inputs the recorder could not decode.", metrics_.recorder_dead_letters);
+  counter("recorder_dead_letters_total", "Inputs the recorder could not decode.",
+          metrics_.recorder_dead_letters);
   gauge("start_time_seconds", "When the process started.", wall_seconds(metrics_.started));
   gauge("uptime_seconds", "Time since the process started.",
         std::max(0.0, wall_seconds(now_) - wall_seconds(metrics_.started)));
@@ -194,12 +211,14 @@ void Collector::process() {
 
 void Collector::http() {
   counter("http_requests_total", "Requests answered.", metrics_.http_requests);
-  counter("http_errors_total", "Requests answered with a status of 400 or more.", metrics_.http_errors);
+  counter("http_errors_total", "Requests answered with a status of 400 or more.",
+          metrics_.http_errors);
   gauge("http_connections", "Connections open.",
         static_cast<double>(metrics_.http_connections.load(std::memory_order_relaxed)));
   ClientMetric seconds;
   seconds.histogram = convert(metrics_.http_ns, kSeconds);
-  family("http_request_seconds", "Time from a request read to its answer made.", MetricType::Histogram)
+  family("http_request_seconds", "Time from a request read to its answer made.",
+         MetricType::Histogram)
       .metric.push_back(std::move(seconds));
 }
 

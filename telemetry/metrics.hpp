@@ -1,4 +1,5 @@
-// telemetry/metrics.hpp -- counters that the engine touches: plain atomics, once per batch, never per event.
+// telemetry/metrics.hpp -- counters that the engine touches: plain atomics, once per batch, never
+// per event.
 #pragma once
 
 #include <algorithm>
@@ -40,18 +41,18 @@ struct PartitionMetrics {
   Counter records{}, marks{}, events{}, payload_bytes{};  ///< read
   Counter folded{}, duplicates{}, dead_letters{}, filtered{};
   Counter outputs{};
-  Gauge next_offset{}, end_offset{};    ///< lag in records = end - next
-  Gauge feed_time_ns{};                 ///< of the newest record dispatched
-  Gauge newest_feed_time_ns{};          ///< of the tape's newest mark: lag in time = this - feed_time
+  Gauge next_offset{}, end_offset{};  ///< lag in records = end - next
+  Gauge feed_time_ns{};               ///< of the newest record dispatched
+  Gauge newest_feed_time_ns{};        ///< of the tape's newest mark: lag in time = this - feed_time
   Gauge inflight_bytes{}, inflight_batches{};  ///< queue depth between ingress and symbols
-  Counter credit_waits{};               ///< times the ingress waited for credit
-  Gauge pending_outputs{};              ///< queue depth between symbols and the output store
-  Histogram batch_events{};             ///< events a batch (one message to one symbol)
-  Histogram fold_ns{};                  ///< time to fold one batch
-  Histogram poll_records{};             ///< records a poll
+  Counter credit_waits{};                      ///< times the ingress waited for credit
+  Gauge pending_outputs{};                     ///< queue depth between symbols and the output store
+  Histogram batch_events{};                    ///< events a batch (one message to one symbol)
+  Histogram fold_ns{};                         ///< time to fold one batch
+  Histogram poll_records{};                    ///< records a poll
   Counter checkpoints{}, snapshots{}, snapshot_bytes{};
-  Histogram checkpoint_ns{};            ///< barrier to stored
-  Gauge checkpoint_wall_ns{};           ///< when the newest was stored; age = now - this
+  Histogram checkpoint_ns{};   ///< barrier to stored
+  Gauge checkpoint_wall_ns{};  ///< when the newest was stored; age = now - this
   Counter symbol_restarts{}, ingress_restarts{};
   Gauge symbols{}, symbols_down{};
 };
@@ -59,7 +60,8 @@ struct PartitionMetrics {
 /// One for the process; partitions are fixed at start.
 struct Metrics {
   explicit Metrics(std::size_t partition_count) {
-    for (std::size_t i = 0; i < partition_count; ++i) partitions.push_back(std::make_unique<PartitionMetrics>());
+    for (std::size_t i = 0; i < partition_count; ++i)
+      partitions.push_back(std::make_unique<PartitionMetrics>());
   }
   std::vector<std::unique_ptr<PartitionMetrics>> partitions;
   Counter checkpointer_restarts{}, gateway_restarts{};
@@ -67,7 +69,8 @@ struct Metrics {
   Gauge http_connections{};
   Histogram http_ns{};
   Counter recorder_events{}, recorder_records{}, recorder_dead_letters{};
-  const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();  ///< uptime = now - this
+  const std::chrono::system_clock::time_point started =
+      std::chrono::system_clock::now();  ///< uptime = now - this
 };
 
 }  // namespace tapedeck::telemetry

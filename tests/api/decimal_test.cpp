@@ -51,7 +51,8 @@ TEST_CASE("the extremes of 64 and 128 bits are exact", "[decimal]") {
   CHECK(decimal(1, -36) == "0.000000000000000000000000000000000001");
 }
 
-TEST_CASE("a decimal read back is the integer it was, for random integers and exponents", "[decimal]") {
+TEST_CASE("a decimal read back is the integer it was, for random integers and exponents",
+          "[decimal]") {
   const std::uint64_t seed = 20120621;
   INFO("seed " << seed);
   std::mt19937_64 random(seed);
@@ -65,7 +66,8 @@ TEST_CASE("a decimal read back is the integer it was, for random integers and ex
     INFO(text << " exponent " << exponent);
     REQUIRE(units_of(text, exponent) == value);
     const auto point = text.find('.');
-    REQUIRE((point == text.npos ? 0 : text.size() - point - 1) == (exponent < 0 ? static_cast<std::size_t>(-exponent) : 0));
+    REQUIRE((point == text.npos ? 0 : text.size() - point - 1) ==
+            (exponent < 0 ? static_cast<std::size_t>(-exponent) : 0));
   }
 }
 
@@ -104,12 +106,14 @@ TEST_CASE("a ratio of numbers near 2^127 does not overflow", "[decimal]") {
   CHECK(decimal_ratio(kMax / 7, kMax, 0, 20) == "0.14285714285714285714");
 }
 
-TEST_CASE("a ratio without a denominator, or with too few digits, is a broken invariant", "[decimal]") {
+TEST_CASE("a ratio without a denominator, or with too few digits, is a broken invariant",
+          "[decimal]") {
   CHECK_THROWS_AS(decimal_ratio(1, 0, 0, 9), std::invalid_argument);
   CHECK_THROWS_AS(decimal_ratio(1, 2, -4, 3), std::invalid_argument);
 }
 
-TEST_CASE("a rounded ratio is never further than half a unit from the truth, for random ratios", "[decimal]") {
+TEST_CASE("a rounded ratio is never further than half a unit from the truth, for random ratios",
+          "[decimal]") {
   const std::uint64_t seed = 7;
   INFO("seed " << seed);
   std::mt19937_64 random(seed);

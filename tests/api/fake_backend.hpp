@@ -1,4 +1,5 @@
-// tests/api/fake_backend.hpp -- an engine of two symbols that answers from a thread of its own, and can be told not to.
+// tests/api/fake_backend.hpp -- an engine of two symbols that answers from a thread of its own, and
+// can be told not to.
 #pragma once
 
 #include <atomic>
@@ -17,8 +18,8 @@
 
 namespace tapedeck::test {
 
-/// Symbols "AAPL" and "BRK/B" exist. "SILENT" never answers until `release`; "THROWS" throws; "CORRUPT", "DOWN", "OWNED"
-/// and "LATER" fail with that kind of error.
+/// Symbols "AAPL" and "BRK/B" exist. "SILENT" never answers until `release`; "THROWS" throws;
+/// "CORRUPT", "DOWN", "OWNED" and "LATER" fail with that kind of error.
 class FakeBackend final : public api::Backend {
 public:
   FakeBackend() : worker_([this] { work(); }) {}
@@ -32,12 +33,15 @@ public:
   }
 
   void symbols(api::Reply<std::vector<market::SymbolView>> reply) override {
-    run([reply = std::move(reply)] { reply(std::vector{sample_symbol("AAPL"), sample_symbol("BRK/B")}); });
+    run([reply = std::move(reply)] {
+      reply(std::vector{sample_symbol("AAPL"), sample_symbol("BRK/B")});
+    });
   }
   void symbol(std::string symbol, api::Reply<market::SymbolView> reply) override {
     answer(symbol, std::move(reply), [symbol] { return sample_symbol(symbol); });
   }
-  void book(std::string symbol, std::size_t depth, api::At at, api::Reply<market::BookView> reply) override {
+  void book(std::string symbol, std::size_t depth, api::At at,
+            api::Reply<market::BookView> reply) override {
     {
       const std::lock_guard lock(mutex_);
       last_at_ = at;
@@ -66,7 +70,9 @@ public:
       reply(std::move(root));
     });
   }
-  [[nodiscard]] api::Health health() const override { return {live, ready, ready ? "" : "recovering partition 2"}; }
+  [[nodiscard]] api::Health health() const override {
+    return {live, ready, ready ? "" : "recovering partition 2"};
+  }
   [[nodiscard]] std::string prometheus() const override { return "tapedeck_up 1\n"; }
 
   /// Lets those that were kept waiting have their answer.
@@ -103,10 +109,11 @@ private:
       return;
     }
     run([symbol, reply = std::move(reply), make] {
-      constexpr std::pair<std::string_view, ErrorCode> kFailing[] = {{"CORRUPT", ErrorCode::corrupt},
-                                                                     {"DOWN", ErrorCode::environment},
-                                                                     {"OWNED", ErrorCode::conflict},
-                                                                     {"LATER", ErrorCode::out_of_range}};
+      constexpr std::pair<std::string_view, ErrorCode> kFailing[] = {
+          {"CORRUPT", ErrorCode::corrupt},
+          {"DOWN", ErrorCode::environment},
+          {"OWNED", ErrorCode::conflict},
+          {"LATER", ErrorCode::out_of_range}};
       for (const auto& [name, code] : kFailing) {
         if (symbol == name) return reply(fail(code, "as asked for", "at"));
       }

@@ -1,4 +1,5 @@
-// tests/api/http_client.hpp -- a plain socket that sends bytes and reads HTTP responses; 20 s at most for each step.
+// tests/api/http_client.hpp -- a plain socket that sends bytes and reads HTTP responses; 20 s at
+// most for each step.
 #pragma once
 
 #include <arpa/inet.h>
@@ -24,8 +25,10 @@ struct HttpAnswer {
 
 class HttpClient {
 public:
-  explicit HttpClient(std::uint16_t port, int receive_buffer = 0) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    if (receive_buffer > 0) ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  explicit HttpClient(std::uint16_t port, int receive_buffer = 0)
+      : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (receive_buffer > 0)
+      ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     const timeval limit{20, 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -33,7 +36,8 @@ public:
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(socket_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) throw std::runtime_error("cannot connect");
+    if (::connect(socket_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0)
+      throw std::runtime_error("cannot connect");
   }
   ~HttpClient() { ::close(socket_); }
   HttpClient(const HttpClient&) = delete;
@@ -47,7 +51,12 @@ public:
     }
   }
   void request(std::string_view method, std::string_view target, std::string_view headers = {}) {
-    send(std::string(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: test\r\n").append(headers).append("\r\n"));
+    send(std::string(method)
+             .append(" ")
+             .append(target)
+             .append(" HTTP/1.1\r\nHost: test\r\n")
+             .append(headers)
+             .append("\r\n"));
   }
   /// The next response; `head`: it has no body whatever its length says.
   HttpAnswer read(bool head = false) {
@@ -67,7 +76,8 @@ public:
     request("GET", target, headers);
     return read();
   }
-  /// Whether the server has closed: the next read finds an end (or a reset), and no bytes before it.
+  /// Whether the server has closed: the next read finds an end (or a reset), and no bytes before
+  /// it.
   bool closed() {
     char byte;
     return buffer_.empty() && (::recv(socket_, &byte, 1, 0) == 0 || errno == ECONNRESET);
@@ -83,14 +93,16 @@ private:
   }
   static void parse_head(HttpAnswer& answer, std::string_view head) {
     const auto line = head.substr(0, head.find("\r\n"));
-    if (!line.starts_with("HTTP/1.1 ")) throw std::runtime_error("not an HTTP answer: " + std::string(line));
+    if (!line.starts_with("HTTP/1.1 "))
+      throw std::runtime_error("not an HTTP answer: " + std::string(line));
     answer.status = std::stoi(std::string(line.substr(9, 3)));
     head.remove_prefix(line.size() + 2);
     while (!head.empty()) {
       const auto end = head.find("\r\n");
       const auto colon = head.find(": ");
       std::string name(head.substr(0, colon));
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char c) { return std::tolower(c); });
       answer.headers[name] = head.substr(colon + 2, end - colon - 2);
       head.remove_prefix(end + 2);
     }

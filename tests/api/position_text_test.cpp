@@ -17,16 +17,39 @@ TEST_CASE("a position is read in each of its four forms", "[position]") {
 }
 
 TEST_CASE("a position written and read back is the same", "[position]") {
-  for (const std::string_view text : {"end", "offset:17", "0:4", "2:9:31", "2012-06-21T13:30:00.004241176Z"}) {
+  for (const std::string_view text :
+       {"end", "offset:17", "0:4", "2:9:31", "2012-06-21T13:30:00.004241176Z"}) {
     CHECK(format_position(parse_position(text, "at").value()) == text);
   }
 }
 
 TEST_CASE("anything else is refused and the field named", "[position]") {
-  for (const std::string_view text :
-       {"", "End", " end", "end ", "offset", "offset:", "offset:-1", "offset:+1", "offset:1x", "offset:1:2",
-        "offset:18446744073709551616", "5", "1:", ":1", "1:2:", "1:2:3:4", "-1:2", "1:-2", "4294967296:0",
-        "0:0:4294967296", "0x1:2", "1 :2", "2012-06-21", "2012-06-21T09:30:00", "2012:", "begin"}) {
+  for (const std::string_view text : {"",
+                                      "End",
+                                      " end",
+                                      "end ",
+                                      "offset",
+                                      "offset:",
+                                      "offset:-1",
+                                      "offset:+1",
+                                      "offset:1x",
+                                      "offset:1:2",
+                                      "offset:18446744073709551616",
+                                      "5",
+                                      "1:",
+                                      ":1",
+                                      "1:2:",
+                                      "1:2:3:4",
+                                      "-1:2",
+                                      "1:-2",
+                                      "4294967296:0",
+                                      "0:0:4294967296",
+                                      "0x1:2",
+                                      "1 :2",
+                                      "2012-06-21",
+                                      "2012-06-21T09:30:00",
+                                      "2012:",
+                                      "begin"}) {
     INFO(text);
     const auto parsed = parse_position(text, "at");
     REQUIRE_FALSE(parsed);

@@ -73,17 +73,22 @@ TEST_CASE("each answer has the fields that its schema requires, and no other", "
   test::FakeBackend backend;
   const api::Router router(backend, {});
   const auto document = json::parse(api::openapi_json());
-  for (const auto& [target, schema] :
-       {std::pair{"/v1/symbols", "symbol"}, {"/v1/symbols/AAPL", "symbol"}, {"/v1/symbols/AAPL/book", "book"},
-        {"/v1/symbols/AAPL/candles?width=1s", "candle"}, {"/v1/symbols/AAPL/metrics", "metrics"},
-        {"/v1/positions", "partition_position"}, {"/v1/supervision", "supervision"}, {"/health/live", "health"},
-        {"/v1/symbols/NONE", "error"}}) {
+  for (const auto& [target, schema] : {std::pair{"/v1/symbols", "symbol"},
+                                       {"/v1/symbols/AAPL", "symbol"},
+                                       {"/v1/symbols/AAPL/book", "book"},
+                                       {"/v1/symbols/AAPL/candles?width=1s", "candle"},
+                                       {"/v1/symbols/AAPL/metrics", "metrics"},
+                                       {"/v1/positions", "partition_position"},
+                                       {"/v1/supervision", "supervision"},
+                                       {"/health/live", "health"},
+                                       {"/v1/symbols/NONE", "error"}}) {
     INFO(target);
     const auto body = json::parse(ask(router, target).body);
     const auto& answer = body.is_array() ? body.at(0) : body;
     std::set<std::string> given, required;
     for (const auto& [name, value] : answer.items()) given.insert(name);
-    for (const auto& name : document["components"]["schemas"][schema]["required"]) required.insert(name);
+    for (const auto& name : document["components"]["schemas"][schema]["required"])
+      required.insert(name);
     CHECK(given == required);
   }
 }

@@ -23,7 +23,8 @@ inline market::BookView sample_book(std::string symbol, std::size_t depth = 2) {
   return book;
 }
 
-inline market::CandleView sample_candle(std::string symbol, market::TimeNs width = market::kSecond) {
+inline market::CandleView sample_candle(std::string symbol,
+                                        market::TimeNs width = market::kSecond) {
   market::CandleView view;
   view.symbol = std::move(symbol);
   view.instrument = {-2, -5, 0};

@@ -7,9 +7,9 @@
 #include <thread>
 #include <vector>
 
+#include "telemetry/metrics.hpp"
 #include "tests/api/fake_backend.hpp"
 #include "tests/api/http_client.hpp"
-#include "telemetry/metrics.hpp"
 
 using namespace tapedeck;
 using namespace std::chrono_literals;
@@ -64,9 +64,11 @@ void check_error(const HttpAnswer& answer, int status, const std::string& field)
 
 TEST_CASE("every route answers with its JSON, not to be cached", "[server]") {
   const Fixture fixture;
-  for (const std::string target : {"/v1/symbols", "/v1/symbols/AAPL", "/v1/symbols/AAPL/book", "/v1/symbols/AAPL/book?depth=1&at=",
-                                   "/v1/symbols/AAPL/candles?width=1m", "/v1/symbols/AAPL/metrics", "/v1/positions",
-                                   "/v1/supervision", "/health/live", "/health/ready", "/openapi.json"}) {
+  for (const std::string target :
+       {"/v1/symbols", "/v1/symbols/AAPL", "/v1/symbols/AAPL/book",
+        "/v1/symbols/AAPL/book?depth=1&at=", "/v1/symbols/AAPL/candles?width=1m",
+        "/v1/symbols/AAPL/metrics", "/v1/positions", "/v1/supervision", "/health/live",
+        "/health/ready", "/openapi.json"}) {
     INFO(target);
     const auto answer = fixture.get(target);
     CHECK(answer.status == 200);
@@ -80,10 +82,13 @@ TEST_CASE("every route answers with its JSON, not to be cached", "[server]") {
 
 TEST_CASE("a book has the depth asked for, and the engine gets the position as typed", "[server]") {
   Fixture fixture;
-  CHECK(json::parse(fixture.get("/v1/symbols/AAPL/book").body)["bids"].size() == api::kDefaultDepth);
+  CHECK(json::parse(fixture.get("/v1/symbols/AAPL/book").body)["bids"].size() ==
+        api::kDefaultDepth);
   CHECK(json::parse(fixture.get("/v1/symbols/AAPL/book?depth=3").body)["asks"].size() == 3);
   CHECK(fixture.backend.last_at().empty());
-  for (const std::string at : {"end", "offset:7", "2:7", "2:7:1", "2012-06-21T09:30:00.004241176-04:00", "2012-06-21T09:30:00+02:00"}) {
+  for (const std::string at :
+       {"end", "offset:7", "2:7", "2:7:1", "2012-06-21T09:30:00.004241176-04:00",
+        "2012-06-21T09:30:00+02:00"}) {
     CHECK(fixture.get("/v1/symbols/AAPL/book?at=" + at).status == 200);
     CHECK(fixture.backend.last_at() == at);
   }
@@ -96,7 +101,8 @@ TEST_CASE("a book has the depth asked for, and the engine gets the position as t
 TEST_CASE("candles are asked for by width, range and filling", "[server]") {
   Fixture fixture;
   const auto answer = fixture.get(
-      "/v1/symbols/AAPL/candles?width=10s&from=2012-06-21T09:30:00Z&to=2012-06-21T10:30:00Z&fill=previous");
+      "/v1/symbols/AAPL/"
+      "candles?width=10s&from=2012-06-21T09:30:00Z&to=2012-06-21T10:30:00Z&fill=previous");
   CHECK(answer.status == 200);
   const auto query = fixture.backend.last_candles();
   CHECK(query.symbol == "AAPL");
@@ -152,15 +158,18 @@ TEST_CASE("a bad request gets 400 and the field at fault", "[server]") {
   }
 }
 
-TEST_CASE("an unknown symbol is a 404 of the symbol, an unknown path a 404 of the path", "[server]") {
+TEST_CASE("an unknown symbol is a 404 of the symbol, an unknown path a 404 of the path",
+          "[server]") {
   const Fixture fixture;
-  for (const std::string target : {"/v1/symbols/ZZZZ", "/v1/symbols/ZZZZ/book", "/v1/symbols/ZZZZ/candles?width=1s",
-                                   "/v1/symbols/ZZZZ/metrics"}) {
+  for (const std::string target :
+       {"/v1/symbols/ZZZZ", "/v1/symbols/ZZZZ/book", "/v1/symbols/ZZZZ/candles?width=1s",
+        "/v1/symbols/ZZZZ/metrics"}) {
     INFO(target);
     check_error(fixture.get(target), 404, "symbol");
   }
-  for (const std::string target : {"/v1", "/v1/", "/v1/symbols/", "/v1/symbols//book", "/v1/symbols/AAPL/", "/v2/symbols",
-                                   "/v1/symbols/AAPL/book/x", "/nothing", "/health", "/../etc/passwd", "//"}) {
+  for (const std::string target :
+       {"/v1", "/v1/", "/v1/symbols/", "/v1/symbols//book", "/v1/symbols/AAPL/", "/v2/symbols",
+        "/v1/symbols/AAPL/book/x", "/nothing", "/health", "/../etc/passwd", "//"}) {
     INFO(target);
     check_error(fixture.get(target), 404, "path");
   }
@@ -170,7 +179,8 @@ TEST_CASE("other methods get 405 and are told which ones there are", "[server]")
   const Fixture fixture;
   HttpClient client(fixture.server->port());
   for (const std::string method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS"}) {
-    for (const std::string target : {"/v1/symbols", "/v1/symbols/AAPL/book", "/metrics", "/app.js"}) {
+    for (const std::string target :
+         {"/v1/symbols", "/v1/symbols/AAPL/book", "/metrics", "/app.js"}) {
       INFO(method << ' ' << target);
       client.request(method, target, "Content-Length: 0\r\n");
       const auto answer = client.read();
@@ -243,14 +253,16 @@ TEST_CASE("requests sent without waiting are answered in order", "[server]") {
   HttpClient client(fixture.server->port());
   std::string all;
   for (int i = 0; i < 300; ++i) {
-    const auto target = i % 3 == 0 ? "/nothing" : "/v1/symbols/AAPL/book?depth=" + std::to_string(1 + i % 5);
+    const auto target =
+        i % 3 == 0 ? "/nothing" : "/v1/symbols/AAPL/book?depth=" + std::to_string(1 + i % 5);
     all.append("GET " + target + " HTTP/1.1\r\nHost: test\r\n\r\n");
   }
   client.send(all);
   for (int i = 0; i < 300; ++i) {
     const auto answer = client.read();
     REQUIRE(answer.status == (i % 3 == 0 ? 404 : 200));
-    if (i % 3 != 0) REQUIRE(json::parse(answer.body)["bids"].size() == static_cast<std::size_t>(1 + i % 5));
+    if (i % 3 != 0)
+      REQUIRE(json::parse(answer.body)["bids"].size() == static_cast<std::size_t>(1 + i % 5));
   }
 }
 
@@ -272,7 +284,8 @@ TEST_CASE("many connections at once each get their own answers", "[server]") {
   CHECK(eventually([&] { return fixture.metrics.http_connections == 0; }));
 }
 
-TEST_CASE("a client that does not read its answers does not hold up others, and is cut off", "[server]") {
+TEST_CASE("a client that does not read its answers does not hold up others, and is cut off",
+          "[server]") {
   api::ServerLimits limits;
   limits.write = 300ms;
   const Fixture fixture(limits, 1);
@@ -296,7 +309,8 @@ TEST_CASE("a client that never finishes its request is cut off", "[server]") {
   CHECK(silent.closed());
 }
 
-TEST_CASE("a request to which the engine does not answer gets 503, and its connection goes on", "[server]") {
+TEST_CASE("a request to which the engine does not answer gets 503, and its connection goes on",
+          "[server]") {
   api::ServerLimits limits;
   limits.reply = 100ms;
   Fixture fixture(limits);
@@ -311,7 +325,8 @@ TEST_CASE("a request to which the engine does not answer gets 503, and its conne
   CHECK(client.get("/v1/symbols/AAPL").status == 200);
 }
 
-TEST_CASE("an answer that comes after the client left, or after the server stopped, harms nobody", "[server]") {
+TEST_CASE("an answer that comes after the client left, or after the server stopped, harms nobody",
+          "[server]") {
   Fixture fixture;
   {
     HttpClient client(fixture.server->port());
@@ -352,7 +367,8 @@ TEST_CASE("what is too large, or no HTTP, is refused and the connection closed",
   CHECK(fixture.get("/v1/symbols").status == 200);
 }
 
-TEST_CASE("a body on GET is read and left aside; HTTP/1.0 and Connection: close are kept to", "[server]") {
+TEST_CASE("a body on GET is read and left aside; HTTP/1.0 and Connection: close are kept to",
+          "[server]") {
   const Fixture fixture;
   HttpClient client(fixture.server->port());
   client.send("GET /v1/symbols HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
@@ -384,7 +400,8 @@ TEST_CASE("beyond the limit of connections a client gets 503, until one leaves",
   CHECK(fixture.get("/v1/symbols").status == 200);
 }
 
-TEST_CASE("a port in use, a bad address or no thread is an error that says what to do", "[server]") {
+TEST_CASE("a port in use, a bad address or no thread is an error that says what to do",
+          "[server]") {
   Fixture fixture;
   api::ServerOptions options;
   options.port = fixture.server->port();
@@ -396,7 +413,8 @@ TEST_CASE("a port in use, a bad address or no thread is an error that says what 
   options.port = 0, options.address = "localhost:1";
   CHECK(api::Server::start(options, fixture.backend, nullptr).error().field == "address");
   options.address = "203.0.113.1";
-  CHECK(api::Server::start(options, fixture.backend, nullptr).error().code == ErrorCode::environment);
+  CHECK(api::Server::start(options, fixture.backend, nullptr).error().code ==
+        ErrorCode::environment);
   options.address = "127.0.0.1", options.threads = 0;
   CHECK(api::Server::start(options, fixture.backend, nullptr).error().field == "threads");
 }
@@ -410,7 +428,8 @@ TEST_CASE("requests are counted, errors too", "[server]") {
   CHECK(fixture.metrics.http_errors == 3);
   CHECK(fixture.metrics.http_connections == 1);
   std::uint64_t timed = 0;
-  for (std::size_t i = 0; i < telemetry::Histogram::kBuckets; ++i) timed += fixture.metrics.http_ns.count(i);
+  for (std::size_t i = 0; i < telemetry::Histogram::kBuckets; ++i)
+    timed += fixture.metrics.http_ns.count(i);
   CHECK(timed == 8);
 }
 
@@ -420,13 +439,15 @@ TEST_CASE("speed of the book route", "[.speed]") {
   for (const int connections : {1, 32}) {
     constexpr int kRequests = 20'000;
     std::vector<std::unique_ptr<HttpClient>> clients;
-    for (int i = 0; i < connections; ++i) clients.push_back(std::make_unique<HttpClient>(fixture.server->port()));
+    for (int i = 0; i < connections; ++i)
+      clients.push_back(std::make_unique<HttpClient>(fixture.server->port()));
     const auto before = std::chrono::steady_clock::now();
     for (int i = 0; i < kRequests; i += connections) {
       for (auto& client : clients) client->request("GET", "/v1/symbols/AAPL/book?depth=10");
       for (auto& client : clients) REQUIRE(client->read().status == 200);
     }
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - before;
-    WARN(connections << " connections: " << static_cast<int>(kRequests / taken.count()) << " requests/s");
+    WARN(connections << " connections: " << static_cast<int>(kRequests / taken.count())
+                     << " requests/s");
   }
 }

@@ -11,7 +11,8 @@ using api::parse_target;
 TEST_CASE("a path is split before it is decoded, so that a symbol may hold a slash", "[url]") {
   const auto target = parse_target("/v1/symbols/BRK%2FB/book?at=0:4&depth=3").value();
   CHECK(target.segments == std::vector<std::string>{"v1", "symbols", "BRK/B", "book"});
-  CHECK(target.query == std::vector<std::pair<std::string, std::string>>{{"at", "0:4"}, {"depth", "3"}});
+  CHECK(target.query ==
+        std::vector<std::pair<std::string, std::string>>{{"at", "0:4"}, {"depth", "3"}});
   CHECK(target.path() == "/v1/symbols/BRK/B/book");
 }
 

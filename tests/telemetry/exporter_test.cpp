@@ -37,7 +37,8 @@ Parsed parse(const std::string& text) {
       }
     } else {
       REQUIRE(std::regex_match(line, match, sample));
-      const bool first = out.samples.emplace(match[1].str() + match[2].str(), std::stod(match[3])).second;
+      const bool first =
+          out.samples.emplace(match[1].str() + match[2].str(), std::stod(match[3])).second;
       REQUIRE(first);
     }
   }
@@ -46,7 +47,8 @@ Parsed parse(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("every line is a comment or a sample, and every name begins with tapedeck_", "[exporter]") {
+TEST_CASE("every line is a comment or a sample, and every name begins with tapedeck_",
+          "[exporter]") {
   const Metrics metrics(2);
   const auto parsed = parse(to_prometheus(metrics));
   CHECK(parsed.types.size() > 40);
@@ -61,25 +63,44 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
   Metrics metrics(2);
   auto& one = *metrics.partitions[1];
   std::uint64_t value = 1000;
-  for (Counter* counter : {&one.records, &one.marks, &one.events, &one.payload_bytes, &one.folded, &one.duplicates,
-                           &one.dead_letters, &one.filtered, &one.outputs, &one.credit_waits, &one.checkpoints,
-                           &one.snapshots, &one.snapshot_bytes, &one.symbol_restarts, &one.ingress_restarts}) {
+  for (Counter* counter :
+       {&one.records, &one.marks, &one.events, &one.payload_bytes, &one.folded, &one.duplicates,
+        &one.dead_letters, &one.filtered, &one.outputs, &one.credit_waits, &one.checkpoints,
+        &one.snapshots, &one.snapshot_bytes, &one.symbol_restarts, &one.ingress_restarts}) {
     counter->store(++value);
   }
-  for (Gauge* gauge : {&one.next_offset, &one.end_offset, &one.inflight_bytes, &one.inflight_batches,
-                       &one.pending_outputs, &one.symbols, &one.symbols_down}) {
+  for (Gauge* gauge :
+       {&one.next_offset, &one.end_offset, &one.inflight_bytes, &one.inflight_batches,
+        &one.pending_outputs, &one.symbols, &one.symbols_down}) {
     gauge->store(static_cast<std::int64_t>(++value));
   }
   const auto parsed = parse(to_prometheus(metrics));
   std::uint64_t expected = 1000;
-  for (const std::string name :
-       {"records_total", "marks_total", "events_total", "payload_bytes_total", "folded_events_total",
-        "duplicate_events_total", "dead_letters_total", "filtered_events_total", "outputs_total", "credit_waits_total",
-        "checkpoints_total", "snapshots_total", "snapshot_bytes_total", "symbol_restarts_total",
-        "ingress_restarts_total", "next_offset", "end_offset", "inflight_bytes", "inflight_batches", "pending_outputs",
-        "symbols", "symbols_down"}) {
+  for (const std::string name : {"records_total",
+                                 "marks_total",
+                                 "events_total",
+                                 "payload_bytes_total",
+                                 "folded_events_total",
+                                 "duplicate_events_total",
+                                 "dead_letters_total",
+                                 "filtered_events_total",
+                                 "outputs_total",
+                                 "credit_waits_total",
+                                 "checkpoints_total",
+                                 "snapshots_total",
+                                 "snapshot_bytes_total",
+                                 "symbol_restarts_total",
+                                 "ingress_restarts_total",
+                                 "next_offset",
+                                 "end_offset",
+                                 "inflight_bytes",
+                                 "inflight_batches",
+                                 "pending_outputs",
+                                 "symbols",
+                                 "symbols_down"}) {
     INFO(name);
-    CHECK(parsed.samples.at("tapedeck_" + name + "{partition=\"1\"}") == static_cast<double>(++expected));
+    CHECK(parsed.samples.at("tapedeck_" + name + "{partition=\"1\"}") ==
+          static_cast<double>(++expected));
     CHECK(parsed.samples.at("tapedeck_" + name + "{partition=\"0\"}") == 0);
   }
 }
@@ -87,17 +108,18 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
 TEST_CASE("every counter of the process is told", "[exporter]") {
   Metrics metrics(1);
   std::uint64_t value = 0;
-  for (Counter* counter : {&metrics.checkpointer_restarts, &metrics.gateway_restarts, &metrics.http_requests,
-                           &metrics.http_errors, &metrics.recorder_events, &metrics.recorder_records,
-                           &metrics.recorder_dead_letters}) {
+  for (Counter* counter : {&metrics.checkpointer_restarts, &metrics.gateway_restarts,
+                           &metrics.http_requests, &metrics.http_errors, &metrics.recorder_events,
+                           &metrics.recorder_records, &metrics.recorder_dead_letters}) {
     counter->store(++value);
   }
   metrics.http_connections = 8;
   const auto parsed = parse(to_prometheus(metrics));
   std::uint64_t expected = 0;
   for (const std::string name :
-       {"checkpointer_restarts_total", "gateway_restarts_total", "http_requests_total", "http_errors_total",
-        "recorder_events_total", "recorder_records_total", "recorder_dead_letters_total", "http_connections"}) {
+       {"checkpointer_restarts_total", "gateway_restarts_total", "http_requests_total",
+        "http_errors_total", "recorder_events_total", "recorder_records_total",
+        "recorder_dead_letters_total", "http_connections"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name) == static_cast<double>(++expected));
   }
