@@ -1,9 +1,11 @@
-// bench/codec_bench.cpp -- bytes and nanoseconds an event of the batch codec, for records as a bulk recording makes them.
+// bench/codec_bench.cpp -- bytes and nanoseconds an event of the batch codec, for records as a bulk
+// recording makes them.
 //
 //   bench_codec [FILE.itch [messages]]
 //
-// FILE is ITCH 5.0 with 2-byte lengths; without one, a seeded flow of 3,000 symbols. Events are grouped by symbol in
-// chunks of half a million; bytes are given plain and as lz4 makes them in blocks of 64 KiB.
+// FILE is ITCH 5.0 with 2-byte lengths; without one, a seeded flow of 3,000 symbols. Events are
+// grouped by symbol in chunks of half a million; bytes are given plain and as lz4 makes them in
+// blocks of 64 KiB.
 #include <lz4.h>
 
 #include <algorithm>
@@ -50,7 +52,9 @@ bool decode(const unsigned char* m, Event& e) {
       e.kind = EventKind::add, e.side = m[19] == 'B' ? Side::bid : Side::ask;
       e.size = u32(20), e.price = u32(32);
       return true;
-    case 'E': e.kind = EventKind::execute, e.size = u32(19), e.other = big_endian(m + 23, 8); return true;
+    case 'E':
+      e.kind = EventKind::execute, e.size = u32(19), e.other = big_endian(m + 23, 8);
+      return true;
     case 'C':
       e.kind = EventKind::execute_price, e.size = u32(19), e.other = big_endian(m + 23, 8);
       e.flags = m[31] == 'Y' ? market::kPrintable : 0, e.price = u32(32);
@@ -58,7 +62,8 @@ bool decode(const unsigned char* m, Event& e) {
     case 'X': e.kind = EventKind::reduce, e.size = u32(19); return true;
     case 'D': e.kind = EventKind::remove; return true;
     case 'U':
-      e.kind = EventKind::replace, e.other = big_endian(m + 19, 8), e.size = u32(27), e.price = u32(31);
+      e.kind = EventKind::replace, e.other = big_endian(m + 19, 8), e.size = u32(27),
+      e.price = u32(31);
       return true;
     case 'P':
       e.kind = EventKind::trade, e.size = u32(20), e.price = u32(32), e.id = big_endian(m + 36, 8);
@@ -102,7 +107,8 @@ Flow make_flow(std::size_t count) {
       e.kind = EventKind::add, e.id = ++order, e.price = ticks * 100;
       orders.push_back(e.id);
     } else {
-      const std::size_t pick = orders.size() - 1 - random() % std::min<std::size_t>(orders.size(), 40);
+      const std::size_t pick =
+          orders.size() - 1 - random() % std::min<std::size_t>(orders.size(), 40);
       e.kind = EventKind::remove, e.id = orders[pick], e.side = Side::none;
       orders.erase(orders.begin() + static_cast<std::ptrdiff_t>(pick));
       if (random() % 10 == 0) e.kind = EventKind::execute, e.other = ++match;
@@ -124,8 +130,8 @@ std::vector<std::vector<Event>> group(const Flow& flow) {
     for (auto& events : by_symbol) {
       for (std::size_t at = 0; at < events.size(); at += 4096) {
         const auto from = events.begin() + static_cast<std::ptrdiff_t>(at);
-        records.emplace_back(from, from + static_cast<std::ptrdiff_t>(std::min<std::size_t>(
-                                              4096, events.size() - at)));
+        records.emplace_back(from, from + static_cast<std::ptrdiff_t>(
+                                              std::min<std::size_t>(4096, events.size() - at)));
       }
       events.clear();
     }
@@ -159,10 +165,10 @@ void measure(const std::vector<std::vector<Event>>& records, const char* what) {
   double encode = 1e9, decode = 1e9, open = 1e9;
   for (int round = 0; round < 3; ++round) {
     encode = std::min(encode, seconds([&] {
-      for (const auto& record : records) {
-        if (!encoder.encode(7, "", record)) std::abort();
-      }
-    }));
+                        for (const auto& record : records) {
+                          if (!encoder.encode(7, "", record)) std::abort();
+                        }
+                      }));
   }
   for (const auto& record : records) {
     const auto payload = *encoder.encode(7, "", record);
@@ -178,17 +184,17 @@ void measure(const std::vector<std::vector<Event>>& records, const char* what) {
   };
   for (int round = 0; round < 3; ++round) {
     open = std::min(open, seconds([&] {
-      for (const auto& place : places) {
-        if (!reader.open(payload_of(place))) std::abort();
-        sum += reader.size();
-      }
-    }));
+                      for (const auto& place : places) {
+                        if (!reader.open(payload_of(place))) std::abort();
+                        sum += reader.size();
+                      }
+                    }));
     decode = std::min(decode, seconds([&] {
-      for (const auto& place : places) {
-        if (!reader.open(payload_of(place))) std::abort();
-        while (const std::size_t n = reader.next(out)) sum += out[n - 1].id;
-      }
-    }));
+                        for (const auto& place : places) {
+                          if (!reader.open(payload_of(place))) std::abort();
+                          while (const std::size_t n = reader.next(out)) sum += out[n - 1].id;
+                        }
+                      }));
   }
   const auto count = static_cast<double>(events);
   std::printf("%s: %zu events, %zu records\n", what, events, records.size());

@@ -1,4 +1,5 @@
-// schemas/batch_codec.hpp -- a record's payload (Cap'n Proto, market.capnp) to and from market events.
+// schemas/batch_codec.hpp -- a record's payload (Cap'n Proto, market.capnp) to and from market
+// events.
 #pragma once
 
 #include <array>
@@ -28,10 +29,11 @@ public:
   ~BatchEncoder();
   BatchEncoder(BatchEncoder&&) noexcept;
   BatchEncoder& operator=(BatchEncoder&&) noexcept;
-  /// Bytes are valid until the next call. `source_name` only where the batch holds the session event.
-  /// Error `invalid` beyond the limits, and for what is no batch: no event, an unknown kind or side, a last event that
-  /// says that another one of its message follows.
-  [[nodiscard]] Result<std::span<const std::byte>> encode(market::SourceId source, std::string_view source_name,
+  /// Bytes are valid until the next call. `source_name` only where the batch holds the session
+  /// event. Error `invalid` beyond the limits, and for what is no batch: no event, an unknown kind
+  /// or side, a last event that says that another one of its message follows.
+  [[nodiscard]] Result<std::span<const std::byte>> encode(market::SourceId source,
+                                                          std::string_view source_name,
                                                           std::span<const market::Event> events);
 
 private:
@@ -39,8 +41,9 @@ private:
   std::unique_ptr<Buffers> buffers_;
 };
 
-/// Reads one payload in place; the bytes must outlive the reader. open() checks everything once (sizes, counts,
-/// kinds), so that next() cannot fail. Errors are `corrupt` and name the byte position.
+/// Reads one payload in place; the bytes must outlive the reader. open() checks everything once
+/// (sizes, counts, kinds), so that next() cannot fail. Errors are `corrupt` and name the byte
+/// position.
 class BatchReader {
 public:
   BatchReader() = default;

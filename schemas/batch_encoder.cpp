@@ -18,7 +18,8 @@ using market::EventKind;
 using namespace format;
 
 constexpr std::size_t kPatchBytes = 16;
-/// The message but for its lists: segment table, root, struct, list tags, padding of each list to whole words.
+/// The message but for its lists: segment table, root, struct, list tags, padding of each list to
+/// whole words.
 constexpr std::size_t kOverheadBytes = 256;
 
 struct PatchCode {
@@ -69,14 +70,18 @@ std::uint64_t stray(const Event& event) {
   return bits;
 }
 
-/// Width with the fewest bytes, given how many codes need more than w bytes, for each w.
-Layout choose_width(std::size_t entries, const std::array<std::uint32_t, 8>& wider) {
-  Layout best{entries, 0, wider[0]};
-  std::size_t cost = wider[0] * kPatchBytes;
-  for (std::uint32_t width = 1; width <= 8; ++width) {
-    const std::uint32_t patched = width < 8 ? wider[width] : 0;
-    const std::size_t other = entries * width + patched * kPatchBytes;
-    if (other < cost) cost = other, best = Layout{entries, width, patched};
+/// Width with the fewest bytes, patches counted. `all`: the bits that any of the codes has.
+Layout choose_width(std::span<const std::uint64_t> codes_of_column, std::uint64_t all) {
+  const std::size_t entries = codes_of_column.size();
+  auto width = static_cast<std::uint32_t>((std::bit_width(all) + 7) / 8);
+  Layout best{entries, width, 0};
+  std::size_t cost = entries * width;
+  while (width-- > 0) {
+    std::uint32_t patched = 0;
+    for (const std::uint64_t code : codes_of_column) patched += (code >> (8 * width)) != 0;
+    if (patched * kPatchBytes >= cost) break;  // and narrower ones only patch more
+    const std::size_t narrower = entries * width + patched * kPatchBytes;
+    if (narrower < cost) cost = narrower, best = Layout{entries, width, patched};
   }
   return best;
 }
@@ -93,19 +98,7 @@ Layout lay_out(std::span<std::uint64_t> codes_of_column, bool& zigzag) {
       all |= code;
     }
   }
-  std::array<std::uint32_t, 8> wider{};
-  for (std::uint32_t width = 0; width < 8 && (all >> (8 * width)) != 0; ++width) {
-    const std::uint64_t limit = std::uint64_t{1} << (8 * width);
-    std::uint32_t count = 0;
-    if (width < 4 && all >> 32 == 0) {
-      for (const std::uint64_t code : codes_of_column)
-        count += static_cast<std::uint32_t>(code) >= static_cast<std::uint32_t>(limit);
-    } else {
-      for (const std::uint64_t code : codes_of_column) count += code >= limit;
-    }
-    wider[width] = count;
-  }
-  return choose_width(codes_of_column.size(), wider);
+  return choose_width(codes_of_column, all);
 }
 
 /// Divides the price codes by 100 where all are multiples of it: most tick sizes are.
@@ -165,6 +158,7 @@ struct BatchEncoder::Buffers {
   std::vector<std::uint64_t> storage;
   std::size_t stride = 0;  ///< column c begins at c * stride
   std::vector<std::uint8_t> kind_bytes;
+  std::size_t count = 0;               ///< events
   std::vector<std::uint64_t> scratch;  ///< the builder's; it leaves it zeroed when it goes
   std::vector<std::uint64_t> payload;  ///< segment table and the message's only segment
   std::vector<PatchCode> patches;
@@ -198,7 +192,8 @@ void BatchEncoder::Buffers::reserve(std::size_t events) {
     stride = std::max<std::size_t>(1024, std::bit_ceil(events)) + 24;
     storage.resize(stride * kColumns);
   }
-  kind_bytes.resize(events);
+  if (kind_bytes.size() < events) kind_bytes.resize(std::bit_ceil(events));
+  count = events;
   patches.clear();
   bases = {};
   entries = {};
@@ -405,7 +400,7 @@ std::span<const std::byte> BatchEncoder::Buffers::write(market::SourceId source,
                                                         std::string_view name) {
   const std::size_t columns_size = column_bytes();
   const std::size_t most =
-      kOverheadBytes + kind_bytes.size() + columns_size + name.size() + patches.size() * kPatchBytes;
+      kOverheadBytes + count + columns_size + name.size() + patches.size() * kPatchBytes;
   if (scratch.size() * 8 < most) scratch.assign(std::max<std::size_t>(2048, most / 8 * 2), 0);
   kj::ArrayPtr<::capnp::word> segment(reinterpret_cast<::capnp::word*>(scratch.data()),
                                       scratch.size());
@@ -413,7 +408,7 @@ std::span<const std::byte> BatchEncoder::Buffers::write(market::SourceId source,
   auto batch = message.initRoot<wire::Batch>();
   batch.setVersion(kVersion);
   batch.setSigned(zigzag);
-  batch.setCount(static_cast<std::uint32_t>(kind_bytes.size()));
+  batch.setCount(static_cast<std::uint32_t>(count));
   batch.setSource(source);
   std::uint64_t widths = 0;
   for (std::size_t index = 0; index < kColumns; ++index)
@@ -429,8 +424,7 @@ std::span<const std::byte> BatchEncoder::Buffers::write(market::SourceId source,
   batch.setBaseMatch(bases.match);
   batch.setBasePrice(static_cast<std::int64_t>(bases.price));
   if (!name.empty()) batch.setSourceName(::capnp::Text::Reader(name.data(), name.size()));
-  std::memcpy(batch.initKinds(static_cast<unsigned>(kind_bytes.size())).begin(), kind_bytes.data(),
-              kind_bytes.size());
+  std::memcpy(batch.initKinds(static_cast<unsigned>(count)).begin(), kind_bytes.data(), count);
   write_columns(batch.initColumns(static_cast<unsigned>(columns_size)).begin());
   if (!patches.empty()) {
     auto list = batch.initPatches(static_cast<unsigned>(patches.size()));

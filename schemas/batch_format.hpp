@@ -1,5 +1,5 @@
-// schemas/batch_format.hpp -- the columns of a batch and which kinds have entries in them. Inside schemas only; the
-// layout for others to read is docs/formats/event.md.
+// schemas/batch_format.hpp -- the columns of a batch and which kinds have entries in them. Inside
+// schemas only; the layout for others to read is docs/formats/event.md.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ enum Column : std::uint8_t {
   matches = 7,     ///< difference from the match before
   prices = 8,      ///< difference from the price before, in price units
   sizes = 9,
-  values = 10,     ///< `other` where it is neither order nor match
+  values = 10,  ///< `other` where it is neither order nor match
   codes = 11,
 };
 constexpr std::size_t kColumns = 12;
@@ -79,11 +79,35 @@ constexpr auto kColumnsOf = [] {
   return table;
 }();
 
+/// Entries are counted in the byte lanes of a word: one for each column beyond the common ones; the
+/// last lane counts bytes that are no kind and side.
+constexpr std::size_t kInvalidLane = 7;
+constexpr std::size_t kLanes = 8;
+
+/// For each kind byte, 1 in the byte lane of each column that has an entry for it.
+inline constexpr auto kLanesOf = [] {
+  std::array<std::uint64_t, 256> table{};
+  for (std::size_t byte = 0; byte < table.size(); ++byte) {
+    const auto number = static_cast<std::uint8_t>(byte & kKindMask);
+    if (number >= market::kEventKinds || (byte >> kSideShift & kSideMask) > 2) {
+      table[byte] = std::uint64_t{1} << (8 * kInvalidLane);
+      continue;
+    }
+    for (std::size_t index = kCommonColumns; index < kColumns; ++index) {
+      if ((kColumnsOf[number] >> index & 1) != 0)
+        table[byte] |= std::uint64_t{1} << (8 * (index - kCommonColumns));
+    }
+  }
+  return table;
+}();
+
 /// Calls `visit.template operator()<kind>()` for the kind with this number, which must be one.
 template <class Visit>
 [[gnu::always_inline]] inline void with_kind(std::uint8_t kind, Visit&& visit) {
-#define TAPEDECK_KIND(name) \
-  case static_cast<std::uint8_t>(EventKind::name): visit.template operator()<EventKind::name>(); break
+#define TAPEDECK_KIND(name)                        \
+  case static_cast<std::uint8_t>(EventKind::name): \
+    visit.template operator()<EventKind::name>();  \
+    break
   switch (kind) {
     TAPEDECK_KIND(session);
     TAPEDECK_KIND(instrument);

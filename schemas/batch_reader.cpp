@@ -1,343 +1,344 @@
-// schemas/batch_reader.cpp -- a record's payload to market events: open() checks, next() only computes.
+// schemas/batch_reader.cpp -- columns to events. Knows nothing of Cap'n Proto: open() left plain
+// pointers.
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
-
-#include <capnp/serialize.h>
-#include <kj/exception.h>
-#include <schemas/market.capnp.h>
 
 #include "schemas/batch_codec.hpp"
 #include "schemas/batch_format.hpp"
-#include "schemas/message_frame.hpp"
 
 namespace tapedeck::schemas {
-namespace {
 
 using market::Event;
 using market::EventKind;
 using market::Side;
 using namespace format;
 
-/// Entries of the columns that depend on the kind; the last lane counts bytes that are no kind and side.
-constexpr std::size_t kInvalidLane = 7;
-constexpr std::size_t kLanes = 8;
-using Entries = std::array<std::uint32_t, kLanes>;
-
-/// For each kind byte, 1 in the byte lane of each column that has an entry for it.
-constexpr auto kLanesOf = [] {
-  std::array<std::uint64_t, 256> table{};
-  for (std::size_t byte = 0; byte < table.size(); ++byte) {
-    const auto number = static_cast<std::uint8_t>(byte & kKindMask);
-    if (number >= market::kEventKinds || (byte >> kSideShift & kSideMask) > 2) {
-      table[byte] = std::uint64_t{1} << (8 * kInvalidLane);
-      continue;
-    }
-    for (std::size_t index = kCommonColumns; index < kColumns; ++index) {
-      if ((kColumnsOf[number] >> index & 1) != 0)
-        table[byte] |= std::uint64_t{1} << (8 * (index - kCommonColumns));
-    }
-  }
-  return table;
-}();
-
-Entries count_entries(std::span<const std::uint8_t> kinds) {
-  Entries entries{};
-  for (std::size_t begin = 0; begin < kinds.size(); begin += 255) {  // a byte lane holds 255
-    const std::size_t end = std::min(kinds.size(), begin + 255);
-    std::uint64_t lanes = 0;
-    for (std::size_t i = begin; i < end; ++i) lanes += kLanesOf[kinds[i]];
-    for (std::size_t lane = 0; lane < kLanes; ++lane)
-      entries[lane] += static_cast<std::uint32_t>(lanes >> (8 * lane) & 0xff);
-  }
-  return entries;
-}
-
-[[nodiscard]] bool valid_kind(std::uint8_t byte) {
-  return (kLanesOf[byte] >> (8 * kInvalidLane)) == 0;
-}
-
-}  // namespace
-
-/// Checks a payload and points the reader's cursor at it.
-struct BatchReader::Opener {
-  BatchReader& reader;
-  std::span<const std::byte> bytes;
-  Entries entries{};
-
-  [[nodiscard]] tl::unexpected<Error> corrupt(const void* at, const std::string& what) const {
-    const auto* begin = reinterpret_cast<const std::byte*>(bytes.data());
-    return corrupt_at(static_cast<std::size_t>(static_cast<const std::byte*>(at) - begin), what);
-  }
-  [[nodiscard]] tl::unexpected<Error> corrupt_at(std::size_t byte, const std::string& what) const {
-    return fail(ErrorCode::corrupt, "batch, byte " + std::to_string(byte) + ": " + what);
-  }
-
-  [[nodiscard]] Result<void> open() {
-    if (bytes.size() > kMaxPayloadBytes) {
-      return corrupt_at(kMaxPayloadBytes, "payload of " + std::to_string(bytes.size()) +
-                                              " bytes, at most " + std::to_string(kMaxPayloadBytes));
-    }
-    if (const auto frame = check_frame(bytes); !frame.empty()) return corrupt_at(0, frame);
-    try {
-      ::capnp::FlatArrayMessageReader message(words_of(bytes), reader_options(bytes.size()));
-      return read(message.getRoot<wire::Batch>());
-    } catch (const kj::Exception& exception) {
-      return corrupt_at(kFrameBytes, describe(exception));
-    }
-  }
-
-private:
-  [[nodiscard]] Result<void> read(wire::Batch::Reader batch) {
-    if (batch.getVersion() != kVersion) {
-      return corrupt_at(kFrameBytes, "format version " + std::to_string(batch.getVersion()) +
-                                         ", expected " + std::to_string(kVersion));
-    }
-    const std::uint32_t count = batch.getCount();
-    const ::capnp::Data::Reader kinds = batch.getKinds();
-    if (count == 0 || count > kMaxBatchEvents || kinds.size() != count) {
-      return corrupt(where(kinds),
-                     std::to_string(count) + " events with " + std::to_string(kinds.size()) + " kinds");
-    }
-    if (auto checked = check_kinds({kinds.begin(), count}); !checked) return checked;
-    const ::capnp::Text::Reader name = batch.getSourceName();
-    if (name.size() > kMaxSourceNameBytes) {
-      return corrupt(name.begin(), "source name of " + std::to_string(name.size()) + " bytes");
-    }
-    reader.count_ = count;
-    reader.full_ = batch.getFull();
-    reader.received_ = batch.getReceived();
-    reader.price_unit_ = batch.getPriceUnit();
-    reader.source_ = batch.getSource();
-    reader.source_name_ = {name.begin(), name.size()};
-    if (auto placed = place_columns(batch); !placed) return placed;
-    start_cursor(batch, kinds.begin());
-    return take_patches(batch.getPatches());
-  }
-
-  /// The root's place stands for a list that is absent.
-  [[nodiscard]] const void* where(::capnp::Data::Reader list) const {
-    return list.size() != 0 ? static_cast<const void*>(list.begin()) : bytes.data() + kFrameBytes;
-  }
-
-  [[nodiscard]] Result<void> check_kinds(std::span<const std::uint8_t> kinds) {
-    entries = count_entries(kinds);
-    if (entries[kInvalidLane] != 0) {
-      const std::uint8_t* at = kinds.data();
-      while (valid_kind(*at)) ++at;
-      return corrupt(at, "unknown kind or side " + std::to_string(*at));
-    }
-    if ((kinds.back() & kMoreBit) != 0)
-      return corrupt(&kinds.back(), "the last event says that its message goes on");
-    return {};
-  }
-
-  [[nodiscard]] std::uint32_t entries_of(std::size_t column) const {
-    if (column < kCommonColumns) return reader.count_;
-    if (reader.full_) return (kFullColumns >> column & 1) != 0 ? reader.count_ : 0;
-    return entries[column - kCommonColumns];
-  }
-
-  [[nodiscard]] Result<void> place_columns(wire::Batch::Reader batch) {
-    const ::capnp::Data::Reader columns = batch.getColumns();
-    const std::uint64_t widths = batch.getWidths();
-    std::size_t size = 0;
-    for (std::size_t column = 0; column < kColumns; ++column) {
-      const auto width = static_cast<std::uint32_t>(widths >> (4 * column) & 0xf);
-      if (width > 8) {
-        return corrupt_at(kFrameBytes, "column " + std::to_string(column) + " of " +
-                                           std::to_string(width) + " bytes an entry, at most 8");
-      }
-      Column& to = reader.cursor_.columns[column];
-      to.width = width;
-      to.mask = width == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * width)) - 1;
-      to.sign = batch.getSigned() >> column & 1;
-      size += std::size_t{width} * entries_of(column);
-    }
-    if (columns.size() != size + kPadding) {
-      return corrupt(where(columns),
-                     "columns of " + std::to_string(columns.size()) + " bytes, expected " +
-                         std::to_string(size + kPadding));
-    }
-    const std::uint8_t* next = columns.begin();
-    for (std::size_t column = 0; column < kColumns; ++column) {
-      Column& to = reader.cursor_.columns[column];
-      to.next = next;
-      next += std::size_t{to.width} * entries_of(column);
-    }
-    return {};
-  }
-
-  void start_cursor(wire::Batch::Reader batch, const std::uint8_t* kinds) {
-    Cursor& cursor = reader.cursor_;
-    cursor.kinds = kinds;
-    cursor.time = static_cast<std::uint64_t>(batch.getBaseTime());
-    cursor.sequence = batch.getBaseSequence();
-    cursor.receive = static_cast<std::uint64_t>(batch.getBaseReceive());
-    cursor.order = batch.getBaseOrder();
-    cursor.match = batch.getBaseMatch();
-    cursor.price = static_cast<std::uint64_t>(batch.getBasePrice());
-  }
-
-  [[nodiscard]] Result<void> take_patches(::capnp::List<wire::Patch>::Reader list) {
-    reader.patches_.clear();
-    bool common = true;
-    if (list.size() != 0) {
-      // A list of empty structs takes no bytes: its size is no measure of the payload's.
-      if (list.size() > bytes.size() / sizeof(Patch))
-        return corrupt_at(kFrameBytes, std::to_string(list.size()) + " patches");
-      std::uint64_t before = 0;
-      for (const auto patch : list) {
-        const Patch taken{patch.getEvent(), patch.getColumn(), patch.getCode()};
-        const std::uint64_t order = (std::uint64_t{taken.event} << 8 | taken.column) + 1;
-        if (order <= before || taken.event >= reader.count_ || !has_entry(taken)) {
-          return corrupt_at(kFrameBytes, "patch " + std::to_string(reader.patches_.size()) +
-                                             " of event " + std::to_string(taken.event) +
-                                             ", column " + std::to_string(taken.column));
-        }
-        before = order;
-        reader.patches_.push_back(taken);
-      }
-    }
-    reader.patches_.push_back({reader.count_, 0, 0});
-    reader.cursor_.patch = reader.patches_.data();
-    for (const format::Column column : {flags, feed_times, receives})
-      common = common && reader.cursor_.columns[column].width == 0;
-    reader.common_only_ = common && !reader.received_;
-    return {};
-  }
-
-  [[nodiscard]] bool has_entry(const Patch& patch) const {
-    if (patch.column < kCommonColumns) return true;
-    if (patch.column >= kColumns) return false;
-    const std::uint8_t kind = reader.cursor_.kinds[patch.event] & kKindMask;
-    const std::uint16_t in = reader.full_ ? kFullColumns : kColumnsOf[kind];
-    return (in >> patch.column & 1) != 0;
-  }
-};
-
-Result<void> BatchReader::open(std::span<const std::byte> payload) {
-  count_ = index_ = 0;
-  source_ = 0;
-  source_name_ = {};
-  if (reinterpret_cast<std::uintptr_t>(payload.data()) % 8 != 0 &&
-      payload.size() <= kMaxPayloadBytes) {
-    aligned_.resize(payload.size() / 8 + 1);
-    std::memcpy(aligned_.data(), payload.data(), payload.size());
-    payload = std::as_bytes(std::span(aligned_)).first(payload.size());
-  }
-  Result<void> opened = Opener{*this, payload, {}}.open();
-  if (!opened) count_ = 0, source_ = 0, source_name_ = {};
-  return opened;
-}
-
 market::SourceId BatchReader::source() const noexcept { return source_; }
 std::string_view BatchReader::source_name() const noexcept { return source_name_; }
 std::size_t BatchReader::size() const noexcept { return count_; }
 
-/// Works on a copy of the cursor, so that the compiler can keep it in registers.
+namespace {
+
+/// Events decoded at once: their columns stay in the first-level cache, and a byte lane counts
+/// their entries.
+constexpr std::size_t kChunk = 255;
+/// Patches in a chunk; it ends before more.
+constexpr std::size_t kChunkPatches = 32;
+
+/// Numbers of one column for one chunk; the first is the one before the chunk where there is one.
+using Numbers = std::array<std::uint64_t, kChunk + 1>;
+
+template <class Word>
+void widen(const std::uint8_t* from, std::uint64_t* to, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) {
+    Word word;
+    std::memcpy(&word, from + i * sizeof(Word), sizeof(Word));
+    to[i] = word;
+  }
+}
+
+/// Four fields of an event that stand side by side, to be stored at once.
+using Fields = std::uint64_t __attribute__((vector_size(32)));
+static_assert(offsetof(Event, time) == 0 && offsetof(Event, feed_time) == 8 &&
+              offsetof(Event, receive_time) == 16 && offsetof(Event, sequence) == 24 &&
+              offsetof(Event, id) == 32 && offsetof(Event, price) == 40 &&
+              offsetof(Event, size) == 48 && offsetof(Event, other) == 56 &&
+              offsetof(Event, kind) == 64 && offsetof(Event, side) == 65 &&
+              offsetof(Event, flags) == 66 && offsetof(Event, code) == 67);
+
+/// What the fields of a kind are made of: all bits set or none.
+struct alignas(32) Shape {
+  std::uint64_t price_and_size[4] = {};  ///< mask of the fields from id to other
+  std::uint64_t new_order = 0, reference = 0, match = 0, price = 0, size = 0;
+  std::uint64_t id_order = 0, id_match = 0, other_order = 0, other_match = 0;
+  bool rare = false;  ///< has values or codes
+};
+
+constexpr auto kShapes = [] {
+  std::array<Shape, 32> shapes{};
+  for (std::uint8_t number = 0; number < market::kEventKinds; ++number) {
+    const auto kind = static_cast<EventKind>(number);
+    const auto mask = [](bool set) { return set ? ~std::uint64_t{0} : 0; };
+    const auto has = [in = columns_of(kind)](format::Column which) {
+      return (in & bit(which)) != 0;
+    };
+    const bool match_is_id = kind == EventKind::trade || kind == EventKind::trade_break;
+    Shape& shape = shapes[number];
+    shape.new_order = mask(has(orders)), shape.reference = mask(has(references));
+    shape.match = mask(has(matches)), shape.price = mask(has(prices)),
+    shape.size = mask(has(sizes));
+    shape.id_order = mask(kind == EventKind::add);
+    shape.other_order = mask(kind == EventKind::replace);
+    shape.id_match = mask(has(matches) && match_is_id);
+    shape.other_match = mask(has(matches) && !match_is_id);
+    shape.price_and_size[0] = shape.price_and_size[3] = mask(true);
+    shape.price_and_size[1] = shape.price, shape.price_and_size[2] = shape.size;
+    shape.rare = has(values) || has(codes);
+  }
+  return shapes;
+}();
+
+/// For each kind byte the event's kind, side and flags, as they lie in memory.
+constexpr auto kHeads = [] {
+  static_assert(market::kMore == 1);
+  std::array<std::array<std::uint8_t, 4>, 256> heads{};
+  for (std::size_t byte = 0; byte < heads.size(); ++byte) {
+    heads[byte] = {static_cast<std::uint8_t>(byte & kKindMask),
+                   static_cast<std::uint8_t>(byte >> kSideShift & kSideMask),
+                   static_cast<std::uint8_t>(byte >> 7), 0};
+  }
+  return heads;
+}();
+
+}  // namespace
+
+/// Works on a copy of the cursor. Events without patches are decoded in chunks: column by column
+/// first, then event by event without a branch on the kind, which nobody can predict.
 struct BatchReader::Decoder {
   Cursor at;
   std::uint32_t index;  ///< of the event being decoded
   std::uint64_t unit;
   bool received;
+  bool common_only;
+  /// Of the chunk; `event` is the entry in the column here.
+  std::array<Patch, kChunkPatches> patches;
+  std::size_t patched = 0;
 
-  template <bool patched>
-  [[gnu::always_inline]] std::uint64_t take(format::Column which) {
+  /// The next code.
+  std::uint64_t take(format::Column which) {
     Column& column = at.columns[which];
     std::uint64_t code;
     std::memcpy(&code, column.next, 8);
     code &= column.mask;
     column.next += column.width;
-    if constexpr (patched) {
-      if (at.patch->event == index && at.patch->column == which) code = at.patch++->code;
-    }
+    if (at.patch->event == index && at.patch->column == which) code = at.patch++->code;
     const std::uint64_t sign = column.sign;
     return (code >> sign) ^ (std::uint64_t{0} - (code & sign));
   }
 
-  template <bool patched, bool extras>
-  [[gnu::always_inline]] void common(Event& event, std::uint8_t byte) {
-    at.time += take<patched>(times);
-    at.sequence += take<patched>(sequences);
-    event.time = event.feed_time = static_cast<std::int64_t>(at.time);
-    event.sequence = at.sequence;
-    event.receive_time = 0;
-    event.kind = static_cast<EventKind>(byte & kKindMask);
-    event.side = static_cast<Side>(byte >> kSideShift & kSideMask);
-    event.flags = byte >> 7;
-    static_assert(market::kMore == 1);
-    if constexpr (extras) {
-      event.flags = static_cast<std::uint8_t>(
-          event.flags | (take<patched>(flags) & ~std::uint64_t{market::kMore}));
-      event.feed_time = static_cast<std::int64_t>(at.time + take<patched>(feed_times));
-      at.receive += take<patched>(receives);
-      if (received) event.receive_time = static_cast<std::int64_t>(at.time + at.receive);
+  /// The next n codes.
+  void take(format::Column which, std::uint64_t* to, std::size_t n) {
+    Column& column = at.columns[which];
+    const std::uint8_t* from = column.next;
+    column.next += n * column.width;
+    switch (column.width) {
+      case 0: std::fill_n(to, n, 0); break;
+      case 1: widen<std::uint8_t>(from, to, n); break;
+      case 2: widen<std::uint16_t>(from, to, n); break;
+      case 4: widen<std::uint32_t>(from, to, n); break;
+      default:
+        for (std::size_t i = 0; i < n; ++i, from += column.width) {
+          std::memcpy(to + i, from, 8);
+          to[i] &= column.mask;
+        }
     }
+    for (const Patch& patch : std::span(patches).first(patched))
+      if (patch.column == which) to[patch.event] = patch.code;
+    if (column.sign == 0) return;
+    for (std::size_t i = 0; i < n; ++i) to[i] = (to[i] >> 1) ^ (std::uint64_t{0} - (to[i] & 1));
   }
 
-  /// The fields of a kind; all others 0.
-  template <EventKind kind, bool patched>
-  [[gnu::always_inline]] void body(Event& event) {
-    constexpr std::uint16_t in = columns_of(kind);
-    std::uint64_t id = 0, other = 0, match = 0, price = 0, size = 0;
-    std::uint8_t code = 0;
-    if constexpr ((in & bit(orders)) != 0) {
-      at.order += take<patched>(orders);
-      (kind == EventKind::replace ? other : id) = at.order;
+  void common_chunk(std::span<Event> out) {
+    std::array<std::uint64_t, kChunk> codes_of_times, codes_of_sequences;
+    take(times, codes_of_times.data(), out.size());
+    take(sequences, codes_of_sequences.data(), out.size());
+    std::uint64_t time = at.time, sequence = at.sequence;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      time += codes_of_times[i];
+      sequence += codes_of_sequences[i];
+      const Fields fields{time, time, 0, sequence};
+      std::memcpy(&out[i].time, &fields, sizeof fields);
     }
-    if constexpr ((in & bit(references)) != 0) id = at.order - take<patched>(references);
-    if constexpr ((in & bit(matches)) != 0) {
-      match = at.match += take<patched>(matches);
-      (kind == EventKind::trade || kind == EventKind::trade_break ? id : other) = match;
-    }
-    if constexpr ((in & bit(prices)) != 0) price = at.price += take<patched>(prices) * unit;
-    if constexpr ((in & bit(sizes)) != 0) size = take<patched>(sizes);
-    if constexpr ((in & bit(values)) != 0) other = take<patched>(values);
-    if constexpr ((in & bit(codes)) != 0) code = static_cast<std::uint8_t>(take<patched>(codes));
-    event.id = id;
-    event.other = other;
-    event.price = static_cast<std::int64_t>(price);
-    event.size = static_cast<std::int64_t>(size);
-    event.code = code;
+    at.time = time, at.sequence = sequence;
   }
 
-  template <bool patched, bool extras>
-  [[gnu::always_inline]] void one(Event& event) {
-    const std::uint8_t byte = *at.kinds++;
-    common<patched, extras>(event, byte);
-    with_kind(byte & kKindMask, [&]<EventKind kind>() { body<kind, patched>(event); });
-  }
-
-  void one_full(Event& event) {
-    common<true, true>(event, *at.kinds++);
-    event.id = at.order - take<true>(references);
-    at.price += take<true>(prices) * unit;
-    event.price = static_cast<std::int64_t>(at.price);
-    event.size = static_cast<std::int64_t>(take<true>(sizes));
-    event.other = take<true>(values);
-    event.code = static_cast<std::uint8_t>(take<true>(codes));
-  }
-
-  template <bool extras>
-  void run(std::span<Event> out) {
-    Event* to = out.data();
-    Event* const end = to + out.size();
-    while (to != end) {
-      const std::size_t clear = at.patch->event - index;
-      Event* const stop = to + std::min<std::size_t>(clear, static_cast<std::size_t>(end - to));
-      index += static_cast<std::uint32_t>(stop - to);
-      while (to != stop) one<false, extras>(*to++);
-      if (to != end) {
-        one<true, true>(*to++);
-        ++index;
+  /// Flags, feed times, receive times: after the bodies.
+  void extras_chunk(std::span<Event> out) {
+    std::array<std::uint64_t, kChunk> numbers;
+    take(flags, numbers.data(), out.size());
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i].flags |= static_cast<std::uint8_t>(numbers[i] & ~std::uint64_t{market::kMore});
+    take(feed_times, numbers.data(), out.size());
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i].feed_time =
+          static_cast<std::int64_t>(static_cast<std::uint64_t>(out[i].time) + numbers[i]);
+    take(receives, numbers.data(), out.size());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      at.receive += numbers[i];
+      if (received) {
+        out[i].receive_time =
+            static_cast<std::int64_t>(static_cast<std::uint64_t>(out[i].time) + at.receive);
       }
     }
   }
 
-  void run_full(std::span<Event> out) {
+  /// n differences of `unit_of` each, added up from `before` on, which becomes the last.
+  void sum(format::Column which, Numbers& to, std::size_t n, std::uint64_t& before,
+           std::uint64_t unit_of) {
+    take(which, to.data() + 1, n);
+    std::uint64_t number = to[0] = before;
+    for (std::size_t i = 1; i <= n; ++i) to[i] = number += to[i] * unit_of;
+    before = number;
+  }
+
+  /// The columns that depend on the kind, as far as this chunk has entries in them.
+  struct Chunk {
+    Numbers order, reference, match, price, size;
+  };
+
+  /// How many entries each column has for the chunk, in byte lanes; finds out which entries are
+  /// patched.
+  std::uint64_t count_chunk(std::size_t events) {
+    std::uint64_t lanes = 0;
+    std::size_t i = 0;
+    patched = 0;
+    for (; at.patch->event < index + events; ++at.patch) {
+      const std::size_t event = at.patch->event - index;
+      for (; i < event; ++i) lanes += kLanesOf[at.kinds[i]];
+      const std::uint32_t column = at.patch->column;
+      const auto entry =
+          column < kCommonColumns
+              ? static_cast<std::uint32_t>(event)
+              : static_cast<std::uint32_t>(lanes >> (8 * (column - kCommonColumns)) & 0xff);
+      patches[patched++] = {entry, column, at.patch->code};
+    }
+    for (; i < events; ++i) lanes += kLanesOf[at.kinds[i]];
+    return lanes;
+  }
+
+  void columns_chunk(Chunk& chunk, std::uint64_t lanes) {
+    const auto entries = [lanes](format::Column which) {
+      return static_cast<std::size_t>(lanes >> (8 * (which - kCommonColumns)) & 0xff);
+    };
+    sum(orders, chunk.order, entries(orders), at.order, 1);
+    sum(matches, chunk.match, entries(matches), at.match, 1);
+    sum(prices, chunk.price, entries(prices), at.price, unit);
+    take(references, chunk.reference.data(), entries(references));
+    take(sizes, chunk.size.data(), entries(sizes));
+    // Read, though not used, by events after the last entry.
+    chunk.reference[entries(references)] = chunk.size[entries(sizes)] = 0;
+  }
+
+  void bodies_chunk(const Chunk& chunk, std::span<Event> out) {
+    const std::uint64_t* order = chunk.order.data();
+    const std::uint64_t* match = chunk.match.data();
+    const std::uint64_t* price = chunk.price.data();
+    const std::uint64_t* reference = chunk.reference.data();
+    const std::uint64_t* size = chunk.size.data();
+    const std::uint8_t* kind = at.kinds;
     for (Event& event : out) {
-      one_full(event);
-      ++index;
+      const std::uint8_t byte = *kind++;
+      const Shape& shape = kShapes[byte & kKindMask];
+      order -= shape.new_order, match -= shape.match, price -= shape.price;
+      const std::uint64_t id = (*order & shape.id_order) |
+                               ((*order - *reference) & shape.reference) |
+                               (*match & shape.id_match);
+      const std::uint64_t other = (*order & shape.other_order) | (*match & shape.other_match);
+      Fields fields{id, *price, *size, other}, mask;
+      std::memcpy(&mask, shape.price_and_size, sizeof mask);
+      fields &= mask;
+      std::memcpy(&event.id, &fields, sizeof fields);
+      std::memcpy(&event.kind, kHeads[byte].data(), 4);
+      reference -= shape.reference, size -= shape.size;
+      if (shape.rare) [[unlikely]]
+        rare(event);
+    }
+    at.kinds = kind;
+  }
+
+  void rare(Event& event) {
+    const std::uint16_t in = kColumnsOf[static_cast<std::uint8_t>(event.kind)];
+    if ((in & bit(values)) != 0) event.other = take(values);
+    if ((in & bit(codes)) != 0) event.code = static_cast<std::uint8_t>(take(codes));
+  }
+
+  void chunk(std::span<Event> out) {
+    Chunk columns;
+    const std::uint64_t lanes = count_chunk(out.size());
+    common_chunk(out);
+    columns_chunk(columns, lanes);
+    bodies_chunk(columns, out);
+    if (!common_only) extras_chunk(out);
+    index += static_cast<std::uint32_t>(out.size());
+  }
+
+  /// What every event has.
+  void common(Event& event) {
+    const std::uint8_t byte = *at.kinds++;
+    at.time += take(times);
+    at.sequence += take(sequences);
+    event.time = static_cast<std::int64_t>(at.time);
+    event.sequence = at.sequence;
+    event.kind = static_cast<EventKind>(byte & kKindMask);
+    event.side = static_cast<Side>(byte >> kSideShift & kSideMask);
+    event.flags =
+        static_cast<std::uint8_t>(byte >> 7 | (take(flags) & ~std::uint64_t{market::kMore}));
+    event.feed_time = static_cast<std::int64_t>(at.time + take(feed_times));
+    at.receive += take(receives);
+    event.receive_time = received ? static_cast<std::int64_t>(at.time + at.receive) : 0;
+  }
+
+  /// The fields of a kind; all others 0.
+  void one(Event& event) {
+    common(event);
+    const std::uint16_t in = kColumnsOf[static_cast<std::uint8_t>(event.kind)];
+    const Shape& shape = kShapes[static_cast<std::uint8_t>(event.kind)];
+    event.id = event.other = 0;
+    event.price = event.size = event.code = 0;
+    if ((in & bit(orders)) != 0) {
+      at.order += take(orders);
+      (shape.id_order != 0 ? event.id : event.other) = at.order;
+    }
+    if ((in & bit(references)) != 0) event.id = at.order - take(references);
+    if ((in & bit(matches)) != 0) {
+      at.match += take(matches);
+      (shape.id_match != 0 ? event.id : event.other) = at.match;
+    }
+    if ((in & bit(prices)) != 0) {
+      at.price += take(prices) * unit;
+      event.price = static_cast<std::int64_t>(at.price);
+    }
+    if ((in & bit(sizes)) != 0) event.size = static_cast<std::int64_t>(take(sizes));
+    if ((in & bit(values)) != 0) event.other = take(values);
+    if ((in & bit(codes)) != 0) event.code = static_cast<std::uint8_t>(take(codes));
+    ++index;
+  }
+
+  void one_full(Event& event) {
+    common(event);
+    event.id = at.order - take(references);
+    at.price += take(prices) * unit;
+    event.price = static_cast<std::int64_t>(at.price);
+    event.size = static_cast<std::int64_t>(take(sizes));
+    event.other = take(values);
+    event.code = static_cast<std::uint8_t>(take(codes));
+    ++index;
+  }
+
+  /// Events until the chunk must end: too many patches, or one in a column that is not read in
+  /// chunks.
+  [[nodiscard]] std::size_t chunk_size(std::size_t most) const {
+    const Patch* patch = at.patch;
+    for (std::size_t n = 0; n < kChunkPatches; ++n, ++patch) {
+      const std::size_t event = patch->event - index;
+      if (event >= most) return most;
+      if (patch->column >= values) return event;
+    }
+    return std::min<std::size_t>(patch[-1].event - index, most);
+  }
+
+  void run(std::span<Event> out) {
+    constexpr std::size_t kFew = 8;  // not worth a chunk
+    while (!out.empty()) {
+      const std::size_t size = chunk_size(std::min(out.size(), kChunk));
+      if (size > kFew) {
+        chunk(out.first(size));
+        out = out.subspan(size);
+        continue;
+      }
+      for (Event& event : out.first(std::max<std::size_t>(size, 1))) one(event);
+      out = out.subspan(std::max<std::size_t>(size, 1));
     }
   }
 };
@@ -346,13 +347,11 @@ std::size_t BatchReader::next(std::span<Event> out) noexcept {
   const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(out.size(), count_ - index_));
   if (n == 0) return 0;
   out = out.first(n);
-  Decoder decoder{cursor_, index_, price_unit_, received_};
+  Decoder decoder{cursor_, index_, price_unit_, received_, common_only_, {}, 0};
   if (full_) {
-    decoder.run_full(out);
-  } else if (common_only_) {
-    decoder.run<false>(out);
+    for (Event& event : out) decoder.one_full(event);
   } else {
-    decoder.run<true>(out);
+    decoder.run(out);
   }
   cursor_ = decoder.at;
   index_ += n;

@@ -1,4 +1,5 @@
-// schemas/message_frame.hpp -- what every Cap'n Proto message of ours has in common. Inside schemas only.
+// schemas/message_frame.hpp -- what every Cap'n Proto message of ours has in common. Inside schemas
+// only.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@ namespace tapedeck::schemas {
 /// The segment table of a message of one segment.
 constexpr std::size_t kFrameBytes = 8;
 
-/// Messages are one segment that fills the bytes exactly: says what else was found, empty if all is well.
+/// Messages are one segment that fills the bytes exactly: says what else was found, empty if all is
+/// well.
 [[nodiscard]] inline std::string check_frame(std::span<const std::byte> bytes) {
   std::uint32_t head[2] = {0, 0};
   if (bytes.size() < kFrameBytes + 8 || bytes.size() % 8 != 0)

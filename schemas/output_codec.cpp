@@ -1,5 +1,5 @@
-// schemas/output_codec.cpp -- outputs, fold settings and time marks. Structured bindings: a field more or less does not
-// compile until it is handled here.
+// schemas/output_codec.cpp -- outputs, fold settings and time marks. Structured bindings: a field
+// more or less does not compile until it is handled here.
 #include "schemas/state_codec.hpp"
 #include "schemas/state_message.hpp"
 
@@ -80,7 +80,9 @@ Event take(wire::Event::Reader from) {
 }
 
 void put_body(wire::Output::Builder to, const Candle& candle) { put(to.initCandle(), candle); }
-void put_body(wire::Output::Builder to, const MetricsRow& row) { put_metrics(to.initMetrics(), row); }
+void put_body(wire::Output::Builder to, const MetricsRow& row) {
+  put_metrics(to.initMetrics(), row);
+}
 void put_body(wire::Output::Builder to, const LateTrade& late) {
   const auto& [width, event, message_index] = late;
   to.setLateWidth(width), to.setMessageIndex(message_index);
@@ -98,7 +100,8 @@ bool take_body(wire::Output::Reader from, Output& output) {
     case wire::Output::CANDLE: output.body = take(from.getCandle()); return true;
     case wire::Output::METRICS: output.body = take_metrics(from.getMetrics()); return true;
     case wire::Output::LATE_TRADE:
-      output.body = LateTrade{from.getLateWidth(), take(from.getLateTrade()), from.getMessageIndex()};
+      output.body =
+          LateTrade{from.getLateWidth(), take(from.getLateTrade()), from.getMessageIndex()};
       return true;
     case wire::Output::REFUSAL:
       output.body = Refusal{static_cast<market::Refused>(from.getRule()), take(from.getRefusal()),
@@ -159,7 +162,8 @@ Result<Output> decode_output(std::span<const std::byte> bytes) {
 
 std::string encode(const market::FoldSettings& settings) {
   const auto& [candle_widths, lateness, idle_after, correction_horizon, kept_trades, metrics_levels,
-               metrics_window, max_sequence_jump, max_kept_updates, allow_negative_prices] = settings;
+               metrics_window, max_sequence_jump, max_kept_updates, allow_negative_prices] =
+      settings;
   const std::size_t list_bytes = candle_widths.size() * 8;
   return write_message<wire::FoldSettings>(list_bytes, [&](wire::FoldSettings::Builder to) {
     to.setVersion(kStateVersion);
@@ -211,7 +215,7 @@ Result<MarkPayload> decode_mark(std::span<const std::byte> bytes) {
       "mark", bytes, [](wire::Mark::Reader from, auto&& fault) -> Result<MarkPayload> {
         const auto name = from.getSourceName();
         if (name.size() > kMaxTextBytes) return fault(name.begin(), "source name too long");
-        return MarkPayload{from.getSource(),         text_of(name),        from.getFeedTime(),
+        return MarkPayload{from.getSource(),         text_of(name),         from.getFeedTime(),
                            from.getCursorMessages(), from.getCursorBytes(), from.getComplete()};
       });
 }

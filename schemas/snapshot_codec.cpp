@@ -1,5 +1,5 @@
-// schemas/snapshot_codec.cpp -- snapshots. Structured bindings: a field more or less does not compile until it is
-// handled here.
+// schemas/snapshot_codec.cpp -- snapshots. Structured bindings: a field more or less does not
+// compile until it is handled here.
 #include "schemas/snapshot_rows.hpp"
 #include "schemas/state_codec.hpp"
 #include "schemas/state_message.hpp"
@@ -70,9 +70,12 @@ void take_counts(Reader from, SymbolSnapshot& snapshot) {
   snapshot.counts = {counts.getRead(), counts.getFolded(), counts.getDuplicates(),
                      counts.getRefused(), counts.getFiltered()};
   const auto integrity = from.getIntegrity();
-  snapshot.integrity = {integrity.getGaps(),          integrity.getCrossed(),
-                        integrity.getLocked(),        integrity.getUnknownOrders(),
-                        integrity.getOversizedReductions(), integrity.getLateTrades(),
+  snapshot.integrity = {integrity.getGaps(),
+                        integrity.getCrossed(),
+                        integrity.getLocked(),
+                        integrity.getUnknownOrders(),
+                        integrity.getOversizedReductions(),
+                        integrity.getLateTrades(),
                         integrity.getLateBreaks()};
   const auto instrument = from.getInstrument();
   snapshot.instrument = {instrument.getPriceExponent(), instrument.getSizeExponent(),

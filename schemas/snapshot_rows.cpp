@@ -1,5 +1,5 @@
-// schemas/snapshot_rows.cpp -- see snapshot_rows.hpp. The structs are taken apart by structured bindings, so that a
-// field more or less does not compile until it is handled here.
+// schemas/snapshot_rows.cpp -- see snapshot_rows.hpp. The structs are taken apart by structured
+// bindings, so that a field more or less does not compile until it is handled here.
 #include "schemas/snapshot_rows.hpp"
 
 #include <array>

@@ -1,5 +1,5 @@
-// schemas/snapshot_rows.hpp -- the parts of a snapshot of which there may be thousands, as variable-length numbers.
-// Inside schemas only; the layout is docs/formats/snapshot.md.
+// schemas/snapshot_rows.hpp -- the parts of a snapshot of which there may be thousands, as
+// variable-length numbers. Inside schemas only; the layout is docs/formats/snapshot.md.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +25,8 @@ struct RowFault {
   std::size_t byte = 0;
 };
 
-/// Exactly `count` rows out of exactly these bytes. Rows have a least size, so that no count makes them allocate more
-/// than a small multiple of the bytes.
+/// Exactly `count` rows out of exactly these bytes. Rows have a least size, so that no count makes
+/// them allocate more than a small multiple of the bytes.
 [[nodiscard]] RowFault get_rows(std::span<const std::uint8_t> bytes, std::uint32_t count,
                                 std::vector<market::OrderSnapshot>& orders);
 [[nodiscard]] RowFault get_rows(std::span<const std::uint8_t> bytes, std::uint32_t count,

@@ -1,4 +1,5 @@
-// schemas/state_codec.hpp -- snapshots, outputs, time marks and fold settings to and from Cap'n Proto (state.capnp).
+// schemas/state_codec.hpp -- snapshots, outputs, time marks and fold settings to and from Cap'n
+// Proto (state.capnp).
 #pragma once
 
 #include <cstddef>
@@ -12,9 +13,10 @@
 
 namespace tapedeck::schemas {
 
-/// Every decoder: error `corrupt` with the byte position on truncated, oversized or random bytes; never a crash, and
-/// never an allocation larger than a small multiple of the input. Every encoding starts with a format version; all
-/// earlier versions stay readable (golden files in tests/schemas/golden).
+/// Every decoder: error `corrupt` with the byte position on truncated, oversized or random bytes;
+/// never a crash, and never an allocation larger than a small multiple of the input. Every encoding
+/// starts with a format version; all earlier versions stay readable (golden files in
+/// tests/schemas/golden).
 [[nodiscard]] std::string encode(const market::SymbolSnapshot& snapshot);
 [[nodiscard]] Result<market::SymbolSnapshot> decode_snapshot(std::span<const std::byte> bytes);
 
@@ -29,8 +31,8 @@ struct MarkPayload {
   market::SourceId source = 0;
   std::string source_name;
   market::TimeNs feed_time = 0;
-  /// The recorder's cursor: every message of the source with a number up to this one is on this partition before the
-  /// mark (or concerned another partition, or went to the dead letters).
+  /// The recorder's cursor: every message of the source with a number up to this one is on this
+  /// partition before the mark (or concerned another partition, or went to the dead letters).
   std::uint64_t cursor_messages = 0;
   std::uint64_t cursor_bytes = 0;  ///< byte offset in the (uncompressed) input after that message
   bool complete = false;           ///< the source has been read to its end

@@ -1,4 +1,5 @@
-// schemas/state_message.hpp -- to and from bytes, the same for every message of state.capnp. Inside schemas only.
+// schemas/state_message.hpp -- to and from bytes, the same for every message of state.capnp. Inside
+// schemas only.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,8 @@ constexpr std::size_t kMaxTextBytes = 4096;
 
 inline Error state_fault(std::string_view what, std::size_t byte, std::string_view fault) {
   return {ErrorCode::corrupt,
-          std::string(what) + ", byte " + std::to_string(byte) + ": " + std::string(fault), {}};
+          std::string(what) + ", byte " + std::to_string(byte) + ": " + std::string(fault),
+          {}};
 }
 
 /// `fill` gets the root's builder; `bytes` is more than all lists and texts take.
@@ -90,8 +92,7 @@ template <class List>
 }
 
 [[nodiscard]] inline market::Int128 wide(std::int64_t high, std::uint64_t low) {
-  return static_cast<market::Int128>(
-      market::UInt128{static_cast<std::uint64_t>(high)} << 64 | low);
+  return static_cast<market::Int128>(market::UInt128{static_cast<std::uint64_t>(high)} << 64 | low);
 }
 [[nodiscard]] inline std::int64_t high_of(market::Int128 value) {
   return static_cast<std::int64_t>(value >> 64);

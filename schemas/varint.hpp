@@ -1,5 +1,5 @@
-// schemas/varint.hpp -- numbers in as few bytes as they need: seven bits a byte, least first, the top bit says that
-// another byte follows. Inside schemas only.
+// schemas/varint.hpp -- numbers in as few bytes as they need: seven bits a byte, least first, the
+// top bit says that another byte follows. Inside schemas only.
 #pragma once
 
 #include <cstddef>

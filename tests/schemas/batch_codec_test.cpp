@@ -1,4 +1,5 @@
-// tests/schemas/batch_codec_test.cpp -- batches survive the way to bytes and back; bad bytes are refused.
+// tests/schemas/batch_codec_test.cpp -- batches survive the way to bytes and back; bad bytes are
+// refused.
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <string>

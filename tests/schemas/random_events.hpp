@@ -1,4 +1,5 @@
-// tests/schemas/random_events.hpp -- seeded events for the codec tests: a plausible flow, and arbitrary ones.
+// tests/schemas/random_events.hpp -- seeded events for the codec tests: a plausible flow, and
+// arbitrary ones.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ inline std::uint64_t below(Random& random, std::uint64_t bound) { return random(
 /// Small numbers, wide ones, extremes: whatever a column may have to hold.
 inline std::uint64_t weird(Random& random) {
   constexpr auto kMin = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::min());
-  constexpr std::uint64_t edges[] = {0, 1, 0xff, 0x100, 0xffff, 0x10000, 0xffffffff, 1ull << 32,
-                                     kMin, kMin - 1, ~0ull, ~0ull - 1};
+  constexpr std::uint64_t edges[] = {0,          1,          0xff, 0x100,    0xffff, 0x10000,
+                                     0xffffffff, 1ull << 32, kMin, kMin - 1, ~0ull,  ~0ull - 1};
   switch (below(random, 4)) {
     case 0: return edges[below(random, std::size(edges))];
     case 1: return below(random, 1000);
@@ -65,7 +66,8 @@ inline void keep_used_fields(market::Event& event) {
   if (kind != session && kind != status) event.code = 0;
 }
 
-/// A flow as a venue sends it: times and sequences go on, orders come and go, prices stay near each other.
+/// A flow as a venue sends it: times and sequences go on, orders come and go, prices stay near each
+/// other.
 inline std::vector<market::Event> plausible(Random& random, std::size_t count) {
   std::vector<market::Event> events(count);
   std::uint64_t time = 1'340'285'400'000'000'000, sequence = 1, order = 1000, match = 5;

@@ -1,4 +1,5 @@
-// tests/schemas/random_state.hpp -- seeded snapshots, outputs, settings and marks in which every field may be anything.
+// tests/schemas/random_state.hpp -- seeded snapshots, outputs, settings and marks in which every
+// field may be anything.
 #pragma once
 
 #include <string>
@@ -33,9 +34,20 @@ inline market::Position any_position(Random& random) {
 }
 inline market::Candle any_candle(Random& random) {
   using I = std::int64_t;
-  return {any<I>(random), any<I>(random), any<I>(random), any<I>(random), any<I>(random), any<I>(random),
-          any_wide(random), any_wide(random), any_wide(random), any_wide(random),
-          any<std::uint64_t>(random), any<std::uint32_t>(random), true, false};
+  return {any<I>(random),
+          any<I>(random),
+          any<I>(random),
+          any<I>(random),
+          any<I>(random),
+          any<I>(random),
+          any_wide(random),
+          any_wide(random),
+          any_wide(random),
+          any_wide(random),
+          any<std::uint64_t>(random),
+          any<std::uint32_t>(random),
+          true,
+          false};
 }
 inline market::Summary any_summary(Random& random) {
   return {any<std::int64_t>(random), any<std::int64_t>(random), any<std::int64_t>(random),
@@ -43,7 +55,8 @@ inline market::Summary any_summary(Random& random) {
 }
 inline market::MetricsRow any_metrics(Random& random) {
   return {any<std::int64_t>(random), any<std::int64_t>(random), any<std::uint64_t>(random),
-          any_summary(random), any_summary(random), any<std::uint64_t>(random), any_wide(random)};
+          any_summary(random),       any_summary(random),       any<std::uint64_t>(random),
+          any_wide(random)};
 }
 inline market::Digest any_digest(Random& random) {
   return {any<std::uint64_t>(random), any<std::uint64_t>(random)};
@@ -119,9 +132,16 @@ inline market::Output any_output(Random& random, std::size_t kind) {
 inline market::FoldSettings any_settings(Random& random) {
   using U = std::uint32_t;
   using I = std::int64_t;
-  market::FoldSettings settings{{}, any<I>(random), any<I>(random), any<I>(random), any<U>(random),
-                                any<U>(random), any<I>(random), any<std::uint64_t>(random),
-                                any<U>(random), true};
+  market::FoldSettings settings{{},
+                                any<I>(random),
+                                any<I>(random),
+                                any<I>(random),
+                                any<U>(random),
+                                any<U>(random),
+                                any<I>(random),
+                                any<std::uint64_t>(random),
+                                any<U>(random),
+                                true};
   settings.candle_widths.resize(below(random, 17));
   for (auto& width : settings.candle_widths) width = any<I>(random);
   return settings;

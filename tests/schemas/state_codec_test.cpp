@@ -1,5 +1,5 @@
-// tests/schemas/state_codec_test.cpp -- snapshots, outputs, settings and marks survive the way to bytes and back; bad
-// bytes are refused.
+// tests/schemas/state_codec_test.cpp -- snapshots, outputs, settings and marks survive the way to
+// bytes and back; bad bytes are refused.
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <functional>
@@ -59,8 +59,7 @@ TEST_CASE("a snapshot comes back with every field", "[state]") {
   INFO("seed " << kSeed);
   test::Random random(kSeed);
   for (int round = 0; round < 200; ++round) {
-    const market::SymbolSnapshot snapshot =
-        test::any_snapshot(random, 1 + test::below(random, 60));
+    const market::SymbolSnapshot snapshot = test::any_snapshot(random, 1 + test::below(random, 60));
     const std::string bytes = encode(snapshot);
     const auto decoded = decode_snapshot(view(bytes));
     if (!decoded) FAIL(decoded.error().message);
