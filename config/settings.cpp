@@ -55,8 +55,7 @@ constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::i
           choices};
 }
 
-#define AT(member) \
-  ([](auto& config) -> auto& { return config.member; })
+#define AT(member) ([](auto& config) -> auto& { return config.member; })
 
 const Setting kSettings[] = {
     make("fold.candle_widths", Kind::durations, kMillisecond, kDay,
@@ -94,13 +93,15 @@ const Setting kSettings[] = {
          "Bytes of a partition that were read and are not folded yet; the reader waits beyond that",
          AT(engine.max_inflight_bytes)),
     make("engine.checkpoint_events", Kind::integer, 1, std::int64_t{1} << 62,
-         "A partition checkpoints after so many events, or after the interval", AT(engine.checkpoint_events)),
-    make("engine.checkpoint_interval", Kind::duration, 10 * kMillisecond, kDay,
-         "That interval", AT(engine.checkpoint_interval)),
+         "A partition checkpoints after so many events, or after the interval",
+         AT(engine.checkpoint_events)),
+    make("engine.checkpoint_interval", Kind::duration, 10 * kMillisecond, kDay, "That interval",
+         AT(engine.checkpoint_interval)),
     make("engine.snapshot_events", Kind::integer, 1, std::int64_t{1} << 62,
-         "A symbol snapshots itself after so many of its events, or of its records", AT(engine.snapshot_events)),
-    make("engine.snapshot_records", Kind::integer, 1, std::int64_t{1} << 62,
-         "Those records", AT(engine.snapshot_records)),
+         "A symbol snapshots itself after so many of its events, or of its records",
+         AT(engine.snapshot_events)),
+    make("engine.snapshot_records", Kind::integer, 1, std::int64_t{1} << 62, "Those records",
+         AT(engine.snapshot_records)),
     make("engine.thin_keep", Kind::duration, 0, 3650 * kDay,
          "All snapshots of this time are kept, of older ones one an hour", AT(engine.thin_keep)),
     make("engine.restart.min", Kind::duration, kMillisecond, kDay,
