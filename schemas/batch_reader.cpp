@@ -230,7 +230,7 @@ struct BatchReader::Decoder {
     for (Event& event : out) {
       const std::uint8_t byte = *kind++;
       const Shape& shape = kShapes[byte & kKindMask];
-      order -= shape.new_order, match -= shape.match, price -= shape.price;
+      order += shape.new_order & 1, match += shape.match & 1, price += shape.price & 1;
       const std::uint64_t id = (*order & shape.id_order) |
                                ((*order - *reference) & shape.reference) |
                                (*match & shape.id_match);
@@ -240,7 +240,7 @@ struct BatchReader::Decoder {
       fields &= mask;
       std::memcpy(&event.id, &fields, sizeof fields);
       std::memcpy(&event.kind, kHeads[byte].data(), 4);
-      reference -= shape.reference, size -= shape.size;
+      reference += shape.reference & 1, size += shape.size & 1;
       if (shape.rare) [[unlikely]]
         rare(event);
     }

@@ -1,0 +1,88 @@
+// tests/schemas/golden_test.cpp -- what earlier versions wrote is still read. `tests_schemas
+// "[write-golden]"` writes the files of a new version; files that are there are never written
+// again.
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "schemas/batch_codec.hpp"
+#include "tests/schemas/golden_values.hpp"
+
+using namespace tapedeck;
+using namespace tapedeck::schemas;
+
+namespace {
+
+const std::filesystem::path kFolder = TAPEDECK_SOURCE_DIR "/tests/schemas/golden";
+
+std::string file(const std::string& name) {
+  std::ifstream in(kFolder / name, std::ios::binary);
+  REQUIRE(in);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write(const std::string& name, const std::string& bytes) {
+  if (std::filesystem::exists(kFolder / name)) return;
+  std::ofstream(kFolder / name, std::ios::binary) << bytes;
+}
+
+std::span<const std::byte> view(const std::string& bytes) {
+  return std::as_bytes(std::span(bytes.data(), bytes.size()));
+}
+
+void check_batch(const std::string& name, std::string_view source_name,
+                 const std::vector<market::Event>& expected) {
+  const std::string bytes = file(name);
+  BatchReader reader;
+  REQUIRE(reader.open(view(bytes)));
+  CHECK(reader.source() == 0xfedcba9876543210);
+  CHECK(reader.source_name() == source_name);
+  std::vector<market::Event> events(reader.size());
+  CHECK(reader.next(events) == expected.size());
+  CHECK(events == expected);
+}
+
+std::string encoded(std::string_view source_name, const std::vector<market::Event>& events) {
+  BatchEncoder encoder;
+  const auto payload = encoder.encode(0xfedcba9876543210, source_name, events);
+  REQUIRE(payload);
+  return {reinterpret_cast<const char*>(payload->data()), payload->size()};
+}
+
+const char* const kOutputs[] = {"output_candle.v1", "output_metrics.v1", "output_late_trade.v1",
+                                "output_refusal.v1"};
+
+}  // namespace
+
+TEST_CASE("batches of version 1 are read", "[golden]") {
+  check_batch("batch.v1", "itch 2012-06-21 0123", golden::batch_v1());
+  check_batch("batch_full.v1", "", golden::full_v1());
+}
+
+TEST_CASE("states of version 1 are read", "[golden]") {
+  CHECK(*decode_snapshot(view(file("snapshot.v1"))) == golden::snapshot_v1());
+  CHECK(*decode_settings(view(file("settings.v1"))) == golden::settings_v1());
+  CHECK(*decode_mark(view(file("mark.v1"))) == golden::mark_v1());
+  const auto outputs = golden::outputs_v1();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const auto decoded = decode_output(view(file(kOutputs[i])));
+    REQUIRE(decoded);
+    CHECK(decoded->position == outputs[i].position);
+    CHECK(decoded->time == outputs[i].time);
+    CHECK(decoded->source == outputs[i].source);
+    CHECK(decoded->trust == outputs[i].trust);
+    CHECK(decoded->body == outputs[i].body);
+  }
+}
+
+TEST_CASE("writes golden files that are missing", "[.][write-golden]") {
+  std::filesystem::create_directories(kFolder);
+  write("batch.v1", encoded("itch 2012-06-21 0123", golden::batch_v1()));
+  write("batch_full.v1", encoded("", golden::full_v1()));
+  write("snapshot.v1", encode(golden::snapshot_v1()));
+  write("settings.v1", encode(golden::settings_v1()));
+  write("mark.v1", encode(golden::mark_v1()));
+  const auto outputs = golden::outputs_v1();
+  for (std::size_t i = 0; i < outputs.size(); ++i) write(kOutputs[i], encode(outputs[i]));
+}
