@@ -68,7 +68,8 @@ void ItchFeed::message(const std::uint8_t* bytes, std::size_t prefix, market::Fe
   }
   stamp.sequence = ++messages_;
   stamp.byte_offset = reader_.offset() + prefix;
-  good_ += decoder_.decode(bytes, stamp, batch) ? 1 : 0;
+  decoder_.decode(bytes, stamp, batch);
+  ++good_;
   reader_.skip(prefix + size);
 }
 

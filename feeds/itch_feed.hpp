@@ -12,7 +12,8 @@
 namespace tapedeck::feeds {
 
 /// Numbers the file's messages from 1, bad ones included. A bad message becomes a dead letter with
-/// its bytes. Input whose first 64 messages are all bad is refused: it is no ITCH.
+/// its bytes. Input is refused as no ITCH if none of its first 64 messages has a known type and its
+/// length.
 class ItchFeed final : public Feed {
 public:
   /// `midnight`: instant of local midnight of the session. `name` stands in error messages.
@@ -36,7 +37,7 @@ private:
   ItchDecoder decoder_;
   FeedClock clock_;
   market::Sequence messages_ = 0;
-  std::uint64_t good_ = 0;
+  std::uint64_t good_ = 0;  // of a known type, with its length
 };
 
 }  // namespace tapedeck::feeds

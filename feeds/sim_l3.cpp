@@ -62,7 +62,7 @@ class OutputFile {
 public:
   explicit OutputFile(std::string path)
       : path_(std::move(path)), part_(fmt::format("{}.part.{}", path_, ::getpid())) {
-    file_ = gzopen(part_.c_str(), std::string_view(path_).ends_with(".gz") ? "wb3" : "wbT");
+    file_ = gzopen(part_.c_str(), std::string_view(path_).ends_with(".gz") ? "wb1" : "wbT");
     if (file_ != nullptr) gzbuffer(file_, 1U << 18);
   }
   ~OutputFile() {
