@@ -284,6 +284,11 @@ Result<std::unique_ptr<feeds::Feed>> open_checked_feed(const std::string& name, 
   if (!feed) return feed;
   FeedBatch first;
   if (auto done = (*feed)->poll(first, kFirstPoll); !done) return tl::unexpected(done.error());
+  if (first.end && !first.dead_letters.empty() && first.dead_letters.size() >= first.messages)
+    return fail(ErrorCode::invalid,
+                options.input + ": no message of it can be decoded as " + name + "; at byte " +
+                    std::to_string(first.dead_letters.front().byte_offset) + ": " + first.dead_letters.front().reason,
+                "--input");
   return std::make_unique<CheckedFeed>(std::move(*feed), std::move(first));
 }
 
