@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <mutex>
 
 #include "schemas/batch_codec.hpp"
 
@@ -36,6 +37,45 @@ std::uint64_t frame_checksum(Partition partition, Offset offset, std::span<const
 tl::unexpected<Error> bad(Partition partition, Offset offset, const std::string& why) {
   return fail(ErrorCode::corrupt, "record " + at(partition, offset) + " of the tape is damaged: " + why);
 }
+
+/// Large arenas are used again: fresh memory of that size costs more in page faults than reading the records.
+class ArenaPool {
+public:
+  static ArenaPool& shared() {
+    static auto* pool = new ArenaPool;  // never destroyed: blocks may outlive everything else
+    return *pool;
+  }
+  std::vector<std::byte> take(std::size_t capacity) {
+    std::vector<std::byte> arena;
+    if (capacity >= kSmallestKept) {
+      std::lock_guard lock(mutex_);
+      const auto fits = [&](const auto& kept) { return kept.capacity() >= capacity; };
+      if (const auto it = std::find_if(kept_.begin(), kept_.end(), fits); it != kept_.end()) {
+        arena = std::move(*it);
+        kept_.erase(it);
+        kept_bytes_ -= arena.capacity();
+      }
+    }
+    arena.reserve(capacity);
+    return arena;
+  }
+  void give_back(std::vector<std::byte> arena) {
+    const auto bytes = arena.capacity();
+    if (bytes < kSmallestKept) return;
+    arena.clear();
+    std::lock_guard lock(mutex_);
+    if (kept_bytes_ + bytes > kMostKept) return;
+    kept_bytes_ += bytes;
+    kept_.push_back(std::move(arena));
+  }
+
+private:
+  static constexpr std::size_t kSmallestKept = std::size_t{1} << 20;
+  static constexpr std::size_t kMostKept = std::size_t{160} << 20;  // of all arenas together
+  std::mutex mutex_;
+  std::vector<std::vector<std::byte>> kept_;
+  std::size_t kept_bytes_ = 0;
+};
 
 }  // namespace
 
@@ -99,8 +139,12 @@ Result<Record> open_frame(Partition partition, Offset offset, std::span<const st
   return record;
 }
 
-BlockBuilder::BlockBuilder(std::size_t expected_bytes) : block_(std::make_shared<RecordBlock>()) {
-  block_->arena.reserve(expected_bytes + expected_bytes / 8 + 4096);
+BlockBuilder::BlockBuilder(std::size_t expected_bytes)
+    : block_(new RecordBlock, [](RecordBlock* block) {
+        ArenaPool::shared().give_back(std::move(block->arena));
+        delete block;
+      }) {
+  block_->arena = ArenaPool::shared().take(expected_bytes + expected_bytes / 8 + 4096);
 }
 
 Result<void> BlockBuilder::add(Partition partition, Offset offset, std::span<const std::byte> frame) {

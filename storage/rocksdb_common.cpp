@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
+#include <rocksdb/listener.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -21,6 +22,21 @@ public:
   using rocksdb::Logger::Logv;
   void Logv(const char*, va_list) override {}
 };
+
+/// RocksDB would poll for space by itself, every five seconds, and be busy meanwhile: the next write recovers instead.
+class NoOwnRecovery final : public rocksdb::EventListener {
+public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
+/// Another holder of the lock, as against a folder where none can be made.
+bool is_locked(const rocksdb::Status& status) {
+  const auto text = status.ToString();
+  return status.IsIOError() && (text.find("lock hold by current process") != text.npos ||
+                                (text.find("lock file") != text.npos && text.find("temporarily") != text.npos));
+}
 
 /// A database keeps its tables open: take as many file handles as the system grants.
 void raise_file_limit() {
@@ -98,6 +114,7 @@ rocksdb::DBOptions common_options() {
   options.max_file_opening_threads = 2;
   options.skip_stats_update_on_db_open = true;
   options.max_bgerror_resume_count = 0;
+  options.listeners.push_back(std::make_shared<NoOwnRecovery>());
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.max_background_jobs = 4;
@@ -159,8 +176,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& folder, rock
   const auto status =
       rocksdb::DB::Open(options, folder, descriptors(names, database->family_options_), &handles, &db);
   if (!status.ok()) {
-    const bool locked = status.IsIOError() && status.ToString().find("lock") != std::string::npos;
-    if (locked) return fail(ErrorCode::conflict, "another process " + owner + " " + folder + ": end it first");
+    if (is_locked(status)) return fail(ErrorCode::conflict, "another process " + owner + " " + folder + ": end it first");
     return tl::unexpected(to_error(status, folder, "opening to write"));
   }
   database->adopt(db, handles);
