@@ -21,11 +21,14 @@ namespace tapedeck::schemas {
 class VarintWriter {
 public:
   void put(std::uint64_t value) {
+    if (bytes_.size() - size_ < kLongest) bytes_.resize(2 * bytes_.size() + 256);
+    std::uint8_t* at = bytes_.data() + size_;
     while (value >= 0x80) {
-      bytes_.push_back(static_cast<std::uint8_t>(value | 0x80));
+      *at++ = static_cast<std::uint8_t>(value | 0x80);
       value >>= 7;
     }
-    bytes_.push_back(static_cast<std::uint8_t>(value));
+    *at++ = static_cast<std::uint8_t>(value);
+    size_ = static_cast<std::size_t>(at - bytes_.data());
   }
   void put_signed(std::int64_t value) { put(zigzag(static_cast<std::uint64_t>(value))); }
   /// Two numbers, the lower 64 bits of the zigzag code first.
@@ -41,10 +44,12 @@ public:
     put(zigzag(static_cast<std::uint64_t>(value) - static_cast<std::uint64_t>(before)));
     before = value;
   }
-  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return {bytes_.data(), size_}; }
 
 private:
-  std::vector<std::uint8_t> bytes_;
+  static constexpr std::size_t kLongest = 10;  ///< bytes of a number
+  std::vector<std::uint8_t> bytes_;            ///< with room to spare
+  std::size_t size_ = 0;
 };
 
 /// After a failure (bytes at an end, a number longer than 64 bits) it gives only zeros.
