@@ -7,8 +7,19 @@
 
 namespace tapedeck::apps {
 
+void add_bench(CLI::App& app, Chosen& chosen);
+void add_book(CLI::App& app, Chosen& chosen);
+void add_candles(CLI::App& app, Chosen& chosen);
+void add_config(CLI::App& app, Chosen& chosen);
 void add_demo(CLI::App& app, Chosen& chosen);
+void add_diff(CLI::App& app, Chosen& chosen);
 void add_record(CLI::App& app, Chosen& chosen);
+void add_replay(CLI::App& app, Chosen& chosen);
+void add_serve(CLI::App& app, Chosen& chosen);
 void add_tape(CLI::App& app, Chosen& chosen);
+void add_verify(CLI::App& app, Chosen& chosen);
+
+/// `tape index`, a subcommand of `tape`.
+void add_index(CLI::App* tape, Chosen& chosen);
 
 }  // namespace tapedeck::apps

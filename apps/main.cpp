@@ -9,11 +9,17 @@ namespace {
 using namespace tapedeck::apps;
 
 void add_commands(CLI::App& app, Chosen& chosen) {
-  add_record(app, chosen);
-  add_tape(app, chosen);
-#ifdef TAPEDECK_SERVE
   add_demo(app, chosen);
-#endif
+  add_record(app, chosen);
+  add_serve(app, chosen);
+  add_replay(app, chosen);
+  add_book(app, chosen);
+  add_candles(app, chosen);
+  add_tape(app, chosen);
+  add_verify(app, chosen);
+  add_diff(app, chosen);
+  add_config(app, chosen);
+  add_bench(app, chosen);
 }
 
 int parse_and_run(int argc, char** argv) {

@@ -233,11 +233,12 @@ void add_verify(CLI::App* tape, Chosen& chosen) {
 }  // namespace
 
 void add_tape(CLI::App& app, Chosen& chosen) {
-  CLI::App* tape = app.add_subcommand("tape", "Look at a tape: info, cat, verify");
+  CLI::App* tape = app.add_subcommand("tape", "Look at a tape, check it, index it: info, cat, verify, index");
   tape->require_subcommand(1);
   add_info(tape, chosen);
   add_cat(tape, chosen);
   add_verify(tape, chosen);
+  add_index(tape, chosen);
 }
 
 }  // namespace tapedeck::apps

@@ -1,0 +1,70 @@
+#include "apps/open_tape.hpp"
+
+#include <fmt/format.h>
+
+#include "api/position_text.hpp"
+#include "storage/rocksdb_state.hpp"
+
+namespace tapedeck::apps {
+
+Result<OpenTape> open_tape(const TapeOptions& options) {
+  OpenTape open;
+  auto tape = open_reader(options);
+  if (!tape) return tl::unexpected(tape.error());
+  open.tape = std::move(*tape);
+  auto control = storage::open_control_reader(options.directory);
+  if (!control && control.error().code != ErrorCode::not_found) return tl::unexpected(control.error());
+  if (control) {
+    auto settings = (*control)->settings();
+    if (!settings) return tl::unexpected(settings.error());
+    if (*settings) open.settings = **settings;
+  }
+  auto state = storage::open_state_reader(options.directory);
+  if (!state && state.error().code != ErrorCode::not_found) return tl::unexpected(state.error());
+  if (state) open.state = std::move(*state);
+  return open;
+}
+
+Result<replay::Moment> parse_moment(const std::string& text, const std::string& field) {
+  if (text.empty()) return replay::Moment(replay::AtEnd{});
+  const auto parsed = api::parse_position(text, field);
+  if (!parsed) return tl::unexpected(parsed.error());
+  struct Convert {
+    replay::Moment operator()(const api::AtEnd&) const { return replay::AtEnd{}; }
+    replay::Moment operator()(const api::AtOffset& at) const { return replay::AtOffset{{}, at.offset, {}}; }
+    replay::Moment operator()(const api::AtPosition& at) const {
+      return replay::AtOffset{at.partition, at.offset, at.index};
+    }
+    replay::Moment operator()(const api::AtInstant& at) const { return replay::AtInstant{at.time}; }
+  };
+  return std::visit(Convert{}, *parsed);
+}
+
+namespace {
+
+std::string first_difference(const market::FoldSettings& a, const market::FoldSettings& b) {
+  if (a.candle_widths != b.candle_widths) return "fold.candle_widths";
+  if (a.lateness != b.lateness) return "fold.lateness";
+  if (a.idle_after != b.idle_after) return "fold.idle_after";
+  if (a.correction_horizon != b.correction_horizon) return "fold.correction_horizon";
+  if (a.kept_trades != b.kept_trades) return "fold.kept_trades";
+  if (a.metrics_levels != b.metrics_levels) return "fold.metrics_levels";
+  if (a.metrics_window != b.metrics_window) return "fold.metrics_window";
+  if (a.max_sequence_jump != b.max_sequence_jump) return "fold.max_sequence_jump";
+  if (a.max_kept_updates != b.max_kept_updates) return "fold.max_kept_updates";
+  return "fold.allow_negative_prices";
+}
+
+}  // namespace
+
+Result<market::FoldSettings> settle_settings(storage::ControlStore& control, const market::FoldSettings& wanted,
+                                             bool explicit_settings) {
+  auto settings = control.settle(wanted);
+  if (!settings || !explicit_settings || *settings == wanted) return settings;
+  const auto field = first_difference(*settings, wanted);
+  return fail(ErrorCode::conflict,
+              fmt::format("{} differs from the setting stored with this tape: leave it out to go on with the stored "
+                          "settings, or change them with `tapedeck config apply`", field), field);
+}
+
+}  // namespace tapedeck::apps

@@ -1,0 +1,37 @@
+// apps/running.hpp -- the stores and the engine over one tape, opened in order and owned together.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "actors/engine.hpp"
+#include "config/config.hpp"
+#include "market/result.hpp"
+#include "storage/state_store.hpp"
+#include "storage/tape.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace tapedeck::apps {
+
+/// Everything an engine needs, in an order that ends well: the engine goes first.
+struct Running {
+  std::unique_ptr<storage::TapeWriter> writer;  ///< null: another process records, or none
+  std::unique_ptr<storage::TapeReader> own_reader;
+  storage::TapeReader* tape = nullptr;
+  std::unique_ptr<storage::ControlStore> control;
+  std::unique_ptr<storage::StateStore> state;
+  market::FoldSettings settings;
+  std::unique_ptr<telemetry::Metrics> metrics;
+  std::unique_ptr<actors::Engine> engine;
+};
+
+/// Configuration from flags, TAPEDECK_* variables and file.
+[[nodiscard]] Result<config::Config> load_config(const std::string& file,
+                                                 const std::vector<std::pair<std::string, std::string>>& overrides);
+
+/// Opens the tape (to write as well where `record_partitions` is given; 0 is the default number), settles the fold
+/// settings, opens the state and starts the engine.
+[[nodiscard]] Result<std::unique_ptr<Running>> start_engine(const std::string& directory, const config::Config& config,
+                                                            std::optional<std::uint32_t> record_partitions);
+
+}  // namespace tapedeck::apps

@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <random>
+
+#include "replay/candles.hpp"
+#include "replay/recovery.hpp"
+#include "replay/time_travel.hpp"
+#include "replay/verify.hpp"
+#include "sessions.hpp"
+#include "storage/memory_state_store.hpp"
+#include "storage/memory_tape.hpp"
+
+using namespace tapedeck;
+using tests::record_session;
+
+namespace {
+
+const market::FoldSettings kSettings;
+
+/// Snapshots of every symbol after each record that the policy picks, as an engine would leave them.
+void store_snapshots(const storage::TapeReader& tape, storage::StateStore& state, replay::SnapshotPolicy policy) {
+  std::vector<storage::StoredSnapshot> snapshots;
+  for (const auto& symbol : tape.symbols().value()) {
+    const auto partition = storage::partition_of(symbol, tape.partitions());
+    replay::SymbolFold fold(symbol, partition, kSettings);
+    market::Outputs outputs;
+    const auto block = tape.read_symbol(symbol, 0, tape.end(partition).value(), {}).value();
+    for (const auto& record : block->records) {
+      REQUIRE(fold.apply(record, outputs));
+      if (fold.wants_snapshot(policy)) snapshots.push_back(fold.take_snapshot());
+    }
+  }
+  REQUIRE(snapshots.size() > 10);
+  REQUIRE(state.write({snapshots, {}, {}, {}}));
+}
+
+std::uint32_t seed_of_run() {
+  const std::uint32_t seed = Catch::rngSeed() != 0 ? Catch::rngSeed() : 20260105;
+  return seed;
+}
+
+}  // namespace
+
+TEST_CASE("the same session gives the same digests and outputs however it was recorded", "[replay]") {
+  storage::MemoryTape reference;
+  record_session(reference, {});
+  const auto expected = tests::plain_refold(reference, kSettings);
+  CHECK(expected.outputs.size() > 1000);
+  const tests::SessionOptions variants[] = {{"seed=1,symbols=12,messages=30000", 1, 1},
+                                            {"seed=1,symbols=12,messages=30000", 64, 64},
+                                            {"seed=1,symbols=12,messages=30000", 1, 1u << 30},
+                                            {"seed=1,symbols=12,messages=30000", 524'288, 524'288}};
+  for (const auto& variant : variants) {
+    INFO("linger " << variant.linger_events << " events, a mark every " << variant.mark_events);
+    storage::MemoryTape tape(variant.linger_events == 64 ? 3 : 4);
+    record_session(tape, variant);
+    const auto found = tests::plain_refold(tape, kSettings);
+    CHECK(found.digests == expected.digests);
+    CHECK(found.counts == expected.counts);
+    tests::check_same_outputs(found.outputs, expected.outputs, false);
+  }
+}
+
+TEST_CASE("state at any position or instant equals a naive replay from the beginning", "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {});
+  storage::MemoryStateStore state;
+  store_snapshots(tape, state, {500, 8});
+  const auto seed = seed_of_run();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  const auto symbols = tape.symbols().value();
+  for (int i = 0; i < 300; ++i) {
+    const auto& symbol = symbols[random() % symbols.size()];
+    const auto partition = storage::partition_of(symbol, tape.partitions());
+    const auto end = tape.end(partition).value();
+    const auto index = tape.index(symbol, 0, end).value();
+    replay::Moment moment = replay::AtOffset{{}, random() % end, {}};
+    if (i % 3 == 0) {
+      const auto& entry = index[random() % index.size()];
+      moment = replay::AtOffset{partition, entry.offset, static_cast<std::uint32_t>(random() % entry.event_count)};
+    } else if (i % 3 == 1) {
+      const auto first = index.front().max_event_time, last = index.back().max_event_time;
+      moment = replay::AtInstant{first + static_cast<market::TimeNs>(
+                                             random() % static_cast<std::uint64_t>(last - first + 1))};
+    }
+    const auto quick = replay::state_at(tape, &state, symbol, moment, kSettings);
+    const auto naive = replay::state_at(tape, nullptr, symbol, moment, kSettings);
+    REQUIRE(quick);
+    REQUIRE(naive);
+    CHECK(quick->fold.state().digest() == naive->fold.state().digest());
+    CHECK(quick->fold.state().book(0).bids == naive->fold.state().book(0).bids);
+    CHECK(quick->fold.state().book(0).asks == naive->fold.state().book(0).asks);
+    CHECK(quick->refolded_events <= naive->refolded_events);
+  }
+}
+
+TEST_CASE("an instant is the state just before the symbol's first later event", "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {"seed=3,symbols=3,messages=3000", 64, 64});
+  const auto symbol = tape.symbols().value().front();
+  const auto partition = storage::partition_of(symbol, tape.partitions());
+  std::vector<market::Event> events;
+  const auto block = tape.read_symbol(symbol, 0, tape.end(partition).value(), {}).value();
+  for (const auto& record : block->records) {
+    schemas::BatchReader reader;
+    REQUIRE(reader.open(record.payload));
+    std::vector<market::Event> batch(reader.size());
+    REQUIRE(reader.next(batch) == batch.size());
+    events.insert(events.end(), batch.begin(), batch.end());
+  }
+  for (std::size_t i = 0; i + 1 < events.size(); i += 17) {
+    const auto time = events[i].time;
+    const auto before = std::ranges::find_if(events, [time](const auto& e) { return e.time > time; });
+    const auto at = replay::state_at(tape, nullptr, symbol, replay::AtInstant{time}, kSettings);
+    REQUIRE(at);
+    CHECK(at->fold.state().counts().read == static_cast<std::uint64_t>(before - events.begin()));
+  }
+}
+
+TEST_CASE("a moment past the tape is refused and named", "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {"seed=3,symbols=3,messages=3000", 64, 64});
+  const auto symbol = tape.symbols().value().front();
+  const auto late = replay::state_at(tape, nullptr, symbol, replay::AtInstant{market::kNever - 1}, kSettings);
+  REQUIRE_FALSE(late);
+  CHECK(late.error().code == ErrorCode::out_of_range);
+  CHECK(late.error().message.find("last time mark") != std::string::npos);
+  const auto beyond = replay::state_at(tape, nullptr, symbol, replay::AtOffset{{}, 1'000'000, {}}, kSettings);
+  REQUIRE_FALSE(beyond);
+  CHECK(beyond.error().code == ErrorCode::out_of_range);
+  const auto unknown = replay::state_at(tape, nullptr, "NOSUCH", replay::AtEnd{}, kSettings);
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("verify compares every recorded digest, and names the one that differs", "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {});
+  storage::MemoryStateStore state;
+  CHECK(replay::verify(tape, state, kSettings, 1, {}).error().code == ErrorCode::not_found);
+  store_snapshots(tape, state, {500, 8});
+  const auto good = replay::verify(tape, state, kSettings, 2, {});
+  REQUIRE(good);
+  CHECK(good->digests > 10);
+  CHECK(good->snapshots == good->digests);
+  CHECK(good->mismatches.empty());
+  CHECK(good->bad_snapshots.empty());
+
+  const auto symbol = tape.symbols().value().front();
+  const auto partition = storage::partition_of(symbol, tape.partitions());
+  auto stored = state.newest_snapshot(symbol, partition, tape.end(partition).value()).value().value();
+  stored.digest.low ^= 1;
+  REQUIRE(state.write({{stored}, {}, {}, {}}));
+  const auto bad = replay::verify(tape, state, kSettings, 1, {});
+  REQUIRE(bad);
+  REQUIRE(bad->mismatches.size() == 1);
+  CHECK(bad->mismatches[0].key.symbol == symbol);
+  CHECK(bad->bad_snapshots.size() == 1);
+}
+
+TEST_CASE("a bad snapshot falls back to the one before", "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {});
+  storage::MemoryStateStore state;
+  store_snapshots(tape, state, {500, 8});
+  const auto symbol = tape.symbols().value().front();
+  const auto partition = storage::partition_of(symbol, tape.partitions());
+  const auto end = tape.end(partition).value();
+  const auto rows = state.snapshots(symbol, partition).value();
+  REQUIRE(rows.size() > 1);
+  auto stored = state.newest_snapshot(symbol, partition, end).value().value();
+  stored.bytes.resize(stored.bytes.size() / 2);
+  REQUIRE(state.write({{stored}, {}, {}, {}}));
+  const auto at = replay::state_at(tape, &state, symbol, replay::AtEnd{}, kSettings);
+  REQUIRE(at);
+  CHECK(at->bad_snapshots.size() == 1);
+  CHECK(at->fold.state().digest() ==
+        replay::state_at(tape, nullptr, symbol, replay::AtEnd{}, kSettings)->fold.state().digest());
+}
+
+TEST_CASE("diff names the first event at which two tapes differ", "[replay]") {
+  storage::MemoryTape left, same(2), other;
+  record_session(left, {"seed=5,symbols=4,messages=5000", 64, 64});
+  record_session(same, {"seed=5,symbols=4,messages=5000", 500, 5000});
+  record_session(other, {"seed=5,symbols=4,messages=5200", 64, 64});
+  CHECK(replay::diff(left, same, kSettings).value().empty());
+  const auto differences = replay::diff(left, other, kSettings).value();
+  REQUIRE_FALSE(differences.empty());
+  CHECK((differences[0].left || differences[0].right));
+}
+
+TEST_CASE("a symbol filter counts what it leaves out", "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {});
+  const auto symbol = tape.symbols().value().front();
+  replay::RefoldOptions options;
+  options.symbols = {symbol};
+  const auto some = replay::refold(tape, kSettings, options).value();
+  const auto all = replay::refold(tape, kSettings, {}).value();
+  CHECK(some.symbols.size() == 1);
+  CHECK(some.counts.read == all.counts.read);
+  CHECK(some.counts.read == some.counts.folded + some.counts.duplicates + some.counts.refused + some.counts.filtered);
+  CHECK(some.symbols.at(symbol).state().digest() == all.symbols.at(symbol).state().digest());
+}

@@ -1,0 +1,82 @@
+// tests/replay/sessions.hpp -- synthetic sessions on tapes, and what a plain refold makes of them.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "feeds/feed.hpp"
+#include "replay/refold.hpp"
+#include "storage/recorder.hpp"
+#include "storage/tape.hpp"
+
+namespace tapedeck::tests {
+
+struct SessionOptions {
+  std::string parameters = "seed=1,symbols=12,messages=30000";
+  std::uint64_t linger_events = 512;
+  std::uint64_t mark_events = 1024;
+};
+
+inline void record_session(storage::TapeWriter& writer, const SessionOptions& options) {
+  const feeds::FeedOptions input{options.parameters, "2026-01-05"};
+  auto feed = feeds::open_feed("sim:l3", input);
+  REQUIRE(feed);
+  storage::RecorderOptions recording;
+  recording.source_name = feeds::source_name("sim:l3", input).value();
+  recording.sequencing = (*feed)->sequencing();
+  recording.linger_events = options.linger_events;
+  recording.mark_events = options.mark_events;
+  auto recorder = storage::Recorder::open(writer, recording);
+  REQUIRE(recorder);
+  market::FeedBatch batch;
+  do {
+    REQUIRE((*feed)->poll(batch, 4096));
+    REQUIRE(recorder->add(batch));
+  } while (!batch.end);
+  REQUIRE(recorder->finish());
+}
+
+/// By symbol and identity.
+using OutputMap = std::map<std::pair<std::string, std::string>, market::Output>;
+/// By symbol: events folded, digest.
+using DigestMap = std::map<std::string, std::pair<std::uint64_t, market::Digest>>;
+
+struct Expected {
+  OutputMap outputs;
+  DigestMap digests;
+  market::EventCounts counts;
+};
+
+inline Expected plain_refold(const storage::TapeReader& tape, const market::FoldSettings& settings) {
+  Expected expected;
+  replay::RefoldListener listener;
+  listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
+    for (const auto& output : outputs) {
+      const auto fresh = expected.outputs.emplace(std::pair(fold.state().symbol(), market::identity(output)), output);
+      INFO("an output was said twice: " << fold.state().symbol());
+      CHECK(fresh.second);
+    }
+  };
+  const auto refolded = replay::refold(tape, settings, {}, listener);
+  REQUIRE(refolded);
+  for (const auto& [symbol, fold] : refolded->symbols) {
+    expected.digests[symbol] = {fold.state().counts().folded, fold.state().digest()};
+  }
+  expected.counts = refolded->counts;
+  return expected;
+}
+
+inline void check_same_outputs(const OutputMap& found, const OutputMap& expected, bool positions) {
+  CHECK(found.size() == expected.size());
+  for (const auto& [key, output] : expected) {
+    const auto at = found.find(key);
+    INFO("symbol " << key.first << ", output kind " << static_cast<int>(output.kind()) << " at " << output.time);
+    REQUIRE(at != found.end());
+    REQUIRE(at->second.same_content(output));
+    if (positions) REQUIRE(at->second.position == output.position);
+  }
+}
+
+}  // namespace tapedeck::tests
