@@ -140,7 +140,8 @@ private:
   std::multiset<Offset> floors_;  ///< `begin` of each work, `missing_from` of each symbol that is down
   std::uint64_t next_work_ = 1;
   std::size_t inflight_bytes_ = 0;
-  bool waiting_for_credit_ = false, idle_ = true, caught_up_ = false;
+  bool waiting_for_credit_ = false, caught_up_ = false;
+  bool idle_ = false;  ///< the last read found the tape's end
 
   std::vector<storage::Checkpoint::FeedTime> newest_marks_;  ///< newest mark of each source
   std::deque<market::TimeMark> recent_marks_;                ///< since the oldest work in flight
