@@ -220,9 +220,8 @@ void SimMarket::execute(ItchWriter& write, Symbol& symbol, std::uint8_t side) {
 /// Hidden liquidity between the best prices, or at one of them.
 void SimMarket::hidden_trade(ItchWriter& write, Symbol& symbol) {
   const std::int32_t bid = symbol.book.best(kBid), ask = symbol.book.best(kAsk);
-  const std::int32_t price = bid + static_cast<std::int32_t>(random_.below(
-                                       static_cast<std::uint64_t>((ask - bid) / kTick + 1))) *
-                                       kTick;
+  const auto ticks = static_cast<std::uint32_t>((ask - bid) / kTick);
+  const std::int32_t price = bid + static_cast<std::int32_t>(random_.below32(ticks + 1)) * kTick;
   const std::uint32_t shares = size();
   symbol.last_match = next_match_;
   write.trade(place(), random_.chance(1, 2), shares, symbol.name, static_cast<std::uint32_t>(price),
