@@ -151,9 +151,12 @@ export class CandleChart {
     }
   }
 
+  /** With some room on both sides, so that the instant's label is whole. */
   private inSight(bar: Bar): boolean {
     const x = this.chart.timeScale().timeToCoordinate(bar.time as UTCTimestamp);
-    return x !== null && x >= 0 && x <= this.chart.timeScale().width();
+    const width = this.chart.timeScale().width();
+    const margin = width * 0.08;
+    return x !== null && x >= margin && x <= width - margin;
   }
 
   private click(click: MouseEventParams<Time>): void {
