@@ -9,7 +9,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG -g1")
 
-option(TAPEDECK_TESTS "Build the tests (needs Catch2 and RapidCheck)" ON)
+option(TAPEDECK_TESTS "Build the tests (needs Catch2)" ON)
 set(TAPEDECK_MARCH "" CACHE STRING "-march of the build; packages set a portable one (x86-64-v3)")
 if(TAPEDECK_MARCH)
   add_compile_options(-march=${TAPEDECK_MARCH})

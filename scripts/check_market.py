@@ -23,6 +23,8 @@ BANNED_CODE = [
     (r"\b(?:double|float|_Float\d+|__float128)\b", "floating point type"),
     (r"(?<![\w.])(?:\d[\d']*\.[\d']*|\.\d[\d']*)(?:[eE][+-]?\d+)?[fFlL]?|(?<![\w.])\d[\d']*[eE][+-]?\d+",
      "floating point literal"),
+    (r"\b__m(?:64|128|256|512)d?\b|\b_mm\d*_(?!movemask_|cast)\w+_[ps][sdh]\b",
+     "floating point vector"),  # movemask and casts move bits only
     (r"\bstd::(?:sto[fd]|strto[fd]|ato[f])\b", "floating point conversion"),
     (r"\bchrono\b|\b(?:system|steady|high_resolution)_clock\b", "a clock"),
     (r"(?<![\w.>])(?:std::)?(?:time|clock|gettimeofday|clock_gettime|localtime|gmtime|mktime|strftime)\s*\(",

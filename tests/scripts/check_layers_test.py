@@ -35,7 +35,7 @@ class CheckLayers(unittest.TestCase):
 
     def test_a_right_include_is_not_reported(self):
         status, output = check({
-            "market/a.cpp": '#include <map>\n#include <xxhash.h>\n#include <tl/expected.hpp>\n#include "market/a.hpp"\n',
+            "market/a.cpp": '#include <map>\n#include <xxhash.h>\n#include <immintrin.h>\n#include <tl/expected.hpp>\n#include "market/a.hpp"\n',
             "storage/rocksdb_tape.cpp": '#include <rocksdb/db.h>\n#include "market/a.hpp"\n',
             "replay/a.cpp": '#include "storage/tape.hpp"\n#include "storage/memory_tape.hpp"\n',
             "actors/a.cpp": '#include <caf/all.hpp>\n#include "replay/a.hpp"\n',

@@ -27,6 +27,8 @@ class CheckMarket(unittest.TestCase):
             "auto half = static_cast<float>(1);",
             "auto x = n * 0.5;",
             "auto x = 1e9;",
+            "__m256d x;",
+            "auto x = _mm256_add_pd(a, b);",
             "auto x = 1'000.0;",
             "std::unordered_map<int, int> m;",
             "std::mt19937 g;",
@@ -59,6 +61,8 @@ const char* text = "double 1.5 \\" float";
 const char* raw = R"x(unordered_map " )x";
 std::int64_t n = 1'000'000, hex = 0x1e9, shifted = 1 << 4;
 char quote = '"';
+__m256i keys = _mm256_cmpgt_epi64(a, b);
+int mask = _mm256_movemask_pd(_mm256_castsi256_pd(keys));
 std::map<std::uint64_t, Order*> by_id;
 std::int64_t f(const Event& event) { return event.time + state.time() + doubled(event.feed_time); }
 """)
