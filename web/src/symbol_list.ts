@@ -198,6 +198,7 @@ function fill(row: HTMLTableRowElement, data: SymbolRow, index: number, selected
   row.setAttribute("aria-selected", String(selected));
   const [symbol, trust, last, bid, ask, events] = row.cells;
   setText(symbol!, data.symbol);
+  symbol!.title = data.symbol;
   setTrust(trust!.firstElementChild as HTMLElement, data.trust);
   setText(last!, data.last_trade ?? "–");
   setText(bid!, data.best_bid?.price ?? "–");
