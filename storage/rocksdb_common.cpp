@@ -135,15 +135,19 @@ rocksdb::BlockBasedTableOptions table_options(std::size_t block_bytes, std::shar
   return table;
 }
 
-Database::Database(std::string folder, FamilyOptions family_options)
-    : folder_(std::move(folder)), family_options_(std::move(family_options)) {}
+Database::Database(std::string folder, rocksdb::DBOptions options, FamilyOptions family_options)
+    : folder_(std::move(folder)), options_(std::move(options)), family_options_(std::move(family_options)) {}
+
+void Database::close() {
+  if (!db_) return;
+  for (const auto& [name, handle] : families_) db_->DestroyColumnFamilyHandle(handle);
+  families_.clear();
+  db_->Close().PermitUncheckedError();
+  db_.reset();
+}
 
 Database::~Database() {
-  if (db_) {
-    for (const auto& [name, handle] : families_) db_->DestroyColumnFamilyHandle(handle);
-    db_->Close().PermitUncheckedError();
-    db_.reset();
-  }
+  close();
   std::error_code ignored;
   if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
 }
@@ -156,55 +160,62 @@ void Database::adopt(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHan
 Result<std::unique_ptr<Database>> Database::open(const std::string& folder, rocksdb::DBOptions options,
                                                  FamilyOptions family_options, const std::string& owner) {
   raise_file_limit();
+  std::unique_ptr<Database> database(new Database(folder, std::move(options), std::move(family_options)));
+  database->owner_ = owner;
+  if (auto ok = database->open_primary(); !ok) return tl::unexpected(std::move(ok.error()));
+  return database;
+}
+
+Result<void> Database::open_primary() {
   std::error_code error;
-  fs::create_directories(folder, error);
+  fs::create_directories(folder_, error);
   if (error) {
-    return fail(ErrorCode::environment, folder + ": cannot make the folder (" + error.message() +
-                                            "): check the path and its permissions");
+    return fail(ErrorCode::environment, folder_ + ": cannot make the folder (" + error.message() +
+                                            "): check that the path is right and writable");
   }
   std::vector<std::string> names{rocksdb::kDefaultColumnFamilyName};
-  if (is_database(folder)) {
+  if (is_database(folder_)) {
     names.clear();
-    const auto status = rocksdb::DB::ListColumnFamilies(options, folder, &names);
-    if (!status.ok()) return tl::unexpected(to_error(status, folder, "opening"));
-  } else if (!only_database_files(folder)) {
-    return fail(ErrorCode::invalid, folder + ": holds other files, expected an empty folder or a database of tapedeck");
+    const auto status = rocksdb::DB::ListColumnFamilies(options_, folder_, &names);
+    if (!status.ok()) return tl::unexpected(to_error(status, folder_, "opening"));
+  } else if (!only_database_files(folder_)) {
+    return fail(ErrorCode::invalid, folder_ + ": holds other files, expected an empty folder or a database of tapedeck");
   }
-  std::unique_ptr<Database> database(new Database(folder, std::move(family_options)));
   rocksdb::DB* db = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  const auto status =
-      rocksdb::DB::Open(options, folder, descriptors(names, database->family_options_), &handles, &db);
+  const auto status = rocksdb::DB::Open(options_, folder_, descriptors(names, family_options_), &handles, &db);
   if (!status.ok()) {
-    if (is_locked(status)) return fail(ErrorCode::conflict, "another process " + owner + " " + folder + ": end it first");
-    return tl::unexpected(to_error(status, folder, "opening to write"));
+    if (is_locked(status)) {
+      return fail(ErrorCode::conflict, "another process " + owner_ + " " + folder_ + ": end it first");
+    }
+    return tl::unexpected(to_error(status, folder_, "opening to write"));
   }
-  database->adopt(db, handles);
-  return database;
+  adopt(db, handles);
+  return {};
 }
 
 Result<std::unique_ptr<Database>> Database::open_secondary(const std::string& folder, rocksdb::DBOptions options,
                                                            FamilyOptions family_options) {
   raise_file_limit();
   if (!is_database(folder)) return fail(ErrorCode::not_found, folder + ": nothing is stored there");
-  std::unique_ptr<Database> database(new Database(folder, std::move(family_options)));
+  std::unique_ptr<Database> database(new Database(folder, std::move(options), std::move(family_options)));
   std::error_code error;
   std::string scratch = (fs::temp_directory_path(error) / "tapedeck-reader-XXXXXX").string();
   if (error || mkdtemp(scratch.data()) == nullptr) {
     return fail(ErrorCode::environment, scratch + ": cannot make a temporary folder: check TMPDIR");
   }
   database->scratch_ = scratch;
-  options.create_if_missing = false;
+  database->options_.create_if_missing = false;
   rocksdb::Status status;
   // The writer may replace its manifest, or delete a log, while it is being read here.
   for (int attempt = 0; attempt < 20; ++attempt) {
     std::vector<std::string> names;
-    status = rocksdb::DB::ListColumnFamilies(options, folder, &names);
+    status = rocksdb::DB::ListColumnFamilies(database->options_, folder, &names);
     if (status.ok()) {
       rocksdb::DB* db = nullptr;
       std::vector<rocksdb::ColumnFamilyHandle*> handles;
-      status = rocksdb::DB::OpenAsSecondary(options, folder, scratch, descriptors(names, database->family_options_),
-                                            &handles, &db);
+      status = rocksdb::DB::OpenAsSecondary(database->options_, folder, scratch,
+                                            descriptors(names, database->family_options_), &handles, &db);
       if (status.ok()) {
         database->adopt(db, handles);
         return database;
@@ -244,10 +255,30 @@ Result<void> Database::catch_up() {
   return tl::unexpected(error(status, "catching up with the writer"));
 }
 
-Result<void> Database::resume() {
-  const auto status = db_->Resume();
-  if (!status.ok()) return tl::unexpected(error(status, "going on after an earlier failure"));
-  return {};
+Error Database::closed_error() const {
+  return {ErrorCode::environment, folder_ + ": is closed since a write failed: free some space and try again", {}};
+}
+
+/// Opening writes out what stands in the log; closing first, to find that it does not fit, would help nobody.
+Result<void> Database::check_room() {
+  std::uint64_t needed = std::uint64_t{4} << 20;
+  std::error_code unknown;
+  for (const auto& entry : fs::directory_iterator(folder_, unknown)) {
+    if (entry.path().extension() == ".log") needed += entry.file_size(unknown);
+  }
+  const auto space = fs::space(folder_, unknown);
+  if (unknown || space.available >= needed) return {};
+  return fail(ErrorCode::environment, folder_ + ": the disk is full: going on needs " + std::to_string(needed >> 20) +
+                                          " MiB, " + std::to_string(space.available >> 20) +
+                                          " MiB are free: free some space and try again");
+}
+
+Result<void> Database::reopen() {
+  if (is_open()) {
+    if (auto ok = check_room(); !ok) return ok;
+    close();
+  }
+  return open_primary();
 }
 
 Result<void> Database::flush() {

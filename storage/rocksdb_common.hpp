@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,17 +77,29 @@ public:
   }
   /// Of a secondary: what the writer did since.
   [[nodiscard]] Result<void> catch_up();
-  /// After a failed write: makes the database accept writes again, if the cause is gone.
-  [[nodiscard]] Result<void> resume();
+  /// After a failed write: closes and opens again, if there is room to. All handles and iterators are to be gone, and
+  /// mutex() held alone. Where it fails after closing, is_open() is false, and reopen() may be tried again.
+  /// (DB::Resume() of this version of RocksDB may wait for ever for a flush that it has forgotten.)
+  [[nodiscard]] Result<void> reopen();
+  /// Held shared while handles or iterators are in use, alone by reopen()'s caller.
+  [[nodiscard]] std::shared_mutex& mutex() const noexcept { return mutex_; }
+  [[nodiscard]] bool is_open() const noexcept { return db_ != nullptr; }
+  [[nodiscard]] Error closed_error() const;
   /// Writes all memtables out, so that nothing has to be replayed.
   [[nodiscard]] Result<void> flush();
 
 private:
-  Database(std::string folder, FamilyOptions family_options);
+  Database(std::string folder, rocksdb::DBOptions options, FamilyOptions family_options);
+  void close();
+  [[nodiscard]] Result<void> open_primary();
+  [[nodiscard]] Result<void> check_room();
   void adopt(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles);
 
   std::string folder_;
+  std::string owner_;
+  rocksdb::DBOptions options_;
   FamilyOptions family_options_;
+  mutable std::shared_mutex mutex_;
   std::string scratch_;  // of a secondary: RocksDB wants a folder of its own
   std::unique_ptr<rocksdb::DB> db_;
   std::map<std::string, rocksdb::ColumnFamilyHandle*> families_;

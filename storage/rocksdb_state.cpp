@@ -5,9 +5,9 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <mutex>
+#include <shared_mutex>
 
 #include "schemas/state_codec.hpp"
 #include "storage/rocksdb_common.hpp"
@@ -44,14 +44,14 @@ Database::FamilyOptions family_options(const StateOptions& options) {
 
 class RocksdbRows final : public Rows {
 public:
-  RocksdbRows(std::unique_ptr<Database> db, std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families)
-      : db_(std::move(db)), families_(families) {}
+  explicit RocksdbRows(std::unique_ptr<Database> db) : db_(std::move(db)) {}
   ~RocksdbRows() override {
-    if (db_->secondary() || (needs_resume_ && !db_->resume())) return;
-    (void)db_->flush();
+    if (!db_->secondary() && !broken_) (void)db_->flush();  // else the next opener replays the log
   }
 
   Result<std::optional<std::string>> get(Family family, std::string_view key) const override {
+    std::shared_lock lock(db_->mutex());
+    if (!db_->is_open()) return tl::unexpected(db_->closed_error());
     std::string value;
     const auto status = (*db_)->Get({}, of(family), slice(key), &value);
     if (status.IsNotFound()) return std::optional<std::string>{};
@@ -61,6 +61,8 @@ public:
 
   Result<void> scan(Family family, std::string_view lower, std::string_view upper, bool descending,
                     const Visit& visit) const override {
+    std::shared_lock lock(db_->mutex());
+    if (!db_->is_open()) return tl::unexpected(db_->closed_error());
     rocksdb::ReadOptions options;
     const rocksdb::Slice lower_bound = slice(lower), upper_bound = slice(upper);
     if (!lower.empty()) options.iterate_lower_bound = &lower_bound;
@@ -77,26 +79,24 @@ public:
 
   Result<void> write(const std::vector<RowChange>& changes) override {
     std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
     rocksdb::WriteBatch batch;
     for (const auto& change : changes) {
       (void)(change.value ? batch.Put(of(change.family), change.key, *change.value)
                           : batch.Delete(of(change.family), change.key));
     }
-    if (needs_resume_) {
-      if (auto ok = db_->resume(); !ok) return ok;
-      needs_resume_ = false;
-    }
     const auto status = (*db_)->Write({}, &batch);
     if (status.ok()) return {};
-    needs_resume_ = true;
+    broken_ = true;
     return tl::unexpected(db_->error(status, "storing state"));
   }
 
   Result<void> sync() override {
     std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
     const auto status = (*db_)->SyncWAL();
     if (status.ok()) return {};
-    needs_resume_ = true;
+    broken_ = true;
     return tl::unexpected(db_->error(status, "syncing state"));
   }
 
@@ -106,6 +106,8 @@ public:
   }
 
   Result<std::uint64_t> stored_bytes(Family family) const override {
+    std::shared_lock lock(db_->mutex());
+    if (!db_->is_open()) return tl::unexpected(db_->closed_error());
     std::uint64_t bytes = 0;
     (*db_)->GetIntProperty(of(family), rocksdb::DB::Properties::kLiveSstFilesSize, &bytes);
     return bytes;
@@ -114,15 +116,24 @@ public:
   bool may_lag() const override { return db_->secondary(); }
 
 private:
-  rocksdb::ColumnFamilyHandle* of(Family family) const { return families_[static_cast<std::size_t>(family)]; }
+  rocksdb::ColumnFamilyHandle* of(Family family) const {
+    return db_->family(kFamilyNames[static_cast<std::size_t>(family)]);
+  }
+  /// A failed write that is stored all the same is harmless: rows replace each other by key.
+  Result<void> recover() {
+    if (!broken_) return {};
+    std::unique_lock lock(db_->mutex());
+    if (auto ok = db_->reopen(); !ok) return ok;
+    broken_ = false;
+    return {};
+  }
   Error error(const rocksdb::Status& status, const char* doing, Family family) const {
     return db_->error(status, std::string(doing) + " " + kFamilyNames[static_cast<std::size_t>(family)]);
   }
 
   std::unique_ptr<Database> db_;
-  std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families_;
   std::mutex mutex_;
-  bool needs_resume_ = false;
+  bool broken_ = false;
 };
 
 /// The stored version, none in a new database.
@@ -161,14 +172,11 @@ Result<std::unique_ptr<RowStateStore>> bind_state(std::unique_ptr<Database> db) 
     }
   }
   if (auto ok = settle_version(*db, remedy.c_str()); !ok) return tl::unexpected(ok.error());
-  std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
-  for (std::size_t i = 0; i < kFamilies; ++i) {
-    families[i] = db->family(kFamilyNames[i]);
-    if (!families[i]) {
-      return fail(ErrorCode::corrupt, db->folder() + ": column family " + kFamilyNames[i] + " is missing: " + remedy);
-    }
+  for (const char* name : kFamilyNames) {
+    if (db->family(name)) continue;
+    return fail(ErrorCode::corrupt, db->folder() + ": column family " + name + " is missing: " + remedy);
   }
-  return std::make_unique<RowStateStore>(std::make_unique<RocksdbRows>(std::move(db), families));
+  return std::make_unique<RowStateStore>(std::make_unique<RocksdbRows>(std::move(db)));
 }
 
 class RocksdbControlStore final : public ControlStore {

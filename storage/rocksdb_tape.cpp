@@ -3,6 +3,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <filesystem>
+#include <map>
 
 #include "storage/frame.hpp"
 #include "storage/rocksdb_tape_files.hpp"
@@ -19,23 +20,32 @@ rocksdb::DBOptions writer_db_options(const WriterOptions& options) {
   return db;
 }
 
+std::string source_key(const std::string& name, Partition partition) { return name + '\0' + be32(partition); }
+
 class RocksdbTapeWriter final : public TapeWriter {
 public:
-  RocksdbTapeWriter(std::shared_ptr<TapeFiles> files, WriterOptions::Fsync fsync)
-      : files_(std::move(files)), reader_(make_rocksdb_reader(files_)), next_(files_->partitions) {
+  RocksdbTapeWriter(std::shared_ptr<TapeFiles> files, std::unique_ptr<TapeReader> reader,
+                    const std::vector<SourceInfo>& sources, WriterOptions::Fsync fsync)
+      : files_(std::move(files)), reader_(std::move(reader)), next_(files_->partitions) {
     write_options_.sync = fsync == WriterOptions::Fsync::always;
     for (Partition p = 0; p < files_->partitions; ++p) next_[p] = files_->ends[p].load();
+    for (const auto& source : sources) {
+      for (Partition p = 0; p < source.marks.size(); ++p) {
+        if (source.marks[p]) newest_[source_key(source.name, p)] = *source.marks[p];
+      }
+    }
   }
 
   ~RocksdbTapeWriter() override {
     reader_->on_append(nullptr);
-    if (needs_resume_ && !db().resume()) return;  // what is in the log is replayed by the next opener
-    (void)db().flush();
+    files_->parked.clear();
+    if (!broken_) (void)db().flush();  // else the next opener replays the log
   }
 
   Result<void> append(std::span<const NewRecord> records, std::span<const NewMark> marks) override {
     if (auto ok = check_append(records, marks, files_->partitions); !ok) return ok;
     std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
     batch_.Clear();
     auto next = next_;
     for (const auto& record : records) {
@@ -46,11 +56,11 @@ public:
     for (const auto& [partition, mark] : marks) {
       const auto payload = schemas::encode(mark);
       put({partition, next[partition]++, RecordKind::mark, 0, mark.feed_time, {}, std::as_bytes(std::span(payload))});
-      const auto key = mark.source_name + '\0' + be32(partition);
-      put_checked(files_->sources, key, payload);
+      put_checked(files_->sources, source_key(mark.source_name, partition), payload);
     }
     if (auto ok = write(); !ok) return ok;
     next_ = std::move(next);
+    for (const auto& [partition, mark] : marks) newest_[source_key(mark.source_name, partition)] = mark;
     for (Partition p = 0; p < files_->partitions; ++p) files_->ends[p].store(next_[p], std::memory_order_release);
     std::lock_guard wake_lock(files_->wake_mutex);
     if (files_->wake) files_->wake();
@@ -60,6 +70,7 @@ public:
   Result<void> append(const RecorderDeadLetter& letter) override {
     if (auto ok = check_append(letter); !ok) return ok;
     std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
     batch_.Clear();
     std::string value;
     storage::put(value, static_cast<std::uint32_t>(letter.reason.size()));
@@ -71,9 +82,10 @@ public:
 
   Result<void> sync() override {
     std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
     const auto status = db()->SyncWAL();
     if (status.ok()) return {};
-    needs_resume_ = true;
+    broken_ = true;
     return tl::unexpected(db().error(status, "syncing the tape"));
   }
 
@@ -102,15 +114,14 @@ private:
   }
 
   Result<void> write() {
-    if (needs_resume_) {
-      if (auto ok = db().resume(); !ok) return ok;
-      needs_resume_ = false;
-    }
     const auto status = db()->Write(write_options_, &batch_);
     if (status.ok()) return {};
-    needs_resume_ = true;
+    broken_ = true;
     return tl::unexpected(db().error(status, "appending to the tape"));
   }
+
+  Result<void> recover();
+  Result<void> take_back(Partition partition, Offset found);
 
   std::shared_ptr<TapeFiles> files_;
   std::unique_ptr<TapeReader> reader_;
@@ -118,8 +129,55 @@ private:
   std::mutex mutex_;
   rocksdb::WriteBatch batch_;
   std::vector<Offset> next_;
-  bool needs_resume_ = false;
+  /// The newest mark of each source and partition, by key in `sources`.
+  std::map<std::string, schemas::MarkPayload> newest_;
+  bool broken_ = false;
 };
+
+/// After a failed write: opens the database again, and takes back what of that write is in it all the same.
+Result<void> RocksdbTapeWriter::recover() {
+  if (!broken_) return {};
+  std::unique_lock lock(db().mutex());
+  files_->parked.clear();
+  if (auto ok = db().reopen(); !ok) return ok;
+  if (auto ok = files_->bind(files_->partitions); !ok) return ok;
+  batch_.Clear();
+  for (Partition p = 0; p < files_->partitions; ++p) {
+    const auto found = files_->find_end(p, 1);
+    if (!found) return tl::unexpected(found.error());
+    if (*found < next_[p]) {
+      return fail(ErrorCode::corrupt, db().folder() + ": record " + at(p, *found) + " is missing after a failed write");
+    }
+    if (auto ok = take_back(p, *found); !ok) return ok;
+  }
+  if (batch_.Count() > 0) {
+    if (auto ok = write(); !ok) return ok;
+  }
+  broken_ = false;
+  return {};
+}
+
+Result<void> RocksdbTapeWriter::take_back(Partition partition, Offset found) {
+  for (Offset offset = next_[partition]; offset < found; ++offset) {
+    std::string frame;
+    const auto status = db()->Get({}, files_->data[partition], be64(offset), &frame);
+    if (!status.ok()) return tl::unexpected(db().error(status, "taking back record " + at(partition, offset)));
+    const auto record = open_frame(partition, offset, std::as_bytes(std::span(frame)));
+    if (!record) return tl::unexpected(record.error());
+    (void)batch_.Delete(files_->data[partition], be64(offset));
+    (void)batch_.Delete(files_->index[partition], index_key(record->symbol, offset));
+    if (record->kind != RecordKind::mark) continue;
+    const auto mark = schemas::decode_mark(record->payload);
+    if (!mark) return tl::unexpected(mark.error());
+    const auto key = source_key(mark->source_name, partition);
+    if (const auto before = newest_.find(key); before != newest_.end()) {
+      put_checked(files_->sources, key, schemas::encode(before->second));
+    } else {
+      (void)batch_.Delete(files_->sources, key);
+    }
+  }
+  return {};
+}
 
 std::string log_folder(const std::string& dir) { return (std::filesystem::path(dir) / "log").string(); }
 
@@ -166,7 +224,10 @@ Result<std::unique_ptr<TapeWriter>> open_tape_writer(const std::string& dir, con
     if (!end) return tl::unexpected(end.error());
     files->ends[p] = *end;
   }
-  return std::make_unique<RocksdbTapeWriter>(std::move(files), options.fsync);
+  auto reader = make_rocksdb_reader(files);
+  const auto sources = reader->sources();
+  if (!sources) return tl::unexpected(sources.error());
+  return std::make_unique<RocksdbTapeWriter>(std::move(files), std::move(reader), *sources, options.fsync);
 }
 
 Result<std::unique_ptr<TapeReader>> open_tape_reader(const std::string& dir, const ReaderOptions& options) {

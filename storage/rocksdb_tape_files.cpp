@@ -27,6 +27,28 @@ Offset newest_in_files(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family) {
 
 }  // namespace
 
+ParkedIterators::Iterator ParkedIterators::take(Partition partition, Offset next) {
+  std::lock_guard lock(mutex_);
+  for (auto it = parked_.begin(); it != parked_.end(); ++it) {
+    if (it->partition != partition || it->next != next) continue;
+    Iterator found = std::move(it->iterator);
+    parked_.erase(it);
+    return found;
+  }
+  return nullptr;
+}
+
+void ParkedIterators::park(Partition partition, Offset next, Iterator iterator) {
+  std::lock_guard lock(mutex_);
+  parked_.push_back({partition, next, std::move(iterator)});
+  if (parked_.size() > kMaxParked) parked_.pop_front();
+}
+
+void ParkedIterators::clear() {
+  std::lock_guard lock(mutex_);
+  parked_.clear();
+}
+
 std::vector<std::string> TapeFiles::families(std::uint32_t partitions) {
   std::vector<std::string> names{"sources", "dead_letters"};
   for (std::uint32_t p = 0; p < partitions; ++p) {
@@ -59,7 +81,9 @@ Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
 
 Result<void> TapeFiles::bind(std::uint32_t partition_count) {
   partitions = partition_count;
-  ends = std::make_unique<std::atomic<Offset>[]>(partitions);
+  if (!ends) ends = std::make_unique<std::atomic<Offset>[]>(partitions);
+  data.clear();
+  index.clear();
   const auto find = [&](const std::string& name) -> Result<rocksdb::ColumnFamilyHandle*> {
     if (auto* handle = db->family(name)) return handle;
     return fail(ErrorCode::corrupt, db->folder() + ": column family " + name + " is missing");

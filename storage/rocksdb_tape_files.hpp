@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,26 @@ struct TapeSizes {
   std::size_t write_buffer_bytes = std::size_t{64} << 20;
 };
 
+/// Iterators that stand where somebody will probably read on: opening one costs some 70 us.
+class ParkedIterators {
+public:
+  using Iterator = std::unique_ptr<rocksdb::Iterator>;
+  /// None if nobody stopped there.
+  [[nodiscard]] Iterator take(Partition partition, Offset next);
+  void park(Partition partition, Offset next, Iterator iterator);
+  void clear();
+
+private:
+  static constexpr std::size_t kMaxParked = 16;  // each pins the files and memtables of its time
+  struct Parked {
+    Partition partition;
+    Offset next;
+    Iterator iterator;
+  };
+  std::mutex mutex_;
+  std::list<Parked> parked_;
+};
+
 struct TapeFiles {
   std::unique_ptr<Database> db;
   std::uint32_t partitions = 0;
@@ -29,13 +51,14 @@ struct TapeFiles {
   /// By partition: first offset that readers may not see yet.
   std::unique_ptr<std::atomic<Offset>[]> ends;
 
+  ParkedIterators parked;  ///< goes before the database
   std::mutex wake_mutex;
   std::function<void()> wake;
 
   /// Column families of a tape with so many partitions.
   [[nodiscard]] static std::vector<std::string> families(std::uint32_t partitions);
   [[nodiscard]] static Database::FamilyOptions family_options(const TapeSizes& sizes);
-  /// Looks up the handles; error `corrupt` if one is missing.
+  /// Looks up the handles, also again after reopen(); error `corrupt` if one is missing.
   [[nodiscard]] Result<void> bind(std::uint32_t partition_count);
   /// The default column family's word on version and partitions; nothing if it has not been written.
   [[nodiscard]] Result<std::optional<std::uint32_t>> stored_partitions() const;

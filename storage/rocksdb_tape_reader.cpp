@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <list>
+#include <shared_mutex>
 #include <thread>
 
 #include "storage/frame.hpp"
@@ -14,36 +14,6 @@ using Iterator = std::unique_ptr<rocksdb::Iterator>;
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-/// Iterators that stand where somebody will probably read on: opening one costs some 70 us.
-class ParkedIterators {
-public:
-  Iterator take(Partition partition, Offset next) {
-    std::lock_guard lock(mutex_);
-    for (auto it = parked_.begin(); it != parked_.end(); ++it) {
-      if (it->partition != partition || it->next != next) continue;
-      Iterator found = std::move(it->iterator);
-      parked_.erase(it);
-      return found;
-    }
-    return nullptr;
-  }
-  void park(Partition partition, Offset next, Iterator iterator) {
-    std::lock_guard lock(mutex_);
-    parked_.push_back({partition, next, std::move(iterator)});
-    if (parked_.size() > kMaxParked) parked_.pop_front();
-  }
-
-private:
-  static constexpr std::size_t kMaxParked = 16;  // each pins the files and memtables of its time
-  struct Parked {
-    Partition partition;
-    Offset next;
-    Iterator iterator;
-  };
-  std::mutex mutex_;
-  std::list<Parked> parked_;
-};
-
 class RocksdbTapeReader final : public TapeReader {
 public:
   explicit RocksdbTapeReader(std::shared_ptr<TapeFiles> files) : files_(std::move(files)), db_(*files_->db) {}
@@ -51,42 +21,49 @@ public:
   std::uint32_t partitions() const override { return files_->partitions; }
 
   Result<Offset> end(Partition partition) const override {
-    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
-    return visible(partition);
+    return check(partition).map([&] { return visible(partition); });
   }
-
-  Result<RecordBlockPtr> read(Partition partition, Offset from, ReadLimits limits) const override;
-
+  Result<RecordBlockPtr> read(Partition partition, Offset from, ReadLimits limits) const override {
+    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+    return held([&] { return read_on(partition, from, limits); });
+  }
   Result<RecordBlockPtr> read_symbol(std::string_view symbol, Offset from, Offset to,
                                      ReadLimits limits) const override {
     if (!possible(symbol)) return BlockBuilder(0).finish();
     const auto partition = partition_of(symbol, files_->partitions);
-    const auto wanted = scan(partition, symbol, from, to, limits);
-    if (!wanted) return tl::unexpected(wanted.error());
-    return gather(partition, *wanted);
+    return held([&] {
+      return scan(partition, symbol, from, to, limits).and_then([&](const auto& all) { return gather(partition, all); });
+    });
   }
-
   Result<std::vector<IndexEntry>> index(std::string_view symbol, Offset from, Offset to) const override {
     if (!possible(symbol)) return std::vector<IndexEntry>{};
-    return scan(partition_of(symbol, files_->partitions), symbol, from, to, kEverything);
+    return held([&] { return scan(partition_of(symbol, files_->partitions), symbol, from, to, kEverything); });
   }
-
   Result<std::optional<IndexEntry>> last_of(std::string_view symbol) const override {
     if (!possible(symbol)) return std::optional<IndexEntry>{};
-    return last(partition_of(symbol, files_->partitions), symbol);
+    return held([&] { return last(partition_of(symbol, files_->partitions), symbol); });
   }
-
   Result<RecordBlockPtr> marks(Partition partition, Offset from, Offset to) const override {
     if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
-    const auto wanted = scan(partition, {}, from, to, kEverything);
-    if (!wanted) return tl::unexpected(wanted.error());
-    return gather(partition, *wanted);
+    return held([&] {
+      return scan(partition, {}, from, to, kEverything).and_then([&](const auto& all) {
+        return gather(partition, all);
+      });
+    });
   }
-
-  Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition) const override;
-  Result<std::vector<std::string>> symbols() const override;
-  Result<std::vector<SourceInfo>> sources() const override;
-  Result<std::vector<RecorderDeadLetter>> dead_letters() const override;
+  Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition) const override {
+    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+    return held([&] { return newest_mark(partition); });
+  }
+  Result<std::vector<std::string>> symbols() const override {
+    return held([&] { return all_symbols(); });
+  }
+  Result<std::vector<SourceInfo>> sources() const override {
+    return held([&] { return all_sources(); });
+  }
+  Result<std::vector<RecorderDeadLetter>> dead_letters() const override {
+    return held([&] { return all_dead_letters(); });
+  }
   Result<void> refresh() override;
 
   void on_append(std::function<void()> wake) override {
@@ -98,6 +75,13 @@ private:
   static constexpr ReadLimits kEverything{std::numeric_limits<std::size_t>::max(),
                                           std::numeric_limits<std::size_t>::max()};
 
+  /// Keeps the database open meanwhile.
+  template <class F>
+  auto held(F read) const -> decltype(read()) {
+    std::shared_lock lock(db_.mutex());
+    if (!db_.is_open()) return tl::unexpected(db_.closed_error());
+    return read();
+  }
   static bool possible(std::string_view symbol) {
     return !symbol.empty() && symbol.size() <= kMaxSymbolBytes && symbol.find('\0') == symbol.npos;
   }
@@ -120,6 +104,11 @@ private:
     it->Seek(be64(from));
     return it;
   }
+  Result<RecordBlockPtr> read_on(Partition partition, Offset from, ReadLimits limits) const;
+  Result<std::optional<schemas::MarkPayload>> newest_mark(Partition partition) const;
+  Result<std::vector<std::string>> all_symbols() const;
+  Result<std::vector<SourceInfo>> all_sources() const;
+  Result<std::vector<RecorderDeadLetter>> all_dead_letters() const;
   Result<std::vector<IndexEntry>> scan(Partition partition, std::string_view symbol, Offset from, Offset to,
                                        ReadLimits limits) const;
   Result<std::optional<IndexEntry>> last(Partition partition, std::string_view symbol) const;
@@ -128,16 +117,14 @@ private:
 
   std::shared_ptr<TapeFiles> files_;
   Database& db_;
-  mutable ParkedIterators parked_;
   std::mutex refresh_mutex_;
 };
 
-Result<RecordBlockPtr> RocksdbTapeReader::read(Partition partition, Offset from, ReadLimits limits) const {
-  if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+Result<RecordBlockPtr> RocksdbTapeReader::read_on(Partition partition, Offset from, ReadLimits limits) const {
   const Offset end = visible(partition);
   if (from >= end) return BlockBuilder(0).finish();
   BlockBuilder block(std::min(limits.bytes, (end - from) * std::size_t{16} << 10));
-  Iterator it = parked_.take(partition, from);
+  Iterator it = files_->parked.take(partition, from);
   bool fresh = !it;
   if (!it) it = records_from(partition, from);
   Offset next = from;
@@ -164,7 +151,7 @@ Result<RecordBlockPtr> RocksdbTapeReader::read(Partition partition, Offset from,
   }
   // What is good before a bad record is handed out; the next call names the bad one.
   if (error && block.records() == 0) return tl::unexpected(std::move(*error));
-  if (!error && it->Valid()) parked_.park(partition, next, std::move(it));
+  if (!error && it->Valid()) files_->parked.park(partition, next, std::move(it));
   return block.finish();
 }
 
@@ -245,8 +232,7 @@ Result<RecordBlockPtr> RocksdbTapeReader::gather(Partition partition, std::span<
   return block.finish();
 }
 
-Result<std::optional<schemas::MarkPayload>> RocksdbTapeReader::last_mark(Partition partition) const {
-  if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+Result<std::optional<schemas::MarkPayload>> RocksdbTapeReader::newest_mark(Partition partition) const {
   const auto entry = last(partition, {});
   if (!entry) return tl::unexpected(entry.error());
   if (!*entry) return std::optional<schemas::MarkPayload>{};
@@ -257,7 +243,7 @@ Result<std::optional<schemas::MarkPayload>> RocksdbTapeReader::last_mark(Partiti
   return std::optional(std::move(*mark));
 }
 
-Result<std::vector<std::string>> RocksdbTapeReader::symbols() const {
+Result<std::vector<std::string>> RocksdbTapeReader::all_symbols() const {
   std::vector<std::string> all;
   for (Partition p = 0; p < files_->partitions; ++p) {
     Iterator it(db_->NewIterator({}, files_->index[p]));
@@ -277,7 +263,7 @@ Result<std::vector<std::string>> RocksdbTapeReader::symbols() const {
   return all;
 }
 
-Result<std::vector<SourceInfo>> RocksdbTapeReader::sources() const {
+Result<std::vector<SourceInfo>> RocksdbTapeReader::all_sources() const {
   std::vector<SourceInfo> all;
   Iterator it(db_->NewIterator({}, files_->sources));
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
@@ -302,7 +288,7 @@ Result<std::vector<SourceInfo>> RocksdbTapeReader::sources() const {
   return all;
 }
 
-Result<std::vector<RecorderDeadLetter>> RocksdbTapeReader::dead_letters() const {
+Result<std::vector<RecorderDeadLetter>> RocksdbTapeReader::all_dead_letters() const {
   std::vector<RecorderDeadLetter> all;
   Iterator it(db_->NewIterator({}, files_->dead_letters));
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
