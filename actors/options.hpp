@@ -37,7 +37,7 @@ struct EngineOptions {
   /// symbols have caught up (metric credit_waits).
   std::size_t max_inflight_bytes = std::size_t{64} << 20;
   /// Outputs of one partition that are not stored yet. At the limit its ingress stops reading (metric pending_outputs).
-  std::size_t max_unstored_outputs = 1'000'000;
+  std::size_t max_unstored_outputs = 250'000;
   std::uint64_t checkpoint_events = 10'000'000;
   std::chrono::milliseconds checkpoint_interval{30'000};
   std::chrono::milliseconds store_interval{100};  ///< outputs and cursor are stored at least this often

@@ -16,7 +16,7 @@ struct FoldSettings {
   TimeNs correction_horizon = 60 * kSecond; ///< how long after its end a candle is still corrected
   std::uint32_t kept_trades = 256;          ///< trades kept for breaks, at most 65,536
   std::uint32_t metrics_levels = 10;        ///< N of the book metrics, 1 to 64
-  TimeNs metrics_window = 1 * kSecond;      ///< tumbling window of the metric rows
+  TimeNs metrics_window = 60 * kSecond;     ///< tumbling window of the metric rows
   std::uint64_t max_sequence_jump = 1'000'000;
   std::uint32_t max_kept_updates = 65'536;  ///< updates kept while resyncing
   bool allow_negative_prices = false;

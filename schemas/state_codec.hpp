@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "market/output.hpp"
 #include "market/result.hpp"
@@ -22,6 +23,10 @@ namespace tapedeck::schemas {
 
 [[nodiscard]] std::string encode(const market::Output& output);
 [[nodiscard]] Result<market::Output> decode_output(std::span<const std::byte> bytes);
+
+/// Many outputs in one piece, as the state store keeps them: docs/formats/outputs.md.
+[[nodiscard]] std::string encode_block(std::span<const market::Output* const> outputs);
+[[nodiscard]] Result<std::vector<market::Output>> decode_block(std::span<const std::byte> bytes);
 
 [[nodiscard]] std::string encode(const market::FoldSettings& settings);
 [[nodiscard]] Result<market::FoldSettings> decode_settings(std::span<const std::byte> bytes);

@@ -5,10 +5,13 @@
 
 #include "schemas/state_codec.hpp"
 #include "storage/frame.hpp"
+#include "storage/output_blocks.hpp"
 #include "storage/state_rows.hpp"
 
 namespace tapedeck::storage {
 namespace {
+
+constexpr std::string_view kWriteKey = "last write of outputs";
 
 tl::unexpected<Error> damaged(const std::string& what) {
   return fail(ErrorCode::corrupt, "state: " + what + " is damaged: its checksum does not match its bytes");
@@ -228,23 +231,19 @@ Result<Offset> RowStateStore::cursor(Partition partition) const {
 Result<void> RowStateStore::outputs(std::string_view symbol, std::string_view lower, std::string_view upper,
                                     const std::function<bool(const market::Output&)>& visit) const {
   std::optional<Error> error;
-  const auto first = output_key(symbol, lower);
-  const auto last = upper.empty() ? after_prefix(output_key(symbol, {})) : output_key(symbol, upper);
-  auto scanned = rows_->scan(Family::outputs, first, last, false, [&](std::string_view key, std::string_view value) {
+  bool go_on = true;
+  OutputMerge merge(symbol, lower, upper);
+  const auto take = [&](std::string_view key, std::string_view value) {
     const auto bytes = unseal(key, value);
-    if (!bytes) {
-      error = damaged(describe(Family::outputs, key)).value();
-      return false;
-    }
-    const auto output = schemas::decode_output(bytes_of(*bytes));
-    if (!output) {
-      error = output.error();
-      return false;
-    }
-    return visit(*output);
-  });
+    const auto taken = bytes ? merge.take(key, *bytes, visit) : Result<bool>(damaged(describe(Family::outputs, key)));
+    if (!taken) error = taken.error();
+    go_on = taken && *taken;
+    return go_on;
+  };
+  auto scanned = rows_->scan(Family::outputs, merge.first_key(), merge.last_key(), false, take);
   if (!scanned) return scanned;
   if (error) return tl::unexpected(std::move(*error));
+  if (go_on) merge.finish(visit);
   return {};
 }
 
@@ -266,7 +265,7 @@ Result<std::uint64_t> RowStateStore::verify_family(Family family) const {
       }
     }
     if (bytes && family == Family::outputs) {
-      if (const auto output = schemas::decode_output(bytes_of(*bytes)); !output) {
+      if (const auto output = schemas::decode_block(bytes_of(*bytes)); !output) {
         error = Error{ErrorCode::corrupt, "state: " + describe(family, key) + ": " + output.error().message, {}};
       }
     }
@@ -309,11 +308,6 @@ Result<void> RowStateStore::write(const Batch& batch) {
     auto value = seal(key, snapshot.bytes);
     changes.push_back({Family::snapshots, std::move(key), std::move(value)});
   }
-  for (const auto& row : batch.outputs) {
-    auto key = output_key(row.symbol, market::identity(row.output));
-    auto value = seal(key, schemas::encode(row.output));
-    changes.push_back({Family::outputs, std::move(key), std::move(value)});
-  }
   if (batch.checkpoint) {
     auto key = checkpoint_key(batch.checkpoint->partition, batch.checkpoint->next);
     auto value = seal(key, encode(*batch.checkpoint));
@@ -327,7 +321,32 @@ Result<void> RowStateStore::write(const Batch& batch) {
     changes.push_back({Family::meta, std::move(key), std::move(value)});
   }
   std::lock_guard lock(write_mutex_);
-  return rows_->write(changes);
+  if (!batch.outputs.empty()) {
+    const auto write = next_write();
+    if (!write) return tl::unexpected(write.error());
+    append_output_blocks(batch.outputs, *write, changes);
+    std::string number;
+    append_be64(number, *write);
+    changes.push_back({Family::meta, std::string(kWriteKey), seal(kWriteKey, number)});
+  }
+  if (auto written = rows_->write(changes); !written) return written;
+  if (!batch.outputs.empty()) ++*last_write_;
+  return {};
+}
+
+/// Writes are numbered, so that of two outputs with one identity the later is known.
+Result<std::uint64_t> RowStateStore::next_write() {
+  if (!last_write_) {
+    const auto sealed = rows_->get(Family::meta, kWriteKey);
+    if (!sealed) return tl::unexpected(sealed.error());
+    last_write_ = 0;
+    if (*sealed) {
+      const auto bytes = unseal(kWriteKey, **sealed);
+      if (!bytes || bytes->size() != 8) return damaged("the number of the last write");
+      last_write_ = read_key64(*bytes);
+    }
+  }
+  return *last_write_ + 1;
 }
 
 Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after, std::size_t keep) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "storage/rows.hpp"
 #include "storage/state_store.hpp"
@@ -41,7 +42,10 @@ private:
   Result<std::uint64_t> verify_family(Family family) const;
 
   std::unique_ptr<Rows> rows_;
+  [[nodiscard]] Result<std::uint64_t> next_write();
+
   std::mutex write_mutex_;
+  std::optional<std::uint64_t> last_write_;
 };
 
 }  // namespace tapedeck::storage

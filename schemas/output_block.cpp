@@ -1,0 +1,187 @@
+// schemas/output_block.cpp -- outputs as variable-length numbers, differences from the one before. Structured bindings:
+// a field more or less does not compile until it is handled here.
+#include <cstring>
+
+#include "schemas/state_codec.hpp"
+#include "schemas/varint.hpp"
+
+namespace tapedeck::schemas {
+namespace {
+
+using market::Candle;
+using market::Event;
+using market::LateTrade;
+using market::MetricsRow;
+using market::Output;
+using market::Refusal;
+
+constexpr std::uint64_t kVersion = 1;
+constexpr std::size_t kOutputBytes = 8;  ///< least size of one
+constexpr std::uint64_t kKinds = 4, kTrusts = 4, kRules = 10;
+
+/// What numbers are told as differences from.
+struct Before {
+  market::TimeNs time = 0, open_time = 0;
+  market::SourceId source = 0;
+  market::Offset offset = 0;
+  market::Price price = 0;
+  Event event;
+};
+
+void put(VarintWriter& out, const Candle& candle, Before& before) {
+  const auto& [width, open_time, open, high, low, close, volume, buy_volume, sell_volume, notional, trades, revision,
+               closed, ohlc_exact] = candle;
+  out.put_signed(width);
+  out.put_delta(open_time, before.open_time);
+  out.put_delta(open, before.price);
+  out.put_signed(high - open), out.put_signed(low - open), out.put_signed(close - open);
+  out.put_wide(volume), out.put_wide(buy_volume), out.put_wide(sell_volume), out.put_wide(notional);
+  out.put(trades), out.put(revision);
+  out.put((closed ? 1u : 0u) | (ohlc_exact ? 2u : 0u));
+}
+
+void take(VarintReader& in, Candle& candle, Before& before) {
+  candle.width = in.get_signed();
+  candle.open_time = in.get_delta(before.open_time);
+  candle.open = in.get_delta(before.price);
+  const auto from_open = [&] {  // unsigned: hostile bytes may overflow
+    return static_cast<market::Price>(static_cast<std::uint64_t>(candle.open) +
+                                      static_cast<std::uint64_t>(in.get_signed()));
+  };
+  candle.high = from_open(), candle.low = from_open(), candle.close = from_open();
+  candle.volume = in.get_wide(), candle.buy_volume = in.get_wide(), candle.sell_volume = in.get_wide();
+  candle.notional = in.get_wide();
+  candle.trades = in.get(), candle.revision = static_cast<std::uint32_t>(in.get());
+  const auto bits = in.get();
+  candle.closed = (bits & 1) != 0, candle.ohlc_exact = (bits & 2) != 0;
+}
+
+void put(VarintWriter& out, const market::Summary& summary) {
+  const auto& [min, max, last, sum] = summary;
+  out.put_signed(min), out.put_signed(max), out.put_signed(last), out.put_wide(sum);
+}
+void take(VarintReader& in, market::Summary& summary) {
+  summary.min = in.get_signed(), summary.max = in.get_signed(), summary.last = in.get_signed();
+  summary.sum = in.get_wide();
+}
+
+void put(VarintWriter& out, const MetricsRow& row, Before& before) {
+  const auto& [width, open_time, samples, imbalance_ppm, spread, spread_samples, order_flow_imbalance] = row;
+  out.put_signed(width);
+  out.put_delta(open_time, before.open_time);
+  out.put(samples), out.put(spread_samples);
+  put(out, imbalance_ppm), put(out, spread);
+  out.put_wide(order_flow_imbalance);
+}
+void take(VarintReader& in, MetricsRow& row, Before& before) {
+  row.width = in.get_signed();
+  row.open_time = in.get_delta(before.open_time);
+  row.samples = in.get(), row.spread_samples = in.get();
+  take(in, row.imbalance_ppm), take(in, row.spread);
+  row.order_flow_imbalance = in.get_wide();
+}
+
+void put(VarintWriter& out, const Event& event, Before& before) {
+  const auto& [time, feed_time, receive_time, sequence, id, price, size, other, kind, side, flags, code] = event;
+  out.put_delta(time, before.event.time), out.put_delta(feed_time, before.event.feed_time);
+  out.put_delta(receive_time, before.event.receive_time), out.put_delta(sequence, before.event.sequence);
+  out.put_delta(id, before.event.id), out.put_delta(price, before.event.price);
+  out.put_signed(size), out.put_delta(other, before.event.other);
+  out.put(static_cast<std::uint64_t>(kind)), out.put(static_cast<std::uint64_t>(side)), out.put(flags), out.put(code);
+}
+void take(VarintReader& in, Event& event, Before& before) {
+  event.time = in.get_delta(before.event.time), event.feed_time = in.get_delta(before.event.feed_time);
+  event.receive_time = in.get_delta(before.event.receive_time);
+  event.sequence = in.get_delta(before.event.sequence);
+  event.id = in.get_delta(before.event.id), event.price = in.get_delta(before.event.price);
+  event.size = in.get_signed(), event.other = in.get_delta(before.event.other);
+  // Whole, as it was refused: a kind or side that nobody knows stays what it is.
+  event.kind = static_cast<market::EventKind>(in.get()), event.side = static_cast<market::Side>(in.get());
+  event.flags = static_cast<std::uint8_t>(in.get()), event.code = static_cast<std::uint8_t>(in.get());
+}
+
+void put(VarintWriter& out, const LateTrade& late, Before& before) {
+  const auto& [width, event, message_index] = late;
+  out.put_signed(width), out.put(message_index);
+  put(out, event, before);
+}
+void take(VarintReader& in, LateTrade& late, Before& before) {
+  late.width = in.get_signed(), late.message_index = static_cast<std::uint32_t>(in.get());
+  take(in, late.event, before);
+}
+
+void put(VarintWriter& out, const Refusal& refusal, Before& before) {
+  const auto& [rule, event, message_index] = refusal;
+  out.put(static_cast<std::uint64_t>(rule)), out.put(message_index);
+  put(out, event, before);
+}
+void take(VarintReader& in, Refusal& refusal, Before& before) {
+  refusal.rule = static_cast<market::Refused>(in.get()), refusal.message_index = static_cast<std::uint32_t>(in.get());
+  take(in, refusal.event, before);
+}
+
+const char* take_output(VarintReader& in, Output& output, Before& before) {
+  const auto head = in.get();
+  const auto kind = head / kTrusts;
+  if (kind < 1 || kind > kKinds) return "unknown kind";
+  output.trust = static_cast<market::Trust>(head % kTrusts);
+  output.time = in.get_delta(before.time);
+  output.source = in.get_delta(before.source);
+  output.position.partition = static_cast<market::Partition>(in.get());
+  output.position.offset = in.get_delta(before.offset);
+  output.position.index = static_cast<std::uint32_t>(in.get());
+  switch (static_cast<market::OutputKind>(kind)) {
+    case market::OutputKind::candle: take(in, output.body.emplace<Candle>(), before); break;
+    case market::OutputKind::metrics: take(in, output.body.emplace<MetricsRow>(), before); break;
+    case market::OutputKind::late_trade: take(in, output.body.emplace<LateTrade>(), before); break;
+    case market::OutputKind::refusal:
+      take(in, output.body.emplace<Refusal>(), before);
+      if (static_cast<std::uint64_t>(std::get<Refusal>(output.body).rule) >= kRules) return "unknown rule";
+      break;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string encode_block(std::span<const Output* const> outputs) {
+  VarintWriter out;
+  Before before;
+  out.put(kVersion);
+  out.put(outputs.size());
+  for (const Output* output : outputs) {
+    out.put(static_cast<std::uint64_t>(output->kind()) * kTrusts + static_cast<std::uint64_t>(output->trust) % kTrusts);
+    out.put_delta(output->time, before.time);
+    out.put_delta(output->source, before.source);
+    out.put(output->position.partition);
+    out.put_delta(output->position.offset, before.offset);
+    out.put(output->position.index);
+    std::visit([&](const auto& body) { put(out, body, before); }, output->body);
+  }
+  const auto bytes = out.bytes();
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+Result<std::vector<Output>> decode_block(std::span<const std::byte> bytes) {
+  const auto bad = [](const std::string& what, std::size_t at) {
+    return fail(ErrorCode::corrupt, "outputs: " + what + " at byte " + std::to_string(at));
+  };
+  VarintReader in({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  if (const auto version = in.get(); in.failed() || version != kVersion) {
+    return bad("version " + std::to_string(version) + " is not known", 0);
+  }
+  const auto count = in.get();
+  if (count > bytes.size() / kOutputBytes) return bad(std::to_string(count) + " outputs in fewer bytes", 1);
+  std::vector<Output> outputs(count);
+  Before before;
+  for (auto& output : outputs) {
+    const auto at = in.position();
+    const char* wrong = take_output(in, output, before);
+    if (in.failed()) return bad("cut off or overlong", at);
+    if (wrong != nullptr) return bad(wrong, at);
+  }
+  if (!in.at_end()) return bad("bytes after the last one", in.position());
+  return outputs;
+}
+
+}  // namespace tapedeck::schemas
