@@ -16,7 +16,8 @@ constexpr const char* kGreeting = R"(
   all symbols       curl ADDRESS/v1/symbols
   counters          curl ADDRESS/metrics
 
-Ctrl-C ends it; the next start is quick.)";
+Ctrl-C ends it; the next start is quick.
+)";
 
 int run_demo(const DemoOptions& demo, const std::string& port) {
   watch_signals();

@@ -104,6 +104,7 @@ private:
   [[nodiscard]] Result<void> take_dead_letters(const market::FeedBatch& batch);
   void name_symbols(const market::FeedBatch& batch);
   [[nodiscard]] Result<void> take_events(const market::FeedBatch& batch);
+  void prefetch_buffer(market::SymbolIndex symbol) const noexcept;
   [[nodiscard]] Result<bool> admit(market::SymbolIndex symbol, const market::Event& event);
   [[nodiscard]] Result<void> look_up(market::SymbolIndex symbol);
   [[nodiscard]] Result<void> scan_symbol(SymbolInfo& info);
