@@ -13,11 +13,13 @@ namespace tapedeck::market {
 
 /// `orders` 0: a level without orders. Freed levels are chained by `head`.
 struct Level {
-  Price price;
+  std::int64_t key;  ///< Ladder::key of its price
   Size size;  ///< total
   std::uint32_t head, tail;
   std::uint32_t orders;
   Side side;
+
+  [[nodiscard]] Price price() const noexcept { return Ladder::price(side, key); }
 };
 
 /// Keeps, beside the book itself, the volume of the best N levels a side and the sum of the digest's terms.
@@ -44,11 +46,16 @@ public:
   [[gnu::always_inline]] [[nodiscard]] inline Found find(OrderId id) const noexcept {
     return orders_.find(id);
   }
-  [[gnu::always_inline]] inline void prefetch_entry(OrderId id) const noexcept {
-    orders_.prefetch_entry(id);
+  /// find() where the hash is known already.
+  [[gnu::always_inline]] [[nodiscard]] inline Found find(OrderId id,
+                                                         std::uint32_t hash) const noexcept {
+    return orders_.find(id, hash);
   }
-  [[gnu::always_inline]] inline void prefetch_order(OrderId id) const noexcept {
-    orders_.prefetch_order(id);
+  [[gnu::always_inline]] inline void prefetch_entry(std::uint32_t hash) const noexcept {
+    orders_.prefetch_entry(hash);
+  }
+  [[gnu::always_inline]] inline void prefetch_order(std::uint32_t hash) const noexcept {
+    orders_.prefetch_order(hash);
   }
   [[gnu::always_inline]] [[nodiscard]] inline Ladder::Place find_level(Side side,
                                                                        Price price) const noexcept {
@@ -68,7 +75,7 @@ public:
   /// A new order at the back of its queue. It takes the place of a level without orders.
   [[gnu::always_inline]] inline void add(OrderId id, Side side, Price price, Size size,
                                          std::uint64_t joined, Found where, Ladder::Place place) {
-    const std::uint32_t slot = orders_.insert(id, where);
+    const std::uint32_t slot = orders_.insert(where);
     Ladder& ladder = ladders_[index(side)];
     const std::int64_t key = Ladder::key(side, price);
     std::uint32_t at;
@@ -76,13 +83,13 @@ public:
       at = ladder.at(place.index);
       Level& level = levels_[at];
       if (level.orders == 0) [[unlikely]] {
-        sum_ -= mixing::level_term(price, level.size, word(side));
-        change_size(level, key, -level.size);
+        sum_ -= mixing::level_term(key, level.size, word(side));
+        change_size(level, -level.size);
         level.tail = kNone;
       }
-      change_size(level, key, size);
+      change_size(level, size);
     } else {
-      at = new_level(side, price, size);
+      at = new_level(side, key, size);
       insert_level(side, place, key, at);
     }
     Level& level = levels_[at];
@@ -95,27 +102,25 @@ public:
     }
     level.tail = slot;
     ++level.orders;
-    sum_ += mixing::order_term(mixing::order_part(id, price), size, joined, word(side));
+    sum_ += mixing::order_term(id, size, mixing::place_factor(key, joined, word(side)));
   }
 
   /// Takes `size` off an order that has more than that.
   [[gnu::always_inline]] inline void reduce(Found found, Size size) noexcept {
     Order& order = orders_[found.slot];
     Level& level = levels_[order.level];
-    const std::uint64_t part = mixing::order_part(order.id, level.price);
-    const std::uint64_t side = word(level.side);
-    sum_ += mixing::order_term(part, order.size - size, order.joined, side) -
-            mixing::order_term(part, order.size, order.joined, side);
+    const std::uint64_t place = mixing::place_factor(level.key, order.joined, word(level.side));
+    sum_ += mixing::order_term(order.id, order.size - size, place) -
+            mixing::order_term(order.id, order.size, place);
     order.size -= size;
-    change_size(level, Ladder::key(level.side, level.price), -size);
+    change_size(level, -size);
   }
 
   [[gnu::always_inline]] inline void remove(Found found) noexcept {
     const Order& order = orders_[found.slot];
     const std::uint32_t at = order.level;
     Level& level = levels_[at];
-    sum_ -= mixing::order_term(mixing::order_part(order.id, level.price), order.size, order.joined,
-                               word(level.side));
+    sum_ -= term(order, level);
     if (level.orders == 1) {
       erase_level(at);
     } else {
@@ -130,7 +135,7 @@ public:
         level.tail = order.prev;
       }
       --level.orders;
-      change_size(level, Ladder::key(level.side, level.price), -order.size);
+      change_size(level, -order.size);
     }
     orders_.erase(found);
   }
@@ -142,19 +147,19 @@ public:
     const std::int64_t key = Ladder::key(side, price);
     if (!place.exists) {
       if (size == 0) return;
-      insert_level(side, place, key, new_level(side, price, size));
-      sum_ += mixing::level_term(price, size, word(side));
+      insert_level(side, place, key, new_level(side, key, size));
+      sum_ += mixing::level_term(key, size, word(side));
       return;
     }
     const std::uint32_t at = ladders_[index(side)].at(place.index);
     if (levels_[at].orders != 0) {
       drop_orders(at);
     } else {
-      sum_ -= mixing::level_term(price, levels_[at].size, word(side));
+      sum_ -= mixing::level_term(key, levels_[at].size, word(side));
     }
     if (size == 0) return erase_level(at);
-    change_size(levels_[at], key, size - levels_[at].size);
-    sum_ += mixing::level_term(price, size, word(side));
+    change_size(levels_[at], size - levels_[at].size);
+    sum_ += mixing::level_term(key, size, word(side));
   }
 
   /// The whole side becomes this one level (none if size is 0).
@@ -162,14 +167,14 @@ public:
     const Ladder& ladder = ladders_[index(side)];
     while (!ladder.empty()) {
       const Level& best_level = levels_[ladder.at_rank(0)];
-      if (ladder.size() == 1 && best_level.price == price) break;
-      set_level(side, best_level.price, 0);
+      if (ladder.size() == 1 && best_level.price() == price) break;
+      set_level(side, best_level.price(), 0);
     }
     set_level(side, price, size);
   }
 
   void clear() noexcept {
-    touched_ = touched_ || !ladders_[0].empty() || !ladders_[1].empty();
+    if (!ladders_[0].empty() || !ladders_[1].empty()) touched_ = kTouchedBest;
     orders_.clear();
     levels_ = {};
     free_level_ = kNone;
@@ -178,14 +183,15 @@ public:
     sum_ = 0;
   }
 
-  /// Did the best N levels change since this was last asked?
-  [[gnu::always_inline]] [[nodiscard]] inline bool take_touched() noexcept {
-    const bool touched = touched_;
-    touched_ = false;
+  /// Which of the best N levels changed since this was last asked: 0, or bits of these.
+  static constexpr std::uint8_t kTouchedTop = 1;   ///< one of them
+  static constexpr std::uint8_t kTouchedBest = 3;  ///< the best of a side
+  [[gnu::always_inline]] [[nodiscard]] inline std::uint8_t take_touched() noexcept {
+    const std::uint8_t touched = touched_;
+    touched_ = 0;
     return touched;
   }
-
-  void touch() noexcept { touched_ = true; }
+  void touch() noexcept { touched_ = kTouchedBest; }
 
   /// The sum from scratch.
   [[nodiscard]] UInt128 recompute_sum() const noexcept {
@@ -193,13 +199,11 @@ public:
     for (const Ladder& ladder : ladders_) {
       for (std::uint32_t i = 0; i < ladder.size(); ++i) {
         const Level& level = levels_[ladder.at(i)];
-        const std::uint64_t side = word(level.side);
-        if (level.orders == 0) sum += mixing::level_term(level.price, level.size, side);
+        if (level.orders == 0) sum += mixing::level_term(level.key, level.size, word(level.side));
         for (std::uint32_t slot = level.orders == 0 ? kNone : level.head; slot != kNone;
              slot = orders_[slot].next) {
           const Order& order = orders_[slot];
-          sum += mixing::order_term(mixing::order_part(order.id, level.price), order.size,
-                                    order.joined, side);
+          sum += term(order, level);
         }
       }
     }
@@ -213,18 +217,22 @@ private:
   [[nodiscard]] static constexpr std::uint64_t word(Side side) noexcept {
     return static_cast<std::uint64_t>(side);
   }
+  [[nodiscard]] static UInt128 term(const Order& order, const Level& level) noexcept {
+    return mixing::order_term(order.id, order.size,
+                              mixing::place_factor(level.key, order.joined, word(level.side)));
+  }
 
-  [[gnu::always_inline]] inline void change_size(Level& level, std::int64_t key,
-                                                 Size change) noexcept {
+  [[gnu::always_inline]] inline void change_size(Level& level, Size change) noexcept {
     level.size += change;
     const std::size_t side = index(level.side);
-    if (ladders_[side].in_top(key)) [[likely]] {
+    if (ladders_[side].in_top(level.key)) [[likely]] {
       volume_[side] += static_cast<std::uint64_t>(change);
-      touched_ |= change != 0;
+      touched_ |= change == 0 ? 0 : ladders_[side].is_best(level.key) ? kTouchedBest : kTouchedTop;
     }
   }
 
-  [[gnu::always_inline]] inline std::uint32_t new_level(Side side, Price price, Size size) {
+  [[gnu::always_inline]] inline std::uint32_t new_level(Side side, std::int64_t key,
+                                                         Size size) {
     std::uint32_t at = free_level_;
     if (at != kNone) {
       free_level_ = levels_[at].head;
@@ -232,7 +240,7 @@ private:
       at = static_cast<std::uint32_t>(levels_.size());
       levels_.emplace_back();
     }
-    levels_[at] = {price, size, kNone, kNone, 0, side};
+    levels_[at] = {key, size, kNone, kNone, 0, side};
     return at;
   }
 
@@ -242,7 +250,7 @@ private:
     ladder.insert(place, key, at);
     const std::uint32_t rank = ladder.size() - 1 - place.index;
     if (rank >= top_levels_) return;
-    touched_ = true;
+    touched_ |= rank == 0 ? kTouchedBest : kTouchedTop;
     std::uint64_t volume = volume_[index(side)] + static_cast<std::uint64_t>(levels_[at].size);
     if (ladder.size() > top_levels_) {
       volume -= static_cast<std::uint64_t>(levels_[ladder.at_rank(top_levels_)].size);
@@ -254,11 +262,11 @@ private:
     Level& level = levels_[at];
     const std::size_t side = index(level.side);
     Ladder& ladder = ladders_[side];
-    const Ladder::Place place = ladder.find(Ladder::key(level.side, level.price));
+    const Ladder::Place place = ladder.find(level.key);
     const std::uint32_t rank = ladder.size() - 1 - place.index;
     ladder.erase(place.index);
     if (rank < top_levels_) {
-      touched_ = true;
+      touched_ |= rank == 0 ? kTouchedBest : kTouchedTop;
       std::uint64_t volume = volume_[side] - static_cast<std::uint64_t>(level.size);
       if (ladder.size() >= top_levels_) {
         volume += static_cast<std::uint64_t>(levels_[ladder.at_rank(top_levels_ - 1)].size);
@@ -273,8 +281,7 @@ private:
     Level& level = levels_[at];
     for (std::uint32_t slot = level.head; slot != kNone;) {
       const Order order = orders_[slot];
-      sum_ -= mixing::order_term(mixing::order_part(order.id, level.price), order.size,
-                                 order.joined, word(level.side));
+      sum_ -= term(order, level);
       orders_.erase(orders_.find(order.id));
       slot = order.next;
     }
@@ -289,7 +296,7 @@ private:
   std::uint64_t volume_[2] = {0, 0};
   std::uint32_t top_levels_;
   std::uint32_t free_level_ = kNone;
-  bool touched_ = false;
+  std::uint8_t touched_ = 0;
 };
 
 }  // namespace tapedeck::market

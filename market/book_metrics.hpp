@@ -33,7 +33,7 @@ struct Touch {
 
 [[nodiscard]] inline Touch touch_of(const Book& book, Side side) noexcept {
   const Level* level = book.best(side);
-  return level == nullptr ? Touch{} : Touch{level->price, level->size};
+  return level == nullptr ? Touch{} : Touch{level->price(), level->size};
 }
 
 /// A side's part of e_n of Cont, Kukanov, Stoikov, "The price impact of order book events" (2014): e_n is the bid's
@@ -50,60 +50,101 @@ struct Touch {
 /// The window that is open, if any. It opens with the first message that changes the top N levels.
 class MetricsWindow {
 public:
-  explicit MetricsWindow(TimeNs width) noexcept { row_.width = width; }
+  explicit MetricsWindow(TimeNs width) noexcept : width_(width) {}
 
   [[nodiscard]] bool open() const noexcept { return end_ != kNever; }
   /// When it closes; kNever while none is open.
   [[nodiscard]] TimeNs end() const noexcept { return end_; }
-  [[nodiscard]] const MetricsRow& row() const noexcept { return row_; }
+  [[nodiscard]] Int128 order_flow() const noexcept { return order_flow_; }
 
-  /// True if this opened the window.
-  [[gnu::always_inline]] inline bool sample(TimeNs feed_time, const Book& book, const Touch& bid,
-                                            const Touch& ask, std::int64_t order_flow) noexcept {
-    const bool opens = !open();
-    if (opens) [[unlikely]] open_at(interval_start(feed_time, row_.width));
-    row_.order_flow_imbalance = wrapping_add(row_.order_flow_imbalance, order_flow);
+  void open_at(TimeNs feed_time) noexcept {
+    open_time_ = interval_start(feed_time, width_);
+    end_ = later(open_time_, width_);
+  }
+  [[gnu::always_inline]] inline void sample(const Book& book, const Touch& bid, const Touch& ask,
+                                            std::int64_t order_flow) noexcept {
+    if (order_flow != 0) order_flow_ = wrapping_add(order_flow_, order_flow);
     if (bid.size != 0 || ask.size != 0) [[likely]] {
-      put(row_.imbalance_ppm, row_.samples,
-          imbalance_ppm(book.top_volume(Side::bid), book.top_volume(Side::ask)));
+      // Millionths of no more samples than there are nanoseconds: 64 bits hold their sum.
+      imbalance_.put(imbalance_ppm(book.top_volume(Side::bid), book.top_volume(Side::ask)));
     }
     if (bid.size != 0 && ask.size != 0) [[likely]] {
-      put(row_.spread, row_.spread_samples, ask.price - bid.price);
+      const std::int64_t spread = ask.price - bid.price;
+      if (spread != spread_) [[unlikely]] flush_spread(spread);
+      ++same_spread_;
     }
-    return opens;
   }
 
   void close(const Emitter& emitter) {
-    emitter.say(end_, row_);
+    emitter.say(end_, row());
     reset();
   }
-  void reset() noexcept {
-    const TimeNs width = row_.width;
-    row_ = {};
-    row_.width = width;
-    end_ = kNever;
+  void reset() noexcept { *this = MetricsWindow(width_); }
+
+  [[nodiscard]] MetricsRow row() const noexcept {
+    MetricsWindow flushed = *this;
+    flushed.flush_spread(spread_);
+    MetricsRow row;
+    row.width = width_;
+    row.open_time = open_time_;
+    row.samples = imbalance_.count;
+    row.imbalance_ppm = {imbalance_.min, imbalance_.max, imbalance_.last, imbalance_.sum};
+    row.spread = flushed.spreads_;
+    row.spread_samples = flushed.spread_samples_;
+    row.order_flow_imbalance = order_flow_;
+    return row;
   }
   void restore(const MetricsRow& row) noexcept {
-    row_ = row;
-    end_ = later(row.open_time, row.width);
+    reset();
+    open_at(row.open_time);
+    imbalance_ = {row.imbalance_ppm.min, row.imbalance_ppm.max, row.imbalance_ppm.last,
+                  static_cast<std::int64_t>(row.imbalance_ppm.sum), row.samples};
+    spreads_ = row.spread;
+    spread_samples_ = row.spread_samples;
+    spread_ = row.spread.last;
+    order_flow_ = row.order_flow_imbalance;
   }
 
 private:
-  void open_at(TimeNs open_time) noexcept {
-    row_.open_time = open_time;
-    end_ = later(open_time, row_.width);
-  }
-  [[gnu::always_inline]] static inline void put(Summary& summary, std::uint64_t& count,
-                                                std::int64_t value) noexcept {
-    summary.min = count == 0 ? value : std::min(summary.min, value);
-    summary.max = count == 0 ? value : std::max(summary.max, value);
-    summary.last = value;
-    summary.sum = wrapping_add(summary.sum, value);
-    ++count;
+  struct Imbalance {
+    std::int64_t min = 0, max = 0, last = 0, sum = 0;
+    std::uint64_t count = 0;
+
+    [[gnu::always_inline]] inline void put(std::int64_t value) noexcept {
+      if (count == 0) [[unlikely]] min = max = value;
+      if (value < min) [[unlikely]] min = value;
+      if (value > max) [[unlikely]] max = value;
+      last = value;
+      sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum) +
+                                      static_cast<std::uint64_t>(value));
+      ++count;
+    }
+  };
+
+  /// Spreads come in runs: a run is added up when it ends.
+  void flush_spread(std::int64_t next) noexcept {
+    if (same_spread_ != 0) {
+      if (spread_samples_ == 0) spreads_.min = spreads_.max = spread_;
+      spreads_.min = std::min(spreads_.min, spread_);
+      spreads_.max = std::max(spreads_.max, spread_);
+      spreads_.last = spread_;
+      spreads_.sum = static_cast<Int128>(static_cast<UInt128>(spreads_.sum) +
+                                         static_cast<UInt128>(Int128{spread_}) * same_spread_);
+      spread_samples_ += same_spread_;
+      same_spread_ = 0;
+    }
+    spread_ = next;
   }
 
-  MetricsRow row_;
+  TimeNs width_;
   TimeNs end_ = kNever;
+  Imbalance imbalance_;
+  std::int64_t spread_ = 0;
+  std::uint64_t same_spread_ = 0;  ///< samples of spread_ that spreads_ lacks
+  TimeNs open_time_ = 0;
+  Int128 order_flow_ = 0;
+  Summary spreads_;
+  std::uint64_t spread_samples_ = 0;
 };
 
 /// Fills the metrics of a view: imbalances, spread, VTOB, microprice over the best `levels` levels.

@@ -13,6 +13,13 @@ namespace {
   return mixing::trade_term(trade.ordinal, trade.id, trade.time, trade.price, trade.size, tail);
 }
 
+struct Words {
+  std::uint64_t low, high;
+  explicit Words(Int128 value) noexcept
+      : low(static_cast<std::uint64_t>(value)),
+        high(static_cast<std::uint64_t>(static_cast<UInt128>(value) >> 64)) {}
+};
+
 [[nodiscard]] auto at_or_after(std::vector<CandleSnapshot>& items, std::size_t first,
                                TimeNs open_time) {
   return std::lower_bound(
@@ -21,6 +28,19 @@ namespace {
 }
 
 }  // namespace
+
+UInt128 candle_term(const CandleSnapshot& item) noexcept {
+  using mixing::word;
+  const Candle& c = item.candle;
+  const Words volume(c.volume), buy(c.buy_volume), sell(c.sell_volume), notional(c.notional);
+  const std::uint64_t tail = static_cast<std::uint64_t>(c.revision) << 2 |
+                             static_cast<std::uint64_t>(c.closed) << 1 |
+                             static_cast<std::uint64_t>(c.ohlc_exact);
+  return mixing::words_term({word(c.width), word(c.open_time), word(c.open), word(c.high),
+                             word(c.low), word(c.close), volume.low, volume.high, buy.low, buy.high,
+                             sell.low, sell.high, notional.low, notional.high, c.trades, tail,
+                             word(item.first_time), word(item.last_time)});
+}
 
 void KeptTrades::push(const TradeSnapshot& trade) {
   if (capacity_ == 0) return;
@@ -73,6 +93,7 @@ void Candles::clear() noexcept {
   for (CandleSeries& series : series_) {
     series.items = {};
     series.first = series.first_open = 0;
+    series.refresh();
   }
   closed_sum_ = 0;
   idle_due_ = event_due_ = kNever;
@@ -83,15 +104,17 @@ Candles::Due Candles::next(TimeNs after) noexcept {
   Due due;
   for (CandleSeries& series : series_) {
     if (!series.has_open()) continue;
-    const TimeNs time = later(series.end_of(series.first_open), after);
+    const TimeNs time = later(series.open_end, after);
     if (due.series == nullptr || time < due.time) due = {time, &series};
   }
   return due;
 }
 
 void Candles::refresh_due() noexcept {
-  idle_due_ = next_idle().time;
-  event_due_ = next_by_event().time;
+  TimeNs end = kNever;
+  for (const CandleSeries& series : series_) end = std::min(end, series.open_end);
+  idle_due_ = end == kNever ? kNever : later(end, settings_->idle_after);
+  event_due_ = end == kNever ? kNever : later(end, settings_->lateness);
 }
 
 bool Candles::is_closed(TimeNs end, const Cause& cause) const noexcept {
@@ -120,6 +143,7 @@ void Candles::close(const Due& due, TimeNs prune_before, const Emitter& emitter)
     series.first_open -= series.first;
     series.first = 0;
   }
+  series.refresh();
   refresh_due();
 }
 
@@ -151,6 +175,7 @@ bool Candles::add_elsewhere(CandleSeries& series, TradeSnapshot& trade, const Ca
     closed_sum_ += candle_term(*at);
     emitter.say(cause.due, at->candle);
   } else if (!exists) {
+    series.refresh();
     refresh_due();
   }
   return false;
@@ -252,6 +277,7 @@ bool Candles::restore(const std::vector<CandleSnapshot>& candles,
     series.items.push_back(item);
     if (item.candle.closed) ++series.first_open;
   }
+  for (CandleSeries& series : series_) series.refresh();
   closed_sum_ = recompute_closed_sum();
   for (const TradeSnapshot& trade : trades) kept_.push(trade);
   refresh_due();

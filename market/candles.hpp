@@ -38,7 +38,7 @@ private:
 };
 
 /// Digest term of a closed candle.
-[[nodiscard]] UInt128 candle_term(const CandleSnapshot& candle);
+[[nodiscard]] UInt128 candle_term(const CandleSnapshot& item) noexcept;
 
 /// Candles of one width by open time: a prefix that is closed (and still correctable), then the open ones.
 struct CandleSeries {
@@ -46,9 +46,17 @@ struct CandleSeries {
   std::uint16_t bit = 0;       ///< in TradeSnapshot::in_candles
   std::size_t first = 0;       ///< items before it are pruned
   std::size_t first_open = 0;  ///< index in items
+  TimeNs open_end = kNever;    ///< end of the oldest open candle; kNever: none is open
+  TimeNs newest = kNever;      ///< open time of the newest candle if it is open
   std::vector<CandleSnapshot> items;
 
-  [[nodiscard]] bool has_open() const noexcept { return first_open < items.size(); }
+  [[nodiscard]] bool has_open() const noexcept { return open_end != kNever; }
+  /// After every change of which candles are there or open.
+  void refresh() noexcept {
+    const bool some = first_open < items.size();
+    open_end = some ? end_of(first_open) : kNever;
+    newest = some ? items.back().candle.open_time : kNever;
+  }
   [[nodiscard]] TimeNs end_of(std::size_t index) const noexcept {
     return items[index].candle.open_time + width;
   }
@@ -74,15 +82,11 @@ public:
                                          const Emitter& emitter) {
     bool late = false;
     for (CandleSeries& series : series_) {
-      if (series.has_open()) [[likely]] {
-        CandleSnapshot& newest = series.items.back();
-        if (static_cast<std::uint64_t>(trade.time) -
-                static_cast<std::uint64_t>(newest.candle.open_time) <
-            static_cast<std::uint64_t>(series.width)) [[likely]] {
-          trade.in_candles |= series.bit;
-          accumulate(newest, trade);
-          continue;
-        }
+      if (static_cast<std::uint64_t>(trade.time) - static_cast<std::uint64_t>(series.newest) <
+          static_cast<std::uint64_t>(series.width)) [[likely]] {
+        trade.in_candles |= series.bit;
+        accumulate(series.items.back(), trade);
+        continue;
       }
       late |= add_elsewhere(series, trade, cause, emitter);
     }

@@ -51,11 +51,4 @@ void put(DigestWriter& writer, const MetricsRow& row) {
   writer.put(row.order_flow_imbalance);
 }
 
-UInt128 candle_term(const CandleSnapshot& candle) {
-  DigestWriter writer;
-  put(writer, candle);
-  const Digest digest = writer.digest();
-  return static_cast<UInt128>(digest.high) << 64 | digest.low;
-}
-
 }  // namespace tapedeck::market

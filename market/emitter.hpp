@@ -1,8 +1,6 @@
 // market/emitter.hpp -- what every output carries beside its body, and the list it goes to.
 #pragma once
 
-#include <utility>
-
 #include "market/output.hpp"
 
 namespace tapedeck::market {
@@ -15,8 +13,13 @@ struct Emitter {
   Outputs* outputs = nullptr;
 
   template <class Body>
-  void say(TimeNs time, Body&& body) const {
-    outputs->push_back({time, source, trust, position, std::forward<Body>(body)});
+  void say(TimeNs time, const Body& body) const {
+    Output& output = outputs->emplace_back();
+    output.time = time;
+    output.source = source;
+    output.trust = trust;
+    output.position = position;
+    output.body = body;
   }
 };
 

@@ -42,6 +42,7 @@ struct Fold {
   void take(const Event& event, Book::Found found);
   void fold_trade(const Event& event, std::uint64_t id, Price price, Size size, Side aggressor);
   void end_message();
+  [[nodiscard]] std::int64_t best_changed();
   void apply_kept_event(const Event& event);
 
   // -- fold_rare.cpp: what is seldom -------------------------------------------------------------------------------
@@ -111,6 +112,8 @@ struct Fold {
   std::size_t at_ = 0;            ///< index of the event under way in the batch
   std::size_t last_folded_ = 0;   ///< index in the batch, plus one; 0: none yet
   std::uint32_t message_index_ = 0;
+  std::uint32_t hash_ = 0;        ///< OrderTable's, of the event's id
+  bool foreign_ = false;        ///< the batch is of another source than the symbol's
   bool keeping_ = false;        ///< resyncing: depth updates wait for the snapshot
   bool depth_seen_ = false;
   bool message_special_ = false;///< first fold of the message has a hole or a pending jump to settle

@@ -136,6 +136,7 @@ void Fold::fold_session(const Event& event) {
   earlier_event_time_ = max_event_time();
   if (emitter_.source != 0) earlier_sources_.push_back(emitter_.source);
   emitter_.source = event.other;
+  foreign_ = false;
   source_name_ = batch_->source_name;
   sequencing_ = static_cast<Sequencing>(event.code & ~kStartsBySnapshot);
   keeping_ = depth_seen_ = (event.code & kStartsBySnapshot) != 0;
@@ -211,7 +212,7 @@ void Fold::fold_replace(const Event& event) {
     }
     const Order& order = book_.order(found.slot);
     const Level& level = book_.level(order.level);
-    const Size leaves = level.price == event.price ? order.size : 0;
+    const Size leaves = level.price() == event.price ? order.size : 0;
     const Size resting =
         book_.resting(level.side, book_.find_level(level.side, event.price)) - leaves;
     if (resting > kMaxSize - event.size) return refuse(Refused::size_too_large, event);

@@ -1,10 +1,14 @@
 // market/ladder.hpp -- the price levels of one side, sorted, the best at the end.
 #pragma once
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <vector>
+#include <memory>
 
 #include "market/event.hpp"
 #include "market/units.hpp"
@@ -31,77 +35,121 @@ public:
     return (price ^ mask) - mask;
   }
 
-  [[nodiscard]] std::uint32_t size() const noexcept {
-    return static_cast<std::uint32_t>(levels_.size());
+  [[nodiscard]] static constexpr Price price(Side side, std::int64_t key_of_it) noexcept {
+    return key(side, key_of_it);
   }
-  [[nodiscard]] bool empty() const noexcept { return levels_.empty(); }
+
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   /// Index into the level pool; rank 0 is the best.
   [[nodiscard]] std::uint32_t at_rank(std::uint32_t rank) const noexcept {
-    return levels_[levels_.size() - 1 - rank];
+    return levels_[size_ - 1 - rank];
   }
   [[nodiscard]] std::uint32_t at(std::uint32_t index) const noexcept { return levels_[index]; }
 
-  /// Is a key as good as this among the best N levels (or would it be)?
+  /// Is a key as good as this among the best N levels? The ladder must not be empty.
   [[gnu::always_inline]] [[nodiscard]] inline bool in_top(std::int64_t key) const noexcept {
-    return keys_.empty() || key >= keys_[keys_.size() - top_];
+    return key >= keys_[padding_ + size_ - top_];
+  }
+  /// Is it as good as the best one? The ladder must not be empty.
+  [[gnu::always_inline]] [[nodiscard]] inline bool is_best(std::int64_t key) const noexcept {
+    return key >= keys_[padding_ + size_ - 1];
   }
 
   /// Counts better keys block by block without a branch a key; beyond four blocks it halves.
   [[gnu::always_inline]] [[nodiscard]] inline Place find(std::int64_t key) const noexcept {
-    if (keys_.empty()) [[unlikely]] return {};
-    const std::int64_t* const begin = keys_.data();
-    const std::int64_t* end = begin + keys_.size();
-    for (std::uint32_t block = 0; block < 4; ++block) {
-      const std::int64_t* const from = end - kBlock;
-      std::uint32_t better = 0;
-      for (std::uint32_t i = 0; i < kBlock; ++i) better += from[i] > key ? 1U : 0U;
-      if (better < kBlock) [[likely]] return place(end - begin - better, key);
-      if (static_cast<std::uint64_t>(from - begin) <= padding_) return place(padding_, key);
-      end = from;
-    }
-    const std::int64_t* const found = std::upper_bound(begin + padding_, end, key);
-    return place(found - begin, key);
+    const std::int64_t* const begin = keys_.get();
+    const std::uint32_t end = padding_ + size_;
+    if (size_ == 0) [[unlikely]] return {};
+    const std::uint32_t better = count_better(begin + end - kBlock, key);
+    if (better < kBlock) [[likely]] return place(end - better, key);
+    return find_deep(end - kBlock, key);
   }
 
   [[gnu::always_inline]] inline void insert(Place place, std::int64_t key, std::uint32_t level) {
-    if (keys_.empty()) [[unlikely]] keys_.assign(padding_, kLowest);
-    insert_at(keys_, padding_ + place.index, key);
-    insert_at(levels_, place.index, level);
+    if (padding_ + size_ >= capacity_) [[unlikely]] grow();
+    std::int64_t* const keys = keys_.get() + padding_;
+    std::uint32_t* const levels = levels_.get();
+    std::uint32_t i = size_++;
+    for (; i > place.index; --i) {
+      keys[i] = keys[i - 1];
+      levels[i] = levels[i - 1];
+    }
+    keys[i] = key;
+    levels[i] = level;
   }
   [[gnu::always_inline]] inline void erase(std::uint32_t index) noexcept {
-    erase_at(keys_, padding_ + index);
-    erase_at(levels_, index);
+    std::int64_t* const keys = keys_.get() + padding_;
+    std::uint32_t* const levels = levels_.get();
+    --size_;
+    for (std::uint32_t i = index; i < size_; ++i) {
+      keys[i] = keys[i + 1];
+      levels[i] = levels[i + 1];
+    }
   }
   void clear() noexcept {
-    keys_ = {};
-    levels_ = {};
+    keys_.reset();
+    levels_.reset();
+    size_ = capacity_ = 0;
   }
 
 private:
+  /// How many of a block's keys are better.
+  [[gnu::always_inline]] [[nodiscard]] static inline std::uint32_t count_better(
+      const std::int64_t* from, std::int64_t key) noexcept {
+#ifdef __AVX2__
+    const __m256i wanted = _mm256_set1_epi64x(key);
+    const auto* lanes = reinterpret_cast<const __m256i*>(from);
+    const __m256i low = _mm256_cmpgt_epi64(_mm256_loadu_si256(lanes), wanted);
+    const __m256i high = _mm256_cmpgt_epi64(_mm256_loadu_si256(lanes + 1), wanted);
+    const int mask = _mm256_movemask_pd(_mm256_castsi256_pd(low)) |
+                     _mm256_movemask_pd(_mm256_castsi256_pd(high)) << 4;
+    return static_cast<std::uint32_t>(__builtin_popcount(static_cast<unsigned>(mask)));
+#else
+    std::uint32_t better = 0;
+    for (std::uint32_t i = 0; i < kBlock; ++i) better += from[i] > key ? 1U : 0U;
+    return better;
+#endif
+  }
+
   /// `after`: how many keys, padding included, are not better than `key`.
-  [[gnu::always_inline]] [[nodiscard]] inline Place place(std::ptrdiff_t after,
+  [[gnu::always_inline]] [[nodiscard]] inline Place place(std::uint32_t after,
                                                           std::int64_t key) const noexcept {
-    const auto index = static_cast<std::uint32_t>(after) - padding_;
-    if (keys_[static_cast<std::size_t>(after) - 1] == key) return {index - 1, true};
-    return {index, false};
+    const bool exists = keys_[after - 1] == key;
+    return {after - padding_ - (exists ? 1U : 0U), exists};
   }
 
-  template <class T>
-  [[gnu::always_inline]] static inline void insert_at(std::vector<T>& values, std::size_t index,
-                                                      T value) {
-    values.push_back(value);
-    std::size_t i = values.size() - 1;
-    for (; i > index; --i) values[i] = values[i - 1];
-    values[i] = value;
-  }
-  template <class T>
-  [[gnu::always_inline]] static inline void erase_at(std::vector<T>& values, std::size_t index) {
-    for (std::size_t i = index + 1; i < values.size(); ++i) values[i - 1] = values[i];
-    values.pop_back();
+  /// All keys from `end` on are better.
+  [[gnu::noinline]] [[nodiscard]] Place find_deep(std::uint32_t end, std::int64_t key) const noexcept {
+    const std::int64_t* const begin = keys_.get();
+    for (int block = 0; block < 3 && end > padding_; ++block) {
+      const std::uint32_t better = count_better(begin + end - kBlock, key);
+      if (better < kBlock) return place(end - better, key);
+      end -= kBlock;
+    }
+    if (end <= padding_) return place(padding_, key);
+    const std::int64_t* const found = std::upper_bound(begin + padding_, begin + end, key);
+    return place(static_cast<std::uint32_t>(found - begin), key);
   }
 
-  std::vector<std::int64_t> keys_;
-  std::vector<std::uint32_t> levels_;
+  [[gnu::noinline]] void grow() {
+    const std::uint32_t capacity = std::max(padding_ + kBlock, padding_ + 2 * size_);
+    auto keys = std::make_unique_for_overwrite<std::int64_t[]>(capacity);
+    auto levels = std::make_unique_for_overwrite<std::uint32_t[]>(capacity - padding_);
+    std::fill_n(keys.get(), padding_, kLowest);
+    if (size_ != 0) {
+      std::copy_n(keys_.get() + padding_, size_, keys.get() + padding_);
+      std::copy_n(levels_.get(), size_, levels.get());
+    }
+    keys_ = std::move(keys);
+    levels_ = std::move(levels);
+    capacity_ = capacity;
+  }
+
+  std::unique_ptr<std::int64_t[]> keys_;     ///< padding, then a key a level
+  std::unique_ptr<std::uint32_t[]> levels_;  ///< index in the level pool
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = 0;  ///< of keys_
   std::uint32_t top_;
   std::uint32_t padding_;
 };

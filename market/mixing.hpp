@@ -2,6 +2,8 @@
 // Stored digests depend on every constant here: see docs/formats/digest.md.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include "market/event.hpp"
@@ -41,11 +43,11 @@ constexpr UInt128 kChainMultiplier =
 }
 
 /// Of all of an event but its receive time.
-[[nodiscard]] constexpr UInt128 event_hash(const Event& e) noexcept {
-  const std::uint64_t tail = static_cast<std::uint64_t>(e.kind) |
-                             static_cast<std::uint64_t>(e.side) << 8 |
-                             static_cast<std::uint64_t>(e.flags) << 16 |
-                             static_cast<std::uint64_t>(e.code) << 24;
+[[nodiscard]] inline UInt128 event_hash(const Event& e) noexcept {
+  static_assert(std::endian::native == std::endian::little);
+  std::uint32_t tail;  // kind, side, flags, code
+  static_assert(offsetof(Event, kind) + 3 == offsetof(Event, code));
+  __builtin_memcpy(&tail, &e.kind, sizeof tail);
   return product(word(e.time) ^ kKeys[0], word(e.price) ^ kKeys[1]) +
          product(word(e.feed_time) ^ kKeys[2], word(e.size) ^ kKeys[3]) +
          product(e.sequence ^ kKeys[4], e.id ^ kKeys[5]) +
@@ -60,18 +62,18 @@ constexpr UInt128 kChainMultiplier =
 [[nodiscard]] constexpr UInt128 joined_term(std::uint64_t a, std::uint64_t b) noexcept {
   return product(a ^ kKeys[12], b ^ kKeys[13]) + ((static_cast<UInt128>(a) << 64) | b);
 }
-/// The part of an order's term that its size does not change.
-[[nodiscard]] constexpr std::uint64_t order_part(OrderId id, Price price) noexcept {
-  return folded(id ^ kKeys[8], word(price) ^ kKeys[9]);
+/// The factor of an order's term that its size does not change: where it stands. `key`: Ladder::key of its price.
+[[nodiscard]] constexpr std::uint64_t place_factor(std::int64_t key, std::uint64_t joined,
+                                                   std::uint64_t side) noexcept {
+  return word(key) * kKeys[9] + (joined << 2 | side) + kKeys[11];
 }
-/// Term of a live order in the book's sum.
-[[nodiscard]] constexpr UInt128 order_term(std::uint64_t part, Size size, std::uint64_t joined,
-                                           std::uint64_t side) noexcept {
-  return joined_term(part, folded(word(size) ^ kKeys[10], (joined << 2 | side) ^ kKeys[11]));
+/// Term of a live order in the book's sum: what it is, times where it stands.
+[[nodiscard]] constexpr UInt128 order_term(OrderId id, Size size, std::uint64_t place) noexcept {
+  return product(id * kKeys[8] + word(size) + kKeys[10], place);
 }
 /// Term of a level without orders: no order joins with stamp 0.
-[[nodiscard]] constexpr UInt128 level_term(Price price, Size size, std::uint64_t side) noexcept {
-  return order_term(order_part(0, price), size, 0, side);
+[[nodiscard]] constexpr UInt128 level_term(std::int64_t key, Size size, std::uint64_t side) noexcept {
+  return order_term(0, size, place_factor(key, 0, side));
 }
 /// Term of a kept trade: six words.
 [[nodiscard]] constexpr UInt128 trade_term(std::uint64_t ordinal, std::uint64_t id, TimeNs time,
@@ -80,6 +82,21 @@ constexpr UInt128 kChainMultiplier =
   const std::uint64_t b = folded(word(time) ^ kKeys[0], word(price) ^ kKeys[2]);
   const std::uint64_t c = folded(word(size) ^ kKeys[4], tail ^ kKeys[6]);
   return joined_term(a, folded(b ^ kKeys[8], c ^ kKeys[10]));
+}
+
+/// Term of a record of an even number of words: each pair is folded and goes on into the next.
+template <std::size_t count>
+[[nodiscard]] constexpr UInt128 words_term(const std::uint64_t (&words)[count]) noexcept {
+  static_assert(count % 2 == 0);
+  UInt128 sum = 0;
+  std::uint64_t carried = 0;
+  for (std::size_t i = 0; i < count; i += 2) {
+    const UInt128 p = product(words[i] ^ kKeys[i % 16], words[i + 1] ^ kKeys[(i + 1) % 16] ^ (i / 16));
+    carried = (carried << 7 | carried >> 57) ^ static_cast<std::uint64_t>(p) ^
+              static_cast<std::uint64_t>(p >> 64);
+    sum += p;
+  }
+  return joined_term(carried, static_cast<std::uint64_t>(sum) ^ static_cast<std::uint64_t>(sum >> 64));
 }
 
 }  // namespace mixing

@@ -41,6 +41,9 @@ namespace {
       !is_aligned(s.window.open_time, s.window.width)) {
     return "metric window does not fit the settings";
   }
+  if (s.window.imbalance_ppm.sum != static_cast<std::int64_t>(s.window.imbalance_ppm.sum)) {
+    return "metric window's sum is impossible";
+  }
   return {};
 }
 

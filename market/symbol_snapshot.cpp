@@ -121,12 +121,12 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
     for (std::uint32_t rank = 0; rank < ladder.size(); ++rank) {
       const Level& level = book_.level(ladder.at_rank(rank));
       if (level.orders == 0) {
-        s.levels.push_back({level.price, level.size, side});
+        s.levels.push_back({level.price(), level.size, side});
         continue;
       }
       for (std::uint32_t slot = level.head; slot != kNone; slot = book_.order(slot).next) {
         const Order& order = book_.order(slot);
-        s.orders.push_back({order.id, level.price, order.size, order.joined, side});
+        s.orders.push_back({order.id, level.price(), order.size, order.joined, side});
       }
     }
   }

@@ -5,6 +5,18 @@
 
 namespace tapedeck::market {
 
+// How many events ahead memory is asked for: the id table's line, then the order's line that it names.
+constexpr std::size_t kLookFar = 8;
+constexpr std::size_t kLookNear = 4;
+
+constexpr auto kStreamOf = [] {
+  std::array<std::uint8_t, 256> streams{};
+  for (std::size_t kind = 0; kind < streams.size(); ++kind) {
+    streams[kind] = static_cast<std::uint8_t>(stream_of(static_cast<EventKind>(kind)));
+  }
+  return streams;
+}();
+
 Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
     : lowest_price_(fold_settings.allow_negative_prices ? -kMaxPrice : 0),
       book_(fold_settings.metrics_levels),
@@ -24,17 +36,31 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
   feed_time_ = mark.feed_time;
 }
 
-[[gnu::flatten]] void Fold::apply(const Batch& batch, Outputs& outputs) {
+void Fold::apply(const Batch& batch, Outputs& outputs) {
   batch_ = &batch;
   emitter_.outputs = &outputs;
   last_folded_ = 0;
-  counts_.read += batch.events.size();
+  foreign_ = batch.source != emitter_.source || batch.source == 0;
+  const Event* const events = batch.events.data();
+  const std::size_t count = batch.events.size();
+  counts_.read += count;
+  std::uint32_t hashes[kLookFar];
+  for (std::size_t i = 0; i < std::min(kLookFar, count); ++i) {
+    hashes[i] = OrderTable::hash_of(events[i].id);
+    book_.prefetch_entry(hashes[i]);
+  }
   bool first = true;
   Verdict verdict = Verdict::fold;
-  const std::size_t count = batch.events.size();
   for (std::size_t i = 0; i < count; ++i) {
-    const Event& event = batch.events[i];
+    const Event& event = events[i];
     at_ = i;
+    hash_ = hashes[i % kLookFar];
+    if (i + kLookFar < count) [[likely]] {
+      const std::uint32_t hash = OrderTable::hash_of(events[i + kLookFar].id);
+      hashes[i % kLookFar] = hash;
+      book_.prefetch_entry(hash);
+      book_.prefetch_order(hashes[(i + kLookNear) % kLookFar]);
+    }
     if (first) {
       message_index_ = 0;
       verdict = judge_message(event);
@@ -61,14 +87,13 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
   flow_reset_ = false;
   message_special_ = false;
   message_sequence_ = event.sequence;
-  StreamSnapshot& stream = streams_[static_cast<std::size_t>(stream_of(event.kind))];
+  StreamSnapshot& stream = streams_[kStreamOf[static_cast<std::uint8_t>(event.kind)]];
   message_stream_ = &stream;
-  if (batch_->source != emitter_.source || emitter_.source == 0) [[unlikely]] {
-    return judge_foreign(event);
-  }
+  if (foreign_) [[unlikely]] return judge_foreign(event);
   if (event.kind == EventKind::session) [[unlikely]] return Verdict::duplicate;
-  if (event.sequence == 0) return Verdict::fold;
-  if (event.sequence <= stream.last) [[unlikely]] return Verdict::duplicate;
+  if (event.sequence <= stream.last) [[unlikely]] {
+    return event.sequence == 0 ? Verdict::fold : Verdict::duplicate;
+  }
   if (sequencing_ == Sequencing::per_symbol) return judge_hole(event);
   return Verdict::fold;
 }
@@ -146,7 +171,7 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
   if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
   if (!depth_seen_) [[unlikely]] start_depth();
   book_.reserve_order();
-  const Book::Found where = book_.find(event.id);
+  const Book::Found where = book_.find(event.id, hash_);
   if (where.slot != kNone) [[unlikely]] return refuse(Refused::duplicate_order, event);
   const Ladder::Place place = book_.find_level(event.side, event.price);
   if (book_.resting(event.side, place) > kMaxSize - event.size) [[unlikely]] {
@@ -164,7 +189,7 @@ template <EventKind kind>
     if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
   }
   if (event.side > Side::ask) [[unlikely]] return refuse(Refused::bad_side, event);
-  const Book::Found found = book_.find(event.id);
+  const Book::Found found = book_.find(event.id, hash_);
   commit(event);
   take<kind>(event, found);
 }
@@ -184,7 +209,7 @@ template <EventKind kind>
   if constexpr (kind == EventKind::execute || kind == EventKind::execute_price) {
     const Level& level = book_.level(order.level);
     if (kind == EventKind::execute || (event.flags & kPrintable) != 0) {
-      fold_trade(event, event.other, kind == EventKind::execute ? level.price : event.price,
+      fold_trade(event, event.other, kind == EventKind::execute ? level.price() : event.price,
                  event.size, level.side == Side::bid ? Side::ask : Side::bid);
     }
   }
@@ -205,14 +230,24 @@ template <EventKind kind>
 
 /// Samples the book if the message changed its best N levels.
 [[gnu::always_inline]] inline void Fold::end_message() {
-  if (!book_.take_touched() || keeping_) return;
+  const std::uint8_t touched = book_.take_touched();
+  if (touched == 0 || keeping_) return;
+  std::int64_t order_flow = 0;
+  if (touched == Book::kTouchedBest) order_flow = best_changed();
+  if (!window_.open()) [[unlikely]] {
+    if (best_bid_.size == 0 && best_ask_.size == 0 && order_flow == 0) return;
+    window_.open_at(feed_time_);
+    refresh_due();
+  }
+  window_.sample(book_, best_bid_, best_ask_, order_flow);
+}
+
+/// The best level of a side is another, or has another size: what that is as order flow; is the book crossed now?
+[[gnu::always_inline]] inline std::int64_t Fold::best_changed() {
   const Touch bid = touch_of(book_, Side::bid);
   const Touch ask = touch_of(book_, Side::ask);
   std::int64_t order_flow = 0;
-  if (!flow_reset_) [[likely]] {
-    if (bid != best_bid_) order_flow += flow(bid, best_bid_, true);
-    if (ask != best_ask_) order_flow -= flow(ask, best_ask_, false);
-  }
+  if (!flow_reset_) [[likely]] order_flow = flow(bid, best_bid_, true) - flow(ask, best_ask_, false);
   best_bid_ = bid;
   best_ask_ = ask;
   std::uint8_t crossing = 0;
@@ -224,8 +259,7 @@ template <EventKind kind>
     if (crossing == 1) ++integrity_.locked;
     if (crossing == 2) ++integrity_.crossed;
   }
-  if (bid.size == 0 && ask.size == 0 && order_flow == 0) [[unlikely]] return;
-  if (window_.sample(feed_time_, book_, bid, ask, order_flow)) [[unlikely]] refresh_due();
+  return order_flow;
 }
 
 /// An update that waited for the depth snapshot: folded already, now it has its effect.

@@ -5,7 +5,7 @@ namespace tapedeck::market {
 namespace {
 
 [[nodiscard]] LevelView view_of(const Level& level) {
-  LevelView view{level.price, level.size, std::nullopt};
+  LevelView view{level.price(), level.size, std::nullopt};
   if (level.orders != 0) view.orders = level.orders;
   return view;
 }
@@ -47,7 +47,7 @@ MetricsView SymbolState::metrics() const {
   MetricsView view;
   fill_head(*impl_, view);
   fill_metrics(impl_->book_, impl_->settings_->metrics_levels, view);
-  view.order_flow_imbalance = impl_->window_.row().order_flow_imbalance;
+  view.order_flow_imbalance = impl_->window_.order_flow();
   return view;
 }
 

@@ -7,7 +7,7 @@ using namespace tapedeck::market;
 namespace {
 
 FoldSettings one_width(TimeNs lateness = 0) {
-  FoldSettings settings;
+  FoldSettings settings = test_settings();
   settings.candle_widths = {kSecond};
   settings.lateness = lateness;
   return settings;
@@ -113,7 +113,7 @@ TEST_CASE("lateness keeps intervals open side by side", "[candle]") {
 }
 
 TEST_CASE("what is due together is said by due time, then width, then metrics", "[candle]") {
-  FoldSettings settings;
+  FoldSettings settings = test_settings();
   settings.candle_widths = {kSecond, 2 * kSecond, 10 * kSecond};
   settings.idle_after = 0;
   settings.metrics_window = 2 * kSecond;

@@ -76,10 +76,17 @@ inline bool same(const Outputs& one, const Outputs& two) {
   return true;
 }
 
+/// The defaults, with a short metric window.
+inline FoldSettings test_settings() {
+  FoldSettings settings;
+  settings.metrics_window = kSecond;
+  return settings;
+}
+
 class FoldTester {
 public:
   /// With `started`, a session of kSource at time 0 is folded already.
-  explicit FoldTester(FoldSettings settings = {}, bool started = true, std::uint8_t code = 0)
+  explicit FoldTester(FoldSettings settings = test_settings(), bool started = true, std::uint8_t code = 0)
       : settings_(std::move(settings)), state("ABC", settings_) {
     if (started) apply({session_event(kSource, 0, code)});
   }

@@ -41,7 +41,7 @@ TEST_CASE("holes in message numbers mean nothing", "[integrity]") {
 }
 
 TEST_CASE("a hole in contiguous sequences makes the state gapped, since that event", "[integrity]") {
-  FoldTester fold({}, true, kPerSymbol);
+  FoldTester fold(test_settings(), true, kPerSymbol);
   fold.apply({with_sequence(add_order(1, 1, Side::bid, 100, 1), 10),
               with_sequence(add_order(1, 2, Side::bid, 100, 1), 11)});
   CHECK(trust_of(fold) == Trust::clean);
@@ -53,7 +53,7 @@ TEST_CASE("a hole in contiguous sequences makes the state gapped, since that eve
 }
 
 TEST_CASE("a jump is believed only when the next message follows it", "[integrity]") {
-  FoldTester fold({}, true, kPerSymbol);
+  FoldTester fold(test_settings(), true, kPerSymbol);
   fold.apply({with_sequence(add_order(1, 1, Side::bid, 100, 1), 10)});
   fold.apply({with_sequence(add_order(1, 2, Side::bid, 100, 1), 5'000'000)});
   CHECK(fold.refusals() == std::vector{Refused::sequence_jump});

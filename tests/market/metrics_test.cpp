@@ -30,7 +30,7 @@ TEST_CASE("a window says its samples' minimum, maximum, last and sum when feed t
 }
 
 TEST_CASE("one message is one sample, and only if the best N levels changed", "[metrics]") {
-  FoldSettings settings;
+  FoldSettings settings = test_settings();
   settings.metrics_levels = 2;
   FoldTester fold(settings);
   Event first = set_level(1, Side::bid, 100, 1), second = set_level(1, Side::bid, 99, 1);
@@ -52,7 +52,7 @@ TEST_CASE("clearing the book is no order flow", "[metrics]") {
 }
 
 TEST_CASE("a view's metrics are the exact rationals of the book", "[metrics]") {
-  FoldSettings settings;
+  FoldSettings settings = test_settings();
   settings.metrics_levels = 2;
   FoldTester fold(settings);
   fold.apply({set_level(1, Side::bid, 100, 30), set_level(1, Side::bid, 99, 20),

@@ -96,7 +96,7 @@ TEST_CASE("negative prices are folded where the settings allow them", "[refusal]
 }
 
 TEST_CASE("events of a source that was never announced are refused", "[refusal]") {
-  FoldTester fold({}, false);
+  FoldTester fold(test_settings(), false);
   fold.apply({add_order(1, 1, Side::bid, 100, 1)});
   fold.apply({add_order(1, 1, Side::bid, 100, 1)}, 0);
   CHECK(fold.refusals() == std::vector{Refused::unknown_source, Refused::unknown_source});

@@ -28,7 +28,7 @@ Trust trust_of(const FoldTester& fold) { return fold.state.view().trust; }
 }  // namespace
 
 TEST_CASE("updates before the depth snapshot are kept and those it lacks applied after it", "[resync]") {
-  FoldTester fold({}, true, kContiguousBySnapshot);
+  FoldTester fold(test_settings(), true, kContiguousBySnapshot);
   CHECK(trust_of(fold) == Trust::resyncing);
   fold.apply({with_sequence(set_level(1, Side::bid, 100, 1), 5),
               with_sequence(set_level(2, Side::bid, 101, 2), 6),
@@ -45,7 +45,7 @@ TEST_CASE("updates before the depth snapshot are kept and those it lacks applied
 }
 
 TEST_CASE("updates that the snapshot holds already are duplicates afterwards", "[resync]") {
-  FoldTester fold({}, true, kContiguousBySnapshot);
+  FoldTester fold(test_settings(), true, kContiguousBySnapshot);
   fold.apply(one_message({event_at(EventKind::snapshot_begin, 4),
                           in_snapshot(set_level(4, Side::bid, 99, 9)), end_at(4, 50)}));
   fold.apply({with_sequence(set_level(5, Side::bid, 99, 1), 50)});
@@ -56,14 +56,14 @@ TEST_CASE("updates that the snapshot holds already are duplicates afterwards", "
 }
 
 TEST_CASE("a hole between snapshot and kept updates leaves the state gapped", "[resync]") {
-  FoldTester fold({}, true, kContiguousBySnapshot);
+  FoldTester fold(test_settings(), true, kContiguousBySnapshot);
   fold.apply({with_sequence(set_level(1, Side::bid, 100, 1), 8)});
   fold.apply(one_message({event_at(EventKind::snapshot_begin, 4), end_at(4, 6)}));
   CHECK(trust_of(fold) == Trust::gapped);
 }
 
 TEST_CASE("a snapshot older than the updates already in the book leaves the state gapped", "[resync]") {
-  FoldTester fold({}, true, static_cast<std::uint8_t>(Sequencing::per_symbol));
+  FoldTester fold(test_settings(), true, static_cast<std::uint8_t>(Sequencing::per_symbol));
   fold.apply({with_sequence(set_level(1, Side::bid, 100, 1), 8)});
   fold.apply(one_message({event_at(EventKind::snapshot_begin, 4), end_at(4, 6)}));
   CHECK(trust_of(fold) == Trust::gapped);
@@ -83,7 +83,7 @@ TEST_CASE("updates between the messages of a snapshot wait for its end", "[resyn
 }
 
 TEST_CASE("kept executions trade when the snapshot is complete", "[resync]") {
-  FoldTester fold({}, true, kBySnapshot);
+  FoldTester fold(test_settings(), true, kBySnapshot);
   fold.apply({with_sequence(take_order(EventKind::execute, 3, 1, 4), 3)});
   fold.apply(one_message({event_at(EventKind::snapshot_begin, 4),
                           in_snapshot(add_order(4, 1, Side::bid, 100, 10)), end_at(4, 2)}));
@@ -92,7 +92,7 @@ TEST_CASE("kept executions trade when the snapshot is complete", "[resync]") {
 }
 
 TEST_CASE("no more updates are kept than the limit allows", "[resync]") {
-  FoldSettings settings;
+  FoldSettings settings = test_settings();
   settings.max_kept_updates = 2;
   FoldTester fold(settings, true, kBySnapshot);
   for (Sequence i = 1; i <= 4; ++i) fold.apply({with_sequence(set_level(1, Side::bid, 100, 1), i)});
@@ -101,7 +101,7 @@ TEST_CASE("no more updates are kept than the limit allows", "[resync]") {
 }
 
 TEST_CASE("while resyncing trades go on and the metrics are silent", "[resync]") {
-  FoldTester fold({}, true, kBySnapshot);
+  FoldTester fold(test_settings(), true, kBySnapshot);
   fold.apply({trade_of(10, 5, 1), set_level(11, Side::bid, 4, 1)});
   fold.mark(100 * kSecond);
   CHECK(fold.said<Candle>().size() == 3);
@@ -110,7 +110,7 @@ TEST_CASE("while resyncing trades go on and the metrics are silent", "[resync]")
 }
 
 TEST_CASE("a clear ends resyncing with an empty, trusted book", "[resync]") {
-  FoldTester fold({}, true, kBySnapshot);
+  FoldTester fold(test_settings(), true, kBySnapshot);
   fold.apply({set_level(1, Side::bid, 100, 1), event_at(EventKind::clear, 2)});
   CHECK(trust_of(fold) == Trust::clean);
   CHECK(fold.state.book(0).bids.empty());
