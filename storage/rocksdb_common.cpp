@@ -118,6 +118,7 @@ rocksdb::DBOptions common_options() {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.max_background_jobs = 4;
+  options.allow_concurrent_memtable_write = false;  // one writer: insert hints are worth more
   return options;
 }
 

@@ -1,6 +1,7 @@
 #include "storage/rocksdb_tape_files.hpp"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/universal_compaction.h>
 
 #include <algorithm>
@@ -11,6 +12,16 @@ namespace tapedeck::storage {
 namespace {
 
 constexpr const char* kFormatKey = "format";
+
+/// Where the next key of the same prefix goes in a memtable is remembered: offsets grow, and those of a symbol do.
+class UpToZero final : public rocksdb::SliceTransform {
+public:
+  const char* Name() const override { return "tapedeck.UpToZero"; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return {key.data(), std::min(view(key).find('\0'), key.size())};
+  }
+  bool InDomain(const rocksdb::Slice&) const override { return true; }
+};
 
 bool is_data(const std::string& family) { return family.size() > 1 && family[0] == 'p'; }
 
@@ -67,6 +78,7 @@ Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
   data.compaction_options_universal.allow_trivial_move = true;
   data.write_buffer_size = sizes.write_buffer_bytes;
   data.max_write_buffer_number = 4;
+  data.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   data.level0_slowdown_writes_trigger = 400;
   data.level0_stop_writes_trigger = 800;
   data.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{64} << 10, cache)));
@@ -74,6 +86,7 @@ Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
   index.compression = rocksdb::kLZ4Compression;
   index.write_buffer_size = std::size_t{16} << 20;
   index.level_compaction_dynamic_level_bytes = true;
+  index.memtable_insert_with_hint_prefix_extractor = std::make_shared<UpToZero>();
   index.arena_block_size = std::size_t{256} << 10;
   index.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{8} << 10, cache)));
   return [data, index](const std::string& family) { return is_data(family) ? data : index; };
