@@ -1,4 +1,5 @@
-// apps/batch_queue.hpp -- a bounded queue of feed batches between the thread that reads and the one that records.
+// apps/batch_queue.hpp -- a bounded queue of feed batches between the thread that reads and the one
+// that records.
 #pragma once
 
 #include <condition_variable>
@@ -13,8 +14,8 @@
 
 namespace tapedeck::apps {
 
-/// One producer, one consumer. At most `limit` batches wait: then the producer does. Batches go round, so that their
-/// memory is reused.
+/// One producer, one consumer. At most `limit` batches wait: then the producer does. Batches go
+/// round, so that their memory is reused.
 class BatchQueue {
 public:
   struct Item {

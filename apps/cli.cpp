@@ -22,14 +22,17 @@ int exit_code(const Error& error) noexcept {
 }
 
 int report(const Error& error) {
-  const bool name_field = !error.field.empty() && error.message.find(error.field) == std::string::npos;
+  const bool name_field =
+      !error.field.empty() && error.message.find(error.field) == std::string::npos;
   const std::string field = name_field ? error.field + ": " : std::string();
   std::fprintf(stderr, "tapedeck: %s%s\n", field.c_str(), error.message.c_str());
   return exit_code(error);
 }
 
 void add_tape_options(CLI::App* command, TapeOptions& options) {
-  command->add_option("--tape", options.directory, "Folder of the tape")->type_name("DIR")->required();
+  command->add_option("--tape", options.directory, "Folder of the tape")
+      ->type_name("DIR")
+      ->required();
 }
 
 }  // namespace tapedeck::apps

@@ -1,8 +1,8 @@
 // apps/cli.hpp -- the frame of the command line: how a command is added, how it fails. Start here.
 //
-// A command is a file with one function `add_<command>(CLI::App&, Chosen&)`, declared in commands.hpp and called by
-// main.cpp. It makes a subcommand and says, by run_with(), what to do when that subcommand is chosen; the returned
-// number is the exit status of the process.
+// A command is a file with one function `add_<command>(CLI::App&, Chosen&)`, declared in
+// commands.hpp and called by main.cpp. It makes a subcommand and says, by run_with(), what to do
+// when that subcommand is chosen; the returned number is the exit status of the process.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -17,10 +17,10 @@ namespace tapedeck::apps {
 
 enum ExitCode : int {
   kDone = 0,
-  kWorkFailed = 1,    ///< verify found a difference, stored bytes are bad
+  kWorkFailed = 1,  ///< verify found a difference, stored bytes are bad
   kBadArguments = 2,
-  kEnvironment = 3,   ///< disk, permission, lock, port, broker
-  kGaveUp = 4,        ///< ended by the watchdog, or a restart budget is spent
+  kEnvironment = 3,  ///< disk, permission, lock, port, broker
+  kGaveUp = 4,       ///< ended by the watchdog, or a restart budget is spent
 };
 
 /// What main() runs once the arguments are read.
@@ -29,7 +29,8 @@ struct Chosen {
 };
 void run_with(CLI::App* command, Chosen& chosen, std::function<int()> action);
 
-/// `conflict` is about settings (2) where it names a field, else another process owns something (3).
+/// `conflict` is about settings (2) where it names a field, else another process owns something
+/// (3).
 [[nodiscard]] int exit_code(const Error& error) noexcept;
 /// Prints `tapedeck: <field>: <message>` to stderr; returns the exit code.
 int report(const Error& error);
@@ -41,8 +42,8 @@ struct TapeOptions {
 void add_tape_options(CLI::App* command, TapeOptions& options);
 
 /// For writing: makes the tape, with `partitions`, if there is none (0: the default number).
-[[nodiscard]] Result<std::unique_ptr<storage::TapeWriter>> open_writer(const TapeOptions& options,
-                                                                       std::uint32_t partitions = 0);
+[[nodiscard]] Result<std::unique_ptr<storage::TapeWriter>> open_writer(
+    const TapeOptions& options, std::uint32_t partitions = 0);
 /// For reading, also while another process writes. Error `not_found` where there is no tape.
 [[nodiscard]] Result<std::unique_ptr<storage::TapeReader>> open_reader(const TapeOptions& options);
 

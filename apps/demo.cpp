@@ -40,9 +40,14 @@ void add_demo(CLI::App& app, Chosen& chosen) {
   command->add_option("--tape", demo->tape.directory, "Folder of the tape and the session")
       ->type_name("DIR")
       ->capture_default_str();
-  command->add_option("--port", *port, "Port on the loopback interface (http.port; 8080)")->type_name("N");
-  command->add_option("--messages", demo->messages, "Length of the session")->type_name("N")->capture_default_str();
-  command->add_option("--symbols", demo->symbols, "Symbols in it")->type_name("N")->capture_default_str();
+  command->add_option("--port", *port, "Port on the loopback interface (http.port; 8080)")
+      ->type_name("N");
+  command->add_option("--messages", demo->messages, "Length of the session")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--symbols", demo->symbols, "Symbols in it")
+      ->type_name("N")
+      ->capture_default_str();
   run_with(command, chosen, [demo, port] { return run_demo(*demo, *port); });
 }
 

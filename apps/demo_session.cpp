@@ -21,12 +21,15 @@ Result<void> make_session(const std::string& path, const DemoOptions& options) {
   std::error_code error;
   if (std::filesystem::exists(path, error)) return {};
   std::filesystem::create_directories(options.tape.directory, error);
-  if (error) return fail(ErrorCode::environment, "cannot make " + options.tape.directory + ": " + error.message());
+  if (error)
+    return fail(ErrorCode::environment,
+                "cannot make " + options.tape.directory + ": " + error.message());
   feeds::SimL3Options session;
   session.seed = options.seed;
   session.symbols = options.symbols;
   session.messages = options.messages;
-  fmt::print("making a synthetic session: {} messages, {} symbols, {}\n", session.messages, session.symbols, path);
+  fmt::print("making a synthetic session: {} messages, {} symbols, {}\n", session.messages,
+             session.symbols, path);
   std::fflush(stdout);
   return feeds::write_sim_l3(path, session);
 }
@@ -43,7 +46,9 @@ Result<RecordingSummary> record_session(const std::string& path, const DemoOptio
   recording.recorder.source_name = *source;
   recording.recorder.sequencing = (*feed)->sequencing();
   Progress progress("recording", "events");
-  recording.progress = [&](const RecordingProgress& now) { progress.update(now.bytes, now.total_bytes, now.events); };
+  recording.progress = [&](const RecordingProgress& now) {
+    progress.update(now.bytes, now.total_bytes, now.events);
+  };
   return record_feed(**writer, **feed, recording, stop_requested);
 }
 
@@ -57,7 +62,8 @@ int prepare_demo(const DemoOptions& options, bool& interrupted) {
   if (summary->already_recorded)
     fmt::print("the session is on the tape {} already\n", options.tape.directory);
   else
-    fmt::print("recorded {} events on the tape {}\n", summary->stats.events, options.tape.directory);
+    fmt::print("recorded {} events on the tape {}\n", summary->stats.events,
+               options.tape.directory);
   std::fflush(stdout);
   interrupted = summary->interrupted;
   return kDone;

@@ -15,8 +15,9 @@ struct DemoOptions {
   std::uint64_t messages = 2'500'000;
 };
 
-/// Makes DIR/session.itch unless it is there, and records it onto the tape DIR unless it is on it. Tells what it does.
-/// Returns the exit code; `interrupted` is set if a signal ended it before its end.
+/// Makes DIR/session.itch unless it is there, and records it onto the tape DIR unless it is on it.
+/// Tells what it does. Returns the exit code; `interrupted` is set if a signal ended it before its
+/// end.
 [[nodiscard]] int prepare_demo(const DemoOptions& options, bool& interrupted);
 
 }  // namespace tapedeck::apps

@@ -50,10 +50,11 @@ void Progress::update(std::uint64_t done, std::uint64_t total, std::uint64_t cou
     const int full = static_cast<int>(share * kBarWidth);
     line += fmt::format("[{:#<{}}{:.<{}}] {:3.0f} % ", "", full, "", kBarWidth - full, share * 100);
   }
-  line += fmt::format(" {}{}/s", short_number(static_cast<double>(count - first_count_) / seconds), unit_);
+  line += fmt::format(" {}{}/s", short_number(static_cast<double>(count - first_count_) / seconds),
+                      unit_);
   if (total > done && done > first_done_)
-    line += fmt::format("  {} left",
-                        short_time(seconds * static_cast<double>(total - done) / static_cast<double>(done - first_done_)));
+    line += fmt::format("  {} left", short_time(seconds * static_cast<double>(total - done) /
+                                                static_cast<double>(done - first_done_)));
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;

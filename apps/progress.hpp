@@ -7,8 +7,8 @@
 
 namespace tapedeck::apps {
 
-/// Thread safe only in that one thread uses it. update() may be called as often as one likes: it draws ten times a
-/// second. The line is taken away by finish() or the destructor.
+/// Thread safe only in that one thread uses it. update() may be called as often as one likes: it
+/// draws ten times a second. The line is taken away by finish() or the destructor.
 class Progress {
 public:
   /// `unit` is what the rate counts, e.g. "events".

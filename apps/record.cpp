@@ -50,23 +50,27 @@ Result<RecordingOptions> recording_options(const RecordArguments& arguments) {
   return options;
 }
 
-int tell(const RecordArguments& arguments, const std::string& source, const RecordingSummary& summary,
-         double seconds) {
+int tell(const RecordArguments& arguments, const std::string& source,
+         const RecordingSummary& summary, double seconds) {
   const auto& stats = summary.stats;
   if (summary.already_recorded) {
     fmt::print("{} is on the tape {} already\n", source, arguments.tape.directory);
     return kDone;
   }
   if (summary.resumed_after > 0) fmt::print("went on after message {}\n", summary.resumed_after);
-  fmt::print("recorded {} events in {} records, {:.1f} bytes an event, {:.1f} s, {:.2f} M events/s\n", stats.events,
-             stats.records, stats.events ? static_cast<double>(stats.payload_bytes) / static_cast<double>(stats.events) : 0.0,
-             seconds, static_cast<double>(stats.events) / seconds / 1e6);
+  fmt::print(
+      "recorded {} events in {} records, {:.1f} bytes an event, {:.1f} s, {:.2f} M events/s\n",
+      stats.events, stats.records,
+      stats.events ? static_cast<double>(stats.payload_bytes) / static_cast<double>(stats.events)
+                   : 0.0,
+      seconds, static_cast<double>(stats.events) / seconds / 1e6);
   if (stats.filtered > 0) fmt::print("left out {} events of other symbols\n", stats.filtered);
   if (stats.dead_letters > 0)
-    fmt::print("{} inputs could not be decoded: tapedeck tape info --tape {} lists them\n", stats.dead_letters,
-               arguments.tape.directory);
+    fmt::print("{} inputs could not be decoded: tapedeck tape info --tape {} lists them\n",
+               stats.dead_letters, arguments.tape.directory);
   if (summary.interrupted)
-    fmt::print("interrupted after message {}: run the same command again to go on\n", summary.messages);
+    fmt::print("interrupted after message {}: run the same command again to go on\n",
+               summary.messages);
   return kDone;
 }
 
@@ -84,7 +88,9 @@ int run_record(const RecordArguments& arguments) {
 
   watch_signals();
   Progress progress("recording", "events");
-  options->progress = [&](const RecordingProgress& now) { progress.update(now.bytes, now.total_bytes, now.events); };
+  options->progress = [&](const RecordingProgress& now) {
+    progress.update(now.bytes, now.total_bytes, now.events);
+  };
   const auto start = std::chrono::steady_clock::now();
   auto summary = record_feed(**writer, **feed, *options, stop_requested);
   progress.finish();
@@ -99,27 +105,38 @@ void add_record(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<RecordArguments>();
   CLI::App* command = app.add_subcommand("record", "Record a feed onto a tape");
   command->footer(kExamples);
-  command->add_option("--feed", arguments->feed, "Format: itch, lobster, sim:l3")->type_name("FORMAT")->required();
-  command->add_option("--input", arguments->input.input, "File (may be .gz), or parameters of a simulator")
+  command->add_option("--feed", arguments->feed, "Format: itch, lobster, sim:l3")
+      ->type_name("FORMAT")
+      ->required();
+  command
+      ->add_option("--input", arguments->input.input,
+                   "File (may be .gz), or parameters of a simulator")
       ->type_name("PATH");
   add_tape_options(command, arguments->tape);
-  command->add_option("--date", arguments->input.date, "Day of a session that tells times of day only")
+  command
+      ->add_option("--date", arguments->input.date, "Day of a session that tells times of day only")
       ->type_name("YYYY-MM-DD");
   command->add_option("--timezone", arguments->input.timezone, "Zone of those times of day")
       ->type_name("ZONE")
       ->capture_default_str();
-  command->add_option("--symbols", arguments->symbols, "Record only these")->type_name("A,B")->delimiter(',');
-  command->add_option("--rate", arguments->rate, "Messages per second, max, or realtime: as the events' times say")
+  command->add_option("--symbols", arguments->symbols, "Record only these")
+      ->type_name("A,B")
+      ->delimiter(',');
+  command
+      ->add_option("--rate", arguments->rate,
+                   "Messages per second, max, or realtime: as the events' times say")
       ->type_name("N|max|realtime")
       ->capture_default_str();
   command
       ->add_option("--linger", arguments->linger,
-                   "How long events wait to share a record: a time, a number of events, or 0. Default: 524288 events; "
+                   "How long events wait to share a record: a time, a number of events, or 0. "
+                   "Default: 524288 events; "
                    "1ms where --rate is not max")
       ->type_name("T|N");
   command
       ->add_option("--mark-every", arguments->mark_every,
-                   "How often a time mark is written: a time, or a number of events. Default: 65536 events; 250ms "
+                   "How often a time mark is written: a time, or a number of events. Default: "
+                   "65536 events; 250ms "
                    "where --rate is not max")
       ->type_name("T|N");
   command->add_option("--partitions", arguments->partitions, "Partitions of a new tape (default 4)")

@@ -24,15 +24,18 @@ constexpr std::size_t kQueuedBatches = 3;
 constexpr auto kNap = std::chrono::microseconds(100);
 
 TimeNs steady_now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
-Result<std::uint64_t> whole_number(std::string_view text, const std::string& field, const std::string& expected) {
+Result<std::uint64_t> whole_number(std::string_view text, const std::string& field,
+                                   const std::string& expected) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
-    return fail(ErrorCode::invalid, "expected " + expected + ", found '" + std::string(text) + "'", field);
+    return fail(ErrorCode::invalid, "expected " + expected + ", found '" + std::string(text) + "'",
+                field);
   return value;
 }
 
@@ -43,7 +46,8 @@ bool is_number(std::string_view text) {
 /// A feed whose first batch has been read already.
 class CheckedFeed final : public feeds::Feed {
 public:
-  CheckedFeed(std::unique_ptr<feeds::Feed> inner, FeedBatch first) : inner_(std::move(inner)), first_(std::move(first)) {}
+  CheckedFeed(std::unique_ptr<feeds::Feed> inner, FeedBatch first)
+      : inner_(std::move(inner)), first_(std::move(first)) {}
   Result<void> poll(FeedBatch& batch, std::size_t max_events) override {
     if (!first_) return inner_->poll(batch, max_events);
     batch = std::move(*first_);
@@ -61,7 +65,8 @@ private:
 /// One recording: what the bulk and the paced way share.
 class Recording {
 public:
-  Recording(feeds::Feed& feed, Recorder& recorder, const RecordingOptions& options, const std::atomic<bool>& stop)
+  Recording(feeds::Feed& feed, Recorder& recorder, const RecordingOptions& options,
+            const std::atomic<bool>& stop)
       : feed_(feed), recorder_(recorder), options_(options), stop_(stop) {
     const auto& asked = options.recorder;
     ticks_ = asked.linger_time > 0 || asked.mark_interval > 0;
@@ -73,7 +78,8 @@ public:
       (void)recorder_.suspend();  // best effort; the first error is the one to tell
       return tl::unexpected(ended.error());
     }
-    if (auto done = *ended ? recorder_.finish() : recorder_.suspend(); !done) return tl::unexpected(done.error());
+    if (auto done = *ended ? recorder_.finish() : recorder_.suspend(); !done)
+      return tl::unexpected(done.error());
     RecordingSummary summary;
     summary.stats = recorder_.stats();
     summary.messages = messages_;
@@ -106,7 +112,9 @@ private:
         FeedBatch batch = queue.empty_batch();
         auto done = feed_.poll(batch, kBulkPoll);
         const bool last = !done || batch.end;
-        if (!queue.push(std::move(batch), done ? std::nullopt : std::optional(done.error())) || last) return;
+        if (!queue.push(std::move(batch), done ? std::nullopt : std::optional(done.error())) ||
+            last)
+          return;
       }
     });
     Result<bool> result = consume(queue);
@@ -132,7 +140,8 @@ private:
     while (messages_ < recorder_.resumes_after()) {
       if (stopped()) return false;
       const auto left = static_cast<std::size_t>(recorder_.resumes_after() - messages_);
-      if (auto done = feed_.poll(batch, std::min(kBulkPoll, left)); !done) return tl::unexpected(done.error());
+      if (auto done = feed_.poll(batch, std::min(kBulkPoll, left)); !done)
+        return tl::unexpected(done.error());
       if (auto done = take(batch); !done) return tl::unexpected(done.error());
       if (batch.end) return true;
     }
@@ -145,14 +154,16 @@ private:
     const std::uint64_t first = messages_;
     while (!stopped()) {
       const TimeNs now = steady_now();
-      const auto due = static_cast<std::uint64_t>(market::Int128{now - start} *
-                                                  static_cast<std::int64_t>(options_.pace.per_second) / market::kSecond);
+      const auto due = static_cast<std::uint64_t>(
+          market::Int128{now - start} * static_cast<std::int64_t>(options_.pace.per_second) /
+          market::kSecond);
       if (messages_ - first >= due) {
         if (auto done = recorder_.tick(now); !done) return tl::unexpected(done.error());
         std::this_thread::sleep_for(kNap);
         continue;
       }
-      const auto ask = static_cast<std::size_t>(std::min<std::uint64_t>(kPacedPoll, due - (messages_ - first)));
+      const auto ask =
+          static_cast<std::size_t>(std::min<std::uint64_t>(kPacedPoll, due - (messages_ - first)));
       if (auto done = feed_.poll(batch, ask); !done) return tl::unexpected(done.error());
       if (auto done = take(batch); !done) return tl::unexpected(done.error());
       if (batch.end) return true;
@@ -167,7 +178,8 @@ private:
     for (;;) {
       if (stopped()) return false;
       if (auto done = feed_.poll(batch, kPacedPoll); !done) return tl::unexpected(done.error());
-      if (first == market::kNoTime && !batch.events.empty()) first = batch.events.front().event.feed_time;
+      if (first == market::kNoTime && !batch.events.empty())
+        first = batch.events.front().event.feed_time;
       auto more = release_in_time(batch, start, first);
       if (!more) return more;
       if (!*more) return false;
@@ -183,7 +195,8 @@ private:
       if (stopped()) return false;
       const TimeNs now = steady_now();
       std::size_t to = from;
-      while (to < batch.events.size() && batch.events[to].event.feed_time - first <= now - start) ++to;
+      while (to < batch.events.size() && batch.events[to].event.feed_time - first <= now - start)
+        ++to;
       while (to > from && to < batch.events.size() && same_message(batch, to)) ++to;
       if (to == from) {
         if (auto done = recorder_.tick(now); !done) return tl::unexpected(done.error());
@@ -193,7 +206,8 @@ private:
       if (to == batch.events.size() && from == 0) break;
       FeedBatch part;
       const auto begin = batch.events.begin();
-      part.events.assign(begin + static_cast<std::ptrdiff_t>(from), begin + static_cast<std::ptrdiff_t>(to));
+      part.events.assign(begin + static_cast<std::ptrdiff_t>(from),
+                         begin + static_cast<std::ptrdiff_t>(to));
       part.new_symbols.swap(batch.new_symbols);
       part.dead_letters.swap(batch.dead_letters);
       part.messages = numbered ? part.events.back().event.sequence : messages_;
@@ -202,7 +216,8 @@ private:
       if (auto done = take(part); !done) return tl::unexpected(done.error());
       from = to;
     }
-    if (from > 0) batch.events.clear();  // all handed over: what is left is how far the source was read
+    if (from > 0)
+      batch.events.clear();  // all handed over: what is left is how far the source was read
     if (auto done = take(batch); !done) return tl::unexpected(done.error());
     bytes_ = batch.bytes;
     return true;
@@ -234,7 +249,8 @@ Result<Pace> parse_pace(const std::string& text, const std::string& field) {
   return Pace{Pace::Mode::per_second, *rate};
 }
 
-Result<void> parse_linger(const std::string& text, const std::string& field, storage::RecorderOptions& options) {
+Result<void> parse_linger(const std::string& text, const std::string& field,
+                          storage::RecorderOptions& options) {
   std::string_view number = text;
   if (number.ends_with("ev")) number.remove_suffix(2);
   if (!is_number(number)) {
@@ -245,13 +261,15 @@ Result<void> parse_linger(const std::string& text, const std::string& field, sto
   }
   auto events = whole_number(number, field, "a time (1ms), a number of events (64) or 0");
   if (!events) return tl::unexpected(events.error());
-  if (*events > 16'777'216) return fail(ErrorCode::invalid, "expected at most 16777216 events, found " + text, field);
+  if (*events > 16'777'216)
+    return fail(ErrorCode::invalid, "expected at most 16777216 events, found " + text, field);
   options.linger_time = 0;
   options.linger_events = std::max<std::uint64_t>(*events, 1);
   return {};
 }
 
-Result<void> parse_mark_every(const std::string& text, const std::string& field, storage::RecorderOptions& options) {
+Result<void> parse_mark_every(const std::string& text, const std::string& field,
+                              storage::RecorderOptions& options) {
   if (!is_number(text)) {
     auto time = api::parse_duration(text, field);
     if (!time) return tl::unexpected(time.error());
@@ -279,7 +297,8 @@ std::string recorded_name(const std::string& source, const std::set<std::string>
   return source + " symbols=" + std::to_string(symbols.size()) + "#" + std::to_string(hash);
 }
 
-Result<std::unique_ptr<feeds::Feed>> open_checked_feed(const std::string& name, const feeds::FeedOptions& options) {
+Result<std::unique_ptr<feeds::Feed>> open_checked_feed(const std::string& name,
+                                                       const feeds::FeedOptions& options) {
   auto feed = feeds::open_feed(name, options);
   if (!feed) return feed;
   FeedBatch first;
@@ -287,18 +306,22 @@ Result<std::unique_ptr<feeds::Feed>> open_checked_feed(const std::string& name, 
   if (first.end && !first.dead_letters.empty() && first.dead_letters.size() >= first.messages)
     return fail(ErrorCode::invalid,
                 options.input + ": no message of it can be decoded as " + name + "; at byte " +
-                    std::to_string(first.dead_letters.front().byte_offset) + ": " + first.dead_letters.front().reason,
+                    std::to_string(first.dead_letters.front().byte_offset) + ": " +
+                    first.dead_letters.front().reason,
                 "--input");
   return std::make_unique<CheckedFeed>(std::move(*feed), std::move(first));
 }
 
 Error with_remedy(Error error) {
   if (error.code == ErrorCode::environment)
-    error.message += ". What was recorded until then is kept: make room or repair the cause, run the same command again, and it goes on";
+    error.message +=
+        ". What was recorded until then is kept: make room or repair the cause, run the same "
+        "command again, and it goes on";
   return error;
 }
 
-Result<RecordingSummary> record_feed(storage::TapeWriter& writer, feeds::Feed& feed, const RecordingOptions& options,
+Result<RecordingSummary> record_feed(storage::TapeWriter& writer, feeds::Feed& feed,
+                                     const RecordingOptions& options,
                                      const std::atomic<bool>& stop) {
   auto recorder = Recorder::open(writer, options.recorder);
   if (!recorder) return tl::unexpected(recorder.error());

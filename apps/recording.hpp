@@ -1,4 +1,5 @@
-// apps/recording.hpp -- drives a feed into a recorder: as fast as it goes on two threads, or paced by a clock on one.
+// apps/recording.hpp -- drives a feed into a recorder: as fast as it goes on two threads, or paced
+// by a clock on one.
 #pragma once
 
 #include <atomic>
@@ -30,12 +31,14 @@ struct Pace {
 /// Live defaults: linger 1 ms, marks every 250 ms.
 void set_live_defaults(storage::RecorderOptions& options);
 
-/// A source of which only some symbols are recorded is another source: the symbols stand in its name.
-[[nodiscard]] std::string recorded_name(const std::string& source, const std::set<std::string>& symbols);
-/// Opens a feed and reads its first messages, so that input which is none of its format is refused before a tape is
-/// made for it.
-[[nodiscard]] Result<std::unique_ptr<feeds::Feed>> open_checked_feed(const std::string& name,
-                                                                     const feeds::FeedOptions& options);
+/// A source of which only some symbols are recorded is another source: the symbols stand in its
+/// name.
+[[nodiscard]] std::string recorded_name(const std::string& source,
+                                        const std::set<std::string>& symbols);
+/// Opens a feed and reads its first messages, so that input which is none of its format is refused
+/// before a tape is made for it.
+[[nodiscard]] Result<std::unique_ptr<feeds::Feed>> open_checked_feed(
+    const std::string& name, const feeds::FeedOptions& options);
 /// What to do about an error of a recording, added to its message.
 [[nodiscard]] Error with_remedy(Error error);
 
@@ -46,7 +49,8 @@ struct RecordingProgress {
 struct RecordingOptions {
   storage::RecorderOptions recorder;
   Pace pace;
-  std::function<void(const RecordingProgress&)> progress;  ///< called often, on the calling thread; may be empty
+  std::function<void(const RecordingProgress&)>
+      progress;  ///< called often, on the calling thread; may be empty
 };
 
 struct RecordingSummary {
@@ -57,9 +61,11 @@ struct RecordingSummary {
   bool interrupted = false;  ///< by `stop`, before the source ended: run again to go on
 };
 
-/// Records `feed` until it ends or `stop` is set; either way everything read is on the tape and marked. On an error
-/// what was read before it is on the tape, as far as the tape can still be written.
+/// Records `feed` until it ends or `stop` is set; either way everything read is on the tape and
+/// marked. On an error what was read before it is on the tape, as far as the tape can still be
+/// written.
 [[nodiscard]] Result<RecordingSummary> record_feed(storage::TapeWriter& writer, feeds::Feed& feed,
-                                                   const RecordingOptions& options, const std::atomic<bool>& stop);
+                                                   const RecordingOptions& options,
+                                                   const std::atomic<bool>& stop);
 
 }  // namespace tapedeck::apps

@@ -53,12 +53,14 @@ private:
   Result<void> choose_partitions() {
     if (arguments_.partition && *arguments_.partition >= tape_.partitions())
       return fail(ErrorCode::out_of_range,
-                  fmt::format("the tape has partitions 0 to {}", tape_.partitions() - 1), "--partition");
+                  fmt::format("the tape has partitions 0 to {}", tape_.partitions() - 1),
+                  "--partition");
     only_ = arguments_.partition;
     if (!arguments_.symbol.empty()) {
       auto last = tape_.last_of(arguments_.symbol);
       if (!last) return tl::unexpected(last.error());
-      if (!*last) return fail(ErrorCode::not_found, "no record of symbol " + arguments_.symbol, "--symbol");
+      if (!*last)
+        return fail(ErrorCode::not_found, "no record of symbol " + arguments_.symbol, "--symbol");
       only_ = storage::partition_of(arguments_.symbol, tape_.partitions());
     }
     return {};
@@ -81,10 +83,13 @@ private:
       if (const auto* at = std::get_if<api::AtPosition>(&**bound)) {
         if (at->partition >= tape_.partitions())
           return fail(ErrorCode::out_of_range,
-                      fmt::format("the tape has partitions 0 to {}", tape_.partitions() - 1), field);
+                      fmt::format("the tape has partitions 0 to {}", tape_.partitions() - 1),
+                      field);
         if (only_ && *only_ != at->partition)
-          return fail(ErrorCode::invalid, fmt::format("partition {} is not the one that is read, {}", at->partition,
-                                                      *only_), field);
+          return fail(
+              ErrorCode::invalid,
+              fmt::format("partition {} is not the one that is read, {}", at->partition, *only_),
+              field);
         only_ = at->partition;
       } else if (std::holds_alternative<api::AtOffset>(**bound) && !only_) {
         return fail(ErrorCode::invalid, "an offset alone needs --symbol or --partition", field);
@@ -126,16 +131,18 @@ private:
 
   Result<void> print(const Range& range) {
     for (storage::Offset from = range.from; from < range.to && !json_.full();) {
-      auto block = arguments_.symbol.empty() ? tape_.read(range.partition, from, {})
-                                             : tape_.read_symbol(arguments_.symbol, from, range.to, {});
+      auto block = arguments_.symbol.empty()
+                       ? tape_.read(range.partition, from, {})
+                       : tape_.read_symbol(arguments_.symbol, from, range.to, {});
       if (!block) return tl::unexpected(block.error());
       if ((*block)->records.empty()) break;
       for (const storage::Record& record : (*block)->records) {
         if (record.offset >= range.to || json_.full()) return {};
-        auto done = arguments_.records ? json_.append_record(out_, record) : json_.append_events(out_, record);
+        auto done = arguments_.records ? json_.append_record(out_, record)
+                                       : json_.append_events(out_, record);
         if (!done)
-          return fail(done.error().code,
-                      fmt::format("record {}:{}: {}", record.partition, record.offset, done.error().message));
+          return fail(done.error().code, fmt::format("record {}:{}: {}", record.partition,
+                                                     record.offset, done.error().message));
         if (out_.size() >= kWriteBytes)
           if (auto written = write_out(); !written) return written;
       }
@@ -145,7 +152,8 @@ private:
   }
 
   Result<void> write_out() {
-    const bool written = std::fwrite(out_.data(), 1, out_.size(), stdout) == out_.size() && std::fflush(stdout) == 0;
+    const bool written =
+        std::fwrite(out_.data(), 1, out_.size(), stdout) == out_.size() && std::fflush(stdout) == 0;
     out_.clear();
     if (!written) return fail(ErrorCode::environment, "cannot write to the standard output");
     return {};
@@ -172,9 +180,8 @@ int run_verify(const TapeOptions& options) {
   auto tape = open_reader(options);
   if (!tape) return report(tape.error());
   Progress progress("verifying", "records");
-  auto records = storage::verify(**tape, [&](std::uint64_t done, std::uint64_t total) {
-    progress.update(done, total, done);
-  });
+  auto records = storage::verify(
+      **tape, [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total, done); });
   progress.finish();
   if (!records) return report(records.error());
   fmt::print("{} records verified in {} partitions\n", *records, (*tape)->partitions());
@@ -193,10 +200,12 @@ int run_info(const TapeOptions& options, const std::string& format) {
 void add_info(CLI::App* tape, Chosen& chosen) {
   auto options = std::make_shared<TapeOptions>();
   auto format = std::make_shared<std::string>("table");
-  CLI::App* command = tape->add_subcommand("info", "Sources, partitions, symbols and dead letters of a tape");
+  CLI::App* command =
+      tape->add_subcommand("info", "Sources, partitions, symbols and dead letters of a tape");
   command->footer("Example:\n  tapedeck tape info --tape day --format json");
   add_tape_options(command, *options);
-  command->add_option("--format", *format, "table or json")->check(CLI::IsMember({"table", "json"}))
+  command->add_option("--format", *format, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
   run_with(command, chosen, [options, format] { return run_info(*options, *format); });
 }
@@ -208,15 +217,21 @@ void add_cat(CLI::App* tape, Chosen& chosen) {
       "Examples:\n"
       "  tapedeck tape cat --tape day --symbol AAPL --limit 10\n"
       "  tapedeck tape cat --tape day --from 2:1000 --to 2:1010:5\n"
-      "  tapedeck tape cat --tape day --symbol AAPL --from 2012-06-21T09:30:00-04:00 --to 2012-06-21T09:30:01-04:00\n"
+      "  tapedeck tape cat --tape day --symbol AAPL --from 2012-06-21T09:30:00-04:00 --to "
+      "2012-06-21T09:30:01-04:00\n"
       "\nBounds are inclusive. Times are event times, for marks feed times.");
   add_tape_options(command, arguments->tape);
   command->add_option("--partition", arguments->partition, "Only this partition")->type_name("N");
-  command->add_option("--symbol", arguments->symbol, "Only this symbol, through the index")->type_name("S");
-  command->add_option("--from", arguments->from, "First position: offset:N, partition:offset[:index], a time, end")
+  command->add_option("--symbol", arguments->symbol, "Only this symbol, through the index")
+      ->type_name("S");
+  command
+      ->add_option("--from", arguments->from,
+                   "First position: offset:N, partition:offset[:index], a time, end")
       ->type_name("P");
   command->add_option("--to", arguments->to, "Last position")->type_name("P");
-  command->add_option("--limit", arguments->limit, "Lines at most")->type_name("N")->default_str("all");
+  command->add_option("--limit", arguments->limit, "Lines at most")
+      ->type_name("N")
+      ->default_str("all");
   command->add_flag("--records", arguments->records, "One line for a record, without its events");
   run_with(command, chosen, [arguments] { return run_cat(*arguments); });
 }
@@ -224,8 +239,10 @@ void add_cat(CLI::App* tape, Chosen& chosen) {
 void add_verify(CLI::App* tape, Chosen& chosen) {
   auto options = std::make_shared<TapeOptions>();
   CLI::App* command = tape->add_subcommand("verify", "Read every stored byte and check it");
-  command->footer("Checksums, offsets, batches, marks and the index. Exit status 1 names the first bad position.\n"
-                  "Example:\n  tapedeck tape verify --tape day");
+  command->footer(
+      "Checksums, offsets, batches, marks and the index. Exit status 1 names the first bad "
+      "position.\n"
+      "Example:\n  tapedeck tape verify --tape day");
   add_tape_options(command, *options);
   run_with(command, chosen, [options] { return run_verify(*options); });
 }
@@ -233,7 +250,8 @@ void add_verify(CLI::App* tape, Chosen& chosen) {
 }  // namespace
 
 void add_tape(CLI::App& app, Chosen& chosen) {
-  CLI::App* tape = app.add_subcommand("tape", "Look at a tape, check it, index it: info, cat, verify, index");
+  CLI::App* tape =
+      app.add_subcommand("tape", "Look at a tape, check it, index it: info, cat, verify, index");
   tape->require_subcommand(1);
   add_info(tape, chosen);
   add_cat(tape, chosen);

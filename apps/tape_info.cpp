@@ -16,7 +16,8 @@ constexpr std::size_t kLettersShown = 10;
 
 std::string hex(const std::string& bytes) {
   std::string out;
-  for (const char c : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", static_cast<unsigned char>(c));
+  for (const char c : bytes)
+    fmt::format_to(std::back_inserter(out), "{:02x}", static_cast<unsigned char>(c));
   return out;
 }
 
@@ -78,7 +79,8 @@ Result<TapeInfo> read_tape_info(const storage::TapeReader& tape) {
     if (!entries) return tl::unexpected(entries.error());
     ++partition.symbols;
     partition.records += entries->size();
-    for (const auto& entry : *entries) partition.events += entry.event_count, partition.payload_bytes += entry.payload_bytes;
+    for (const auto& entry : *entries)
+      partition.events += entry.event_count, partition.payload_bytes += entry.payload_bytes;
   }
   auto sources = tape.sources();
   if (!sources) return tl::unexpected(sources.error());
@@ -91,28 +93,32 @@ Result<TapeInfo> read_tape_info(const storage::TapeReader& tape) {
 
 std::string info_json(const TapeInfo& info) {
   const auto all = total(info);
-  std::string out = fmt::format(R"({{"symbols":{},"records":{},"events":{},"payload_bytes":{},"partitions":[)",
-                                all.symbols, all.records, all.events, all.payload_bytes);
+  std::string out =
+      fmt::format(R"({{"symbols":{},"records":{},"events":{},"payload_bytes":{},"partitions":[)",
+                  all.symbols, all.records, all.events, all.payload_bytes);
   for (std::size_t p = 0; p < info.partitions.size(); ++p) {
     const auto& one = info.partitions[p];
-    fmt::format_to(std::back_inserter(out),
-                   R"({}{{"partition":{},"end":{},"symbols":{},"records":{},"events":{},"payload_bytes":{},"feed_time":{}}})",
-                   p ? "," : "", p, one.end, one.symbols, one.records, one.events, one.payload_bytes,
-                   time_or(one.feed_time, "null", "\""));
+    fmt::format_to(
+        std::back_inserter(out),
+        R"({}{{"partition":{},"end":{},"symbols":{},"records":{},"events":{},"payload_bytes":{},"feed_time":{}}})",
+        p ? "," : "", p, one.end, one.symbols, one.records, one.events, one.payload_bytes,
+        time_or(one.feed_time, "null", "\""));
   }
   out += R"(],"sources":[)";
   for (std::size_t i = 0; i < info.sources.size(); ++i) {
     const auto& source = info.sources[i];
     const SourceSum sum = sum_up(source);
-    fmt::format_to(std::back_inserter(out), R"({}{{"name":{},"complete":{},"messages":{},"bytes":{},"feed_time":{}}})",
+    fmt::format_to(std::back_inserter(out),
+                   R"({}{{"name":{},"complete":{},"messages":{},"bytes":{},"feed_time":{}}})",
                    i ? "," : "", json_string(source.name), source.complete, sum.messages, sum.bytes,
                    time_or(sum.feed_time, "null", "\""));
   }
   out += R"(],"dead_letters":[)";
   for (std::size_t i = 0; i < info.dead_letters.size(); ++i) {
     const auto& letter = info.dead_letters[i];
-    fmt::format_to(std::back_inserter(out), R"({}{{"source":{},"byte_offset":{},"reason":{},"bytes":"{}"}})",
-                   i ? "," : "", json_string(letter.source), letter.byte_offset, json_string(letter.reason),
+    fmt::format_to(std::back_inserter(out),
+                   R"({}{{"source":{},"byte_offset":{},"reason":{},"bytes":"{}"}})", i ? "," : "",
+                   json_string(letter.source), letter.byte_offset, json_string(letter.reason),
                    hex(letter.bytes));
   }
   return out + "]}\n";
@@ -120,30 +126,32 @@ std::string info_json(const TapeInfo& info) {
 
 std::string info_table(const TapeInfo& info) {
   const auto all = total(info);
-  std::string out = fmt::format("{} symbols, {} events in {} records, {} payload bytes\n\n", all.symbols, all.events,
-                                all.records, all.payload_bytes);
-  out += fmt::format("{:>9} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", "partition", "end", "symbols", "records", "events",
-                     "bytes", "feed time");
+  std::string out = fmt::format("{} symbols, {} events in {} records, {} payload bytes\n\n",
+                                all.symbols, all.events, all.records, all.payload_bytes);
+  out += fmt::format("{:>9} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", "partition", "end", "symbols",
+                     "records", "events", "bytes", "feed time");
   for (std::size_t p = 0; p < info.partitions.size(); ++p) {
     const auto& one = info.partitions[p];
-    out += fmt::format("{:>9} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", p, one.end, one.symbols, one.records, one.events,
-                       one.payload_bytes, time_or(one.feed_time, "-", ""));
+    out += fmt::format("{:>9} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", p, one.end, one.symbols,
+                       one.records, one.events, one.payload_bytes, time_or(one.feed_time, "-", ""));
   }
   out += "\nsources\n";
   for (const auto& source : info.sources) {
     const SourceSum sum = sum_up(source);
-    out += fmt::format("  {}  {}, {} messages, to {}\n", source.name, source.complete ? "complete" : "interrupted",
-                       sum.messages, time_or(sum.feed_time, "-", ""));
+    out += fmt::format("  {}  {}, {} messages, to {}\n", source.name,
+                       source.complete ? "complete" : "interrupted", sum.messages,
+                       time_or(sum.feed_time, "-", ""));
   }
   if (info.dead_letters.empty()) return out;
   out += fmt::format("\ndead letters: {}\n", info.dead_letters.size());
   for (std::size_t i = 0; i < std::min(info.dead_letters.size(), kLettersShown); ++i) {
     const auto& letter = info.dead_letters[i];
-    out += fmt::format("  {} byte {}: {} ({} bytes)\n", letter.source, letter.byte_offset, letter.reason,
-                       letter.bytes.size());
+    out += fmt::format("  {} byte {}: {} ({} bytes)\n", letter.source, letter.byte_offset,
+                       letter.reason, letter.bytes.size());
   }
   if (info.dead_letters.size() > kLettersShown)
-    out += fmt::format("  and {} more: --format json lists all\n", info.dead_letters.size() - kLettersShown);
+    out += fmt::format("  and {} more: --format json lists all\n",
+                       info.dead_letters.size() - kLettersShown);
   return out;
 }
 

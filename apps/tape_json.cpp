@@ -16,25 +16,27 @@ using market::EventKind;
 namespace {
 
 constexpr std::string_view kKindNames[market::kEventKinds] = {
-    "session", "instrument", "add", "execute", "execute_price", "reduce", "remove", "replace", "level",
-    "quote", "trade", "trade_break", "snapshot_begin", "snapshot_end", "clear", "status", "gap"};
+    "session", "instrument", "add",   "execute", "execute_price", "reduce",         "remove",
+    "replace", "level",      "quote", "trade",   "trade_break",   "snapshot_begin", "snapshot_end",
+    "clear",   "status",     "gap"};
 constexpr std::string_view kStatusNames[market::kStatusKinds] = {
-    "trading_state", "short_sale", "market_event", "breaker_levels", "breaker_status", "ipo_quoting",
-    "auction_collar", "operational_halt"};
+    "trading_state",  "short_sale",  "market_event",   "breaker_levels",
+    "breaker_status", "ipo_quoting", "auction_collar", "operational_halt"};
 
 auto into(std::string& out) { return std::back_inserter(out); }
 
 void append_position(std::string& out, const storage::Record& record, std::uint32_t index) {
-  fmt::format_to(into(out), R"({{"position":{{"partition":{},"offset":{},"index":{}}})", record.partition,
-                 record.offset, index);
+  fmt::format_to(into(out), R"({{"position":{{"partition":{},"offset":{},"index":{}}})",
+                 record.partition, record.offset, index);
 }
 
 void append_flags(std::string& out, std::uint8_t flags) {
   if (flags == 0) return;
-  constexpr std::pair<std::uint8_t, std::string_view> names[] = {{market::kMore, "more"},
-                                                                 {market::kPrintable, "printable"},
-                                                                 {market::kInSnapshot, "in_snapshot"},
-                                                                 {market::kLastOfPacket, "last_of_packet"}};
+  constexpr std::pair<std::uint8_t, std::string_view> names[] = {
+      {market::kMore, "more"},
+      {market::kPrintable, "printable"},
+      {market::kInSnapshot, "in_snapshot"},
+      {market::kLastOfPacket, "last_of_packet"}};
   out += R"(,"flags":[)";
   for (const auto& [bit, name] : names)
     if (flags & bit) fmt::format_to(into(out), R"("{}",)", name);
@@ -51,7 +53,8 @@ void append_json_string(std::string& out, std::string_view text) {
       out += '\\';
       out += c;
     } else if (byte < 0x20 || byte >= 0x7f) {
-      fmt::format_to(into(out), "\\u{:04x}", byte);  // symbols are ASCII; other bytes are shown as Latin-1
+      fmt::format_to(into(out), "\\u{:04x}",
+                     byte);  // symbols are ASCII; other bytes are shown as Latin-1
     } else {
       out += c;
     }
@@ -59,8 +62,9 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-/// The instrument stands in the symbol's first record of its source; the first record on the tape is a good guess for
-/// a reader that starts in the middle, and a later instrument event corrects it.
+/// The instrument stands in the symbol's first record of its source; the first record on the tape
+/// is a good guess for a reader that starts in the middle, and a later instrument event corrects
+/// it.
 TapeJson::Exponents& TapeJson::exponents_of(std::string_view symbol) {
   if (auto found = exponents_.find(symbol); found != exponents_.end()) return found->second;
   Exponents& exponents = exponents_[std::string(symbol)];
@@ -75,8 +79,9 @@ TapeJson::Exponents& TapeJson::exponents_of(std::string_view symbol) {
   return exponents;
 }
 
-void TapeJson::append_event(std::string& out, const storage::Record& record, const Event& event, std::uint32_t index,
-                            market::SourceId source, std::string_view source_name, Exponents& exponents) {
+void TapeJson::append_event(std::string& out, const storage::Record& record, const Event& event,
+                            std::uint32_t index, market::SourceId source,
+                            std::string_view source_name, Exponents& exponents) {
   append_position(out, record, index);
   out += R"(,"symbol":)";
   append_json_string(out, record.symbol);
@@ -98,7 +103,8 @@ void TapeJson::append_event(std::string& out, const storage::Record& record, con
     fmt::format_to(into(out), R"(,"side":"{}")", event.side == market::Side::bid ? "bid" : "ask");
   if (event.kind == EventKind::instrument) {
     exponents = {true, event.price, event.size};
-    fmt::format_to(into(out), R"(,"price_exponent":{},"size_exponent":{})", event.price, event.size);
+    fmt::format_to(into(out), R"(,"price_exponent":{},"size_exponent":{})", event.price,
+                   event.size);
   } else {
     auto amount = [&](std::string_view name, std::int64_t units, std::int64_t exponent) {
       if (units == 0) return;
@@ -135,8 +141,8 @@ Result<void> TapeJson::append_mark(std::string& out, const storage::Record& reco
   append_json_string(out, mark->source_name);
   out += R"(,"feed_time":")";
   api::append_time(out, mark->feed_time);
-  fmt::format_to(into(out), R"(","cursor_messages":{},"cursor_bytes":{},"complete":{}}})", mark->cursor_messages,
-                 mark->cursor_bytes, mark->complete);
+  fmt::format_to(into(out), R"(","cursor_messages":{},"cursor_bytes":{},"complete":{}}})",
+                 mark->cursor_messages, mark->cursor_bytes, mark->complete);
   out += '\n';
   ++lines_;
   return {};
@@ -169,11 +175,13 @@ Result<void> TapeJson::append_record(std::string& out, const storage::Record& re
   if (!wanted(record.max_event_time)) return {};
   schemas::BatchReader batch;
   if (auto done = batch.open(record.payload); !done) return done;
-  fmt::format_to(into(out), R"({{"position":{{"partition":{},"offset":{},"index":0}},"symbol":)", record.partition,
-                 record.offset);
+  fmt::format_to(into(out), R"({{"position":{{"partition":{},"offset":{},"index":0}},"symbol":)",
+                 record.partition, record.offset);
   append_json_string(out, record.symbol);
-  fmt::format_to(into(out), R"(,"source":"{:016x}","kind":"events","events":{},"payload_bytes":{},"max_event_time":")",
-                 batch.source(), record.event_count, record.payload.size());
+  fmt::format_to(
+      into(out),
+      R"(,"source":"{:016x}","kind":"events","events":{},"payload_bytes":{},"max_event_time":")",
+      batch.source(), record.event_count, record.payload.size());
   api::append_time(out, record.max_event_time);
   out += "\"}\n";
   ++lines_;

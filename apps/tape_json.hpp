@@ -12,9 +12,9 @@
 
 namespace tapedeck::apps {
 
-/// Writes events and marks, one JSON object a line. Prices and sizes are decimal strings where the symbol's instrument
-/// is known; else, and for status events, the stored integers as `price_units` and `size_units`. Fields that a kind
-/// does not have, or that are zero, are left out.
+/// Writes events and marks, one JSON object a line. Prices and sizes are decimal strings where the
+/// symbol's instrument is known; else, and for status events, the stored integers as `price_units`
+/// and `size_units`. Fields that a kind does not have, or that are zero, are left out.
 class TapeJson {
 public:
   explicit TapeJson(const storage::TapeReader& tape) : tape_(tape) {}
@@ -25,7 +25,9 @@ public:
   [[nodiscard]] Result<void> append_record(std::string& out, const storage::Record& record);
 
   /// Leaves out what lies before or after, by event time (a mark's feed time). Inclusive.
-  void limit_times(std::optional<market::TimeNs> from, std::optional<market::TimeNs> to) { from_ = from, to_ = to; }
+  void limit_times(std::optional<market::TimeNs> from, std::optional<market::TimeNs> to) {
+    from_ = from, to_ = to;
+  }
   /// Leaves out a record's events before or after this index.
   void limit_index(std::optional<market::Position> from, std::optional<market::Position> to) {
     first_ = from, last_ = to;
@@ -41,10 +43,13 @@ private:
     std::int64_t price = 0, size = 0;
   };
   Exponents& exponents_of(std::string_view symbol);
-  void append_event(std::string& out, const storage::Record& record, const market::Event& event, std::uint32_t index,
-                    market::SourceId source, std::string_view source_name, Exponents& exponents);
+  void append_event(std::string& out, const storage::Record& record, const market::Event& event,
+                    std::uint32_t index, market::SourceId source, std::string_view source_name,
+                    Exponents& exponents);
   Result<void> append_mark(std::string& out, const storage::Record& record);
-  [[nodiscard]] bool wanted(market::TimeNs time) const { return (!from_ || time >= *from_) && (!to_ || time <= *to_); }
+  [[nodiscard]] bool wanted(market::TimeNs time) const {
+    return (!from_ || time >= *from_) && (!to_ || time <= *to_);
+  }
   [[nodiscard]] bool wanted(market::Position position) const {
     return (!first_ || position.partition != first_->partition || position >= *first_) &&
            (!last_ || position.partition != last_->partition || position <= *last_);

@@ -4,7 +4,8 @@
 
 namespace tapedeck::apps {
 
-Result<std::unique_ptr<storage::TapeWriter>> open_writer(const TapeOptions& options, std::uint32_t partitions) {
+Result<std::unique_ptr<storage::TapeWriter>> open_writer(const TapeOptions& options,
+                                                         std::uint32_t partitions) {
   storage::WriterOptions writer;
   writer.partitions = partitions;
   return storage::open_tape_writer(options.directory, writer);

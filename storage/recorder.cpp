@@ -18,7 +18,8 @@ constexpr std::size_t kBytesPerEvent = 24;
 /// Buffers that together have grown beyond this many times the linger are given back.
 constexpr std::uint64_t kMaxSlack = 4;
 constexpr std::uint64_t kReleaseCheckEvents = 1 << 21;
-/// Thousands of symbols: the place where an event goes is in no cache, unless it is asked for so many events before.
+/// Thousands of symbols: the place where an event goes is in no cache, unless it is asked for so
+/// many events before.
 constexpr std::size_t kPrefetch = 12;
 
 bool message_ends(const FeedBatch& batch, std::size_t i, Sequencing sequencing) {
@@ -61,14 +62,18 @@ Sequence highest_sequence(schemas::BatchReader& reader) {
 }  // namespace
 
 Recorder::Recorder(TapeWriter& writer, RecorderOptions options)
-    : writer_(&writer), options_(std::move(options)), source_(market::source_id(options_.source_name)) {
+    : writer_(&writer),
+      options_(std::move(options)),
+      source_(market::source_id(options_.source_name)) {
   const std::uint64_t by_bytes = std::max<std::uint64_t>(options_.linger_bytes / kBytesPerEvent, 1);
   limit_ = std::clamp<std::uint64_t>(options_.linger_events, 1, by_bytes);
-  record_events_ = std::clamp<std::size_t>(options_.max_record_bytes / kBytesPerEvent, 1, schemas::kMaxBatchEvents);
+  record_events_ = std::clamp<std::size_t>(options_.max_record_bytes / kBytesPerEvent, 1,
+                                           schemas::kMaxBatchEvents);
 }
 
 Result<Recorder> Recorder::open(TapeWriter& writer, RecorderOptions options) {
-  if (options.source_name.empty()) return fail(ErrorCode::invalid, "a source needs a name", "source_name");
+  if (options.source_name.empty())
+    return fail(ErrorCode::invalid, "a source needs a name", "source_name");
   Recorder recorder(writer, std::move(options));
   if (auto found = recorder.find_source(); !found) return tl::unexpected(found.error());
   return recorder;
@@ -86,7 +91,8 @@ Result<void> Recorder::find_source() {
     resuming_ = true;
     for (std::size_t p = 0; p < info.marks.size() && p < partitions_; ++p)
       if (info.marks[p])
-        resume_cursor_[p] = info.marks[p]->cursor_messages, resume_bytes_[p] = info.marks[p]->cursor_bytes;
+        resume_cursor_[p] = info.marks[p]->cursor_messages,
+        resume_bytes_[p] = info.marks[p]->cursor_bytes;
   }
   resume_min_ = *std::min_element(resume_cursor_.begin(), resume_cursor_.end());
   return {};
@@ -132,7 +138,8 @@ Result<void> Recorder::take_events(const FeedBatch& batch) {
     const auto& [symbol, event] = batch.events[i];
     if (i + kPrefetch < count) prefetch_buffer(batch.events[i + kPrefetch].symbol);
     if (symbol >= slots_.size())
-      return fail(ErrorCode::invalid, "the feed never named the symbol with index " + std::to_string(symbol));
+      return fail(ErrorCode::invalid,
+                  "the feed never named the symbol with index " + std::to_string(symbol));
     Slot& slot = slots_[symbol];
     bool keep = true;
     if (slot.stage != Stage::active) {
@@ -146,7 +153,8 @@ Result<void> Recorder::take_events(const FeedBatch& batch) {
       slot.buffer.push_back(event);
     }
     if (pending_ < limit_ || !message_ends(batch, i, options_.sequencing)) continue;
-    // The number of the message is known only where it is the sequence; elsewhere the cursor stays at the last batch.
+    // The number of the message is known only where it is the sequence; elsewhere the cursor stays
+    // at the last batch.
     if (options_.sequencing == Sequencing::message_number) read_.messages = event.sequence;
     read_.feed_time = std::max(read_.feed_time, event.feed_time);
     if (auto done = flush(); !done) return done;
@@ -191,7 +199,8 @@ Result<bool> Recorder::admit(SymbolIndex symbol, const Event& event) {
   if (!info.has_session) {
     Event session;
     session.kind = market::EventKind::session;
-    session.time = event.time, session.feed_time = event.feed_time, session.receive_time = event.receive_time;
+    session.time = event.time, session.feed_time = event.feed_time,
+    session.receive_time = event.receive_time;
     session.sequence = event.sequence;
     session.flags = market::kMore;
     session.other = source_;
@@ -226,7 +235,8 @@ Result<void> Recorder::look_up(SymbolIndex symbol) {
   return scan_symbol(info);
 }
 
-/// The slow way, where the last record does not tell: another source was recorded since, or sequences start anew.
+/// The slow way, where the last record does not tell: another source was recorded since, or
+/// sequences start anew.
 Result<void> Recorder::scan_symbol(SymbolInfo& info) {
   const TapeReader& reader = writer_->reader();
   auto end = reader.end(info.partition);
@@ -242,7 +252,8 @@ Result<void> Recorder::scan_symbol(SymbolInfo& info) {
       if (options_.sequencing == Sequencing::message_number)
         info.pass = std::max<std::uint64_t>(info.pass, highest_sequence(batch));
       else
-        info.pass += batch.size() - (batch.source_name().empty() ? 0 : 1);  // a session event is not the feed's
+        info.pass += batch.size() -
+                     (batch.source_name().empty() ? 0 : 1);  // a session event is not the feed's
     }
     from = (*block)->records.back().offset + 1;
   }
@@ -332,7 +343,8 @@ Result<void> Recorder::encode_symbol(SymbolIndex symbol) {
                                               std::to_string(events.front().sequence) + ": " +
                                               payload.error().message);
     }
-    drafts_.push_back({symbol, static_cast<std::uint32_t>(count), highest_time(events), arena_.size(), payload->size()});
+    drafts_.push_back({symbol, static_cast<std::uint32_t>(count), highest_time(events),
+                       arena_.size(), payload->size()});
     arena_.insert(arena_.end(), payload->begin(), payload->end());
     rest = rest.subspan(count);
     guess = record_events_;
@@ -352,7 +364,8 @@ Result<void> Recorder::append(bool with_marks, bool complete) {
   marks_.clear();
   std::uint64_t bytes = 0;
   for (const Draft& draft : drafts_) {
-    records_.push_back({symbols_[draft.symbol].name, std::span(arena_).subspan(draft.offset, draft.size), draft.events,
+    records_.push_back({symbols_[draft.symbol].name,
+                        std::span(arena_).subspan(draft.offset, draft.size), draft.events,
                         draft.max_time});
     bytes += draft.size;
   }
@@ -361,7 +374,8 @@ Result<void> Recorder::append(bool with_marks, bool complete) {
     for (Partition p = 0; p < partitions_; ++p) {
       if (flushed_.messages < resume_cursor_[p]) continue;  // an older mark says more
       const std::uint64_t read_bytes = std::max(flushed_.bytes, resume_bytes_[p]);
-      marks_.push_back({p, {source_, options_.source_name, feed_time, flushed_.messages, read_bytes, complete}});
+      marks_.push_back(
+          {p, {source_, options_.source_name, feed_time, flushed_.messages, read_bytes, complete}});
     }
   }
   if (records_.empty() && marks_.empty()) return {};

@@ -18,38 +18,44 @@ namespace tapedeck::storage {
 struct RecorderOptions {
   std::string source_name;
   market::Sequencing sequencing = market::Sequencing::message_number;
-  /// Events between two flushes; 1 flushes each message at once. A flush falls between messages only.
+  /// Events between two flushes; 1 flushes each message at once. A flush falls between messages
+  /// only.
   std::uint64_t linger_events = 524'288;
   /// The same limit in bytes of payload, at an estimated 24 an event.
   std::size_t linger_bytes = std::size_t{64} << 20;
   /// tick() flushes what has waited as long as this; 0: never by time.
   TimeNs linger_time = 0;
-  /// Live: a mark to every partition this often, by the time told to tick(); 0: marks go by `mark_events`.
+  /// Live: a mark to every partition this often, by the time told to tick(); 0: marks go by
+  /// `mark_events`.
   TimeNs mark_interval = 0;
-  /// Otherwise a flush brings marks once this many events were flushed since the last ones; 1: every flush does.
+  /// Otherwise a flush brings marks once this many events were flushed since the last ones; 1:
+  /// every flush does.
   std::uint64_t mark_events = 65'536;
   /// Record only these; empty: all.
   std::set<std::string> symbols;
-  /// Records are cut at message ends to stay below this; only a single larger message may exceed it.
+  /// Records are cut at message ends to stay below this; only a single larger message may exceed
+  /// it.
   std::size_t max_record_bytes = std::size_t{60} << 10;
 };
 
 /// What one recorder did since it was opened.
 struct RecorderStats {
-  std::uint64_t events = 0;       ///< market events appended (session events apart)
-  std::uint64_t sessions = 0;     ///< session events appended
+  std::uint64_t events = 0;    ///< market events appended (session events apart)
+  std::uint64_t sessions = 0;  ///< session events appended
   std::uint64_t records = 0;
   std::uint64_t marks = 0;
   std::uint64_t payload_bytes = 0;
   std::uint64_t flushes = 0;
   std::uint64_t dead_letters = 0;
-  std::uint64_t filtered = 0;     ///< events of symbols that were not asked for
-  std::uint64_t passed_over = 0;  ///< events that an earlier, interrupted recording had already appended
+  std::uint64_t filtered = 0;  ///< events of symbols that were not asked for
+  std::uint64_t passed_over =
+      0;  ///< events that an earlier, interrupted recording had already appended
 };
 
-/// Records one source. Whenever it is killed, a recorder opened on the same source and fed from its start again goes
-/// on after the last event on the tape: none lost, none twice. Not thread safe; the writer must outlive it.
-/// After an error nothing of the failed flush is on the tape, and every later call returns that error.
+/// Records one source. Whenever it is killed, a recorder opened on the same source and fed from its
+/// start again goes on after the last event on the tape: none lost, none twice. Not thread safe;
+/// the writer must outlive it. After an error nothing of the failed flush is on the tape, and every
+/// later call returns that error.
 class Recorder {
 public:
   /// Looks up how far the source is on the tape. Writes nothing.
@@ -57,7 +63,8 @@ public:
 
   /// The whole source is on the tape: nothing to do.
   [[nodiscard]] bool already_recorded() const noexcept { return already_recorded_; }
-  /// An earlier recording of the source was interrupted; messages up to this number are passed over (0: none).
+  /// An earlier recording of the source was interrupted; messages up to this number are passed over
+  /// (0: none).
   [[nodiscard]] std::uint64_t resumes_after() const noexcept { return resume_min_; }
 
   /// Takes the batch in; flushes as often as the linger says.
@@ -84,7 +91,8 @@ private:
     std::string name;
     Partition partition = 0;
     bool has_session = false;
-    std::uint64_t pass = 0;  ///< message_number: highest sequence on the tape; per_symbol: events still to pass over
+    std::uint64_t pass =
+        0;  ///< message_number: highest sequence on the tape; per_symbol: events still to pass over
   };
   struct Cursor {
     std::uint64_t messages = 0;
@@ -119,8 +127,8 @@ private:
   RecorderOptions options_;
   market::SourceId source_ = 0;
   std::uint32_t partitions_ = 0;
-  std::uint64_t limit_ = 0;         ///< events between flushes
-  std::size_t record_events_ = 0;   ///< first guess of the events that fit a record
+  std::uint64_t limit_ = 0;        ///< events between flushes
+  std::size_t record_events_ = 0;  ///< first guess of the events that fit a record
 
   bool already_recorded_ = false;
   bool resuming_ = false;
@@ -129,8 +137,9 @@ private:
 
   std::vector<Slot> slots_;
   std::vector<SymbolInfo> symbols_;
-  std::vector<market::SymbolIndex> touched_;  ///< symbols with a non-empty buffer, in order of their first event
-  std::uint64_t pending_ = 0;                 ///< events in the buffers, session events apart
+  std::vector<market::SymbolIndex>
+      touched_;                ///< symbols with a non-empty buffer, in order of their first event
+  std::uint64_t pending_ = 0;  ///< events in the buffers, session events apart
   std::uint64_t pending_sessions_ = 0;
   std::uint64_t since_release_ = 0;
 

@@ -25,8 +25,10 @@ public:
       if (next_ >= std::min(fails_after_, script_.messages.size())) break;
       const auto& message = script_.messages[next_++];
       batch.events.insert(batch.events.end(), message.events.begin(), message.events.end());
-      batch.new_symbols.insert(batch.new_symbols.end(), message.new_symbols.begin(), message.new_symbols.end());
-      for (const auto& event : message.events) feed_time_ = std::max(feed_time_, event.event.feed_time);
+      batch.new_symbols.insert(batch.new_symbols.end(), message.new_symbols.begin(),
+                               message.new_symbols.end());
+      for (const auto& event : message.events)
+        feed_time_ = std::max(feed_time_, event.event.feed_time);
     } while (batch.events.size() < max_events);
     batch.messages = next_;
     batch.bytes = next_ * 40;
@@ -34,7 +36,9 @@ public:
     batch.end = next_ == script_.messages.size();
     return {};
   }
-  [[nodiscard]] market::Sequencing sequencing() const override { return market::Sequencing::message_number; }
+  [[nodiscard]] market::Sequencing sequencing() const override {
+    return market::Sequencing::message_number;
+  }
   [[nodiscard]] std::uint64_t total_bytes() const override { return script_.messages.size() * 40; }
 
 private:
@@ -81,7 +85,8 @@ TEST_CASE("whatever the pace, the tape holds the same events", "[recording]") {
   }
 }
 
-TEST_CASE("a feed that breaks leaves everything before on the tape, and the next run goes on", "[recording]") {
+TEST_CASE("a feed that breaks leaves everything before on the tape, and the next run goes on",
+          "[recording]") {
   const Script script = make_script(22, kShape);
   const std::atomic<bool> stop{false};
   for (const char* pace : {"max", "1000000"}) {
@@ -94,7 +99,8 @@ TEST_CASE("a feed that breaks leaves everything before on the tape, and the next
     REQUIRE_FALSE(failed);
     CHECK(failed.error().message == "the cable is out");
     std::uint64_t newest = 0;
-    for (const auto& [symbol, events] : events_on(tape)) newest = std::max(newest, events.back().sequence);
+    for (const auto& [symbol, events] : events_on(tape))
+      newest = std::max(newest, events.back().sequence);
     CHECK(newest == 700);
     ScriptFeed whole(script);
     const auto summary = record_feed(tape, whole, options, stop);
@@ -113,7 +119,8 @@ TEST_CASE("a stop ends a recording between messages, and says so", "[recording]"
     options.progress = [&](const RecordingProgress&) { stop = true; };
     storage::MemoryTape tape(3);
     // The bulk way takes thousands of events at once: its source must be longer than one take.
-    const Script longer = make_script(24, {10, 60'000, false, false, market::Sequencing::message_number});
+    const Script longer =
+        make_script(24, {10, 60'000, false, false, market::Sequencing::message_number});
     const Script& source = options.pace.mode == Pace::Mode::max ? longer : script;
     ScriptFeed feed(source);
     const auto summary = record_feed(tape, feed, options, stop);
@@ -130,7 +137,8 @@ TEST_CASE("a stop ends a recording between messages, and says so", "[recording]"
   }
 }
 
-TEST_CASE("the queue between the threads keeps order, and its producer waits at the limit", "[recording]") {
+TEST_CASE("the queue between the threads keeps order, and its producer waits at the limit",
+          "[recording]") {
   BatchQueue queue(2);
   std::atomic<std::uint64_t> pushed{0};
   std::thread producer([&] {

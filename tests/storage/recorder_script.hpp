@@ -1,4 +1,5 @@
-// tests/storage/recorder_script.hpp -- a seeded source for recorder tests, and what must be on the tape after it.
+// tests/storage/recorder_script.hpp -- a seeded source for recorder tests, and what must be on the
+// tape after it.
 #pragma once
 
 #include <map>
@@ -41,9 +42,12 @@ struct Script {
       for (std::size_t i = 0; i < poll && next < messages.size(); ++i, ++next) {
         const ScriptMessage& message = messages[next];
         batch.events.insert(batch.events.end(), message.events.begin(), message.events.end());
-        batch.new_symbols.insert(batch.new_symbols.end(), message.new_symbols.begin(), message.new_symbols.end());
-        batch.dead_letters.insert(batch.dead_letters.end(), message.dead_letters.begin(), message.dead_letters.end());
-        for (const auto& event : message.events) batch.feed_time = std::max(batch.feed_time, event.event.feed_time);
+        batch.new_symbols.insert(batch.new_symbols.end(), message.new_symbols.begin(),
+                                 message.new_symbols.end());
+        batch.dead_letters.insert(batch.dead_letters.end(), message.dead_letters.begin(),
+                                  message.dead_letters.end());
+        for (const auto& event : message.events)
+          batch.feed_time = std::max(batch.feed_time, event.event.feed_time);
       }
       batch.messages = next;
       batch.bytes = next * 40;
@@ -61,9 +65,11 @@ struct Script {
         if (events.empty()) {
           Event session;
           session.kind = EventKind::session;
-          session.time = event.time, session.feed_time = event.feed_time, session.receive_time = event.receive_time;
+          session.time = event.time, session.feed_time = event.feed_time,
+          session.receive_time = event.receive_time;
           session.sequence = event.sequence, session.flags = market::kMore;
-          session.other = market::source_id(source), session.code = static_cast<std::uint8_t>(sequencing);
+          session.other = market::source_id(source),
+          session.code = static_cast<std::uint8_t>(sequencing);
           events.push_back(session);
         }
         events.push_back(event);
@@ -99,9 +105,11 @@ inline Script make_script(std::uint64_t seed, const ScriptShape& shape) {
     if (shape.dead_letters && roll == 0) {
       message.dead_letters.push_back({n * 40, "unknown type", "x" + std::to_string(n)});
     } else if (shape.market_wide && roll == 1) {
-      for (market::SymbolIndex s = 0; s < script.symbols.size(); ++s) event(s, EventKind::status, n);
+      for (market::SymbolIndex s = 0; s < script.symbols.size(); ++s)
+        event(s, EventKind::status, n);
     } else {
-      auto symbol = static_cast<market::SymbolIndex>(random() % shape.symbols * (random() % 100) / 100);
+      auto symbol =
+          static_cast<market::SymbolIndex>(random() % shape.symbols * (random() % 100) / 100);
       if (symbol >= script.symbols.size()) {
         symbol = static_cast<market::SymbolIndex>(script.symbols.size());
         script.symbols.push_back("S" + std::to_string(symbol));
@@ -113,7 +121,8 @@ inline Script make_script(std::uint64_t seed, const ScriptShape& shape) {
       const auto sequence = shape.sequencing == market::Sequencing::message_number ? n : own;
       const auto parts = roll < 10 ? 1 + random() % 4 : 1;
       for (std::uint64_t i = 0; i < parts; ++i) event(symbol, EventKind::add, sequence);
-      for (std::size_t i = 0; i + 1 < message.events.size(); ++i) message.events[i].event.flags |= market::kMore;
+      for (std::size_t i = 0; i + 1 < message.events.size(); ++i)
+        message.events[i].event.flags |= market::kMore;
     }
     script.messages.push_back(std::move(message));
   }

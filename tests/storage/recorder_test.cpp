@@ -52,8 +52,9 @@ Recorder open_recorder(TapeWriter& tape, RecorderOptions options) {
 }
 
 /// Records the whole script; returns the recorder's error if it had one.
-std::optional<Error> record_all(TapeWriter& tape, const Script& script, const RecorderOptions& options,
-                                std::size_t poll = 64, RecorderStats* stats = nullptr) {
+std::optional<Error> record_all(TapeWriter& tape, const Script& script,
+                                const RecorderOptions& options, std::size_t poll = 64,
+                                RecorderStats* stats = nullptr) {
   Recorder recorder = open_recorder(tape, options);
   std::optional<Error> error;
   script.feed(poll, [&](const FeedBatch& batch) {
@@ -77,7 +78,8 @@ bool complete(const TapeReader& tape, const std::string& source = kSource) {
 
 }  // namespace
 
-TEST_CASE("linger, marks and polls change how a tape is cut, never what a symbol's events are", "[recorder]") {
+TEST_CASE("linger, marks and polls change how a tape is cut, never what a symbol's events are",
+          "[recorder]") {
   const Script script = make_script(1, {});
   const auto expected = script.expected(kSource, Sequencing::message_number);
   for (const std::uint64_t linger : {1u, 7u, 64u, 1000u, 524'288u})
@@ -96,14 +98,16 @@ TEST_CASE("linger, marks and polls change how a tape is cut, never what a symbol
       }
 }
 
-TEST_CASE("a recording that dies at any append goes on without losing or doubling an event", "[recorder]") {
+TEST_CASE("a recording that dies at any append goes on without losing or doubling an event",
+          "[recorder]") {
   const Script script = make_script(2, {8, 600, true, true, Sequencing::message_number});
   const auto expected = script.expected(kSource, Sequencing::message_number);
   for (const std::uint64_t linger : {1u, 50u, 100'000u}) {
     for (std::size_t appends = 0;; appends += linger == 1 ? 7 : 1) {
       MemoryTape tape(3);
       FailingWriter failing(tape, appends);
-      const auto error = record_all(failing, script, options_with(linger, linger == 1 ? 97 : 1), 33);
+      const auto error =
+          record_all(failing, script, options_with(linger, linger == 1 ? 97 : 1), 33);
       if (!error) break;
       CHECK(error->code == ErrorCode::environment);
       CAPTURE(linger, appends);
@@ -151,7 +155,9 @@ TEST_CASE("a suspended recording is found again and goes on after its last messa
   {
     Recorder recorder = open_recorder(tape, options_with(100'000, 1'000'000));
     std::uint64_t batches = 0;
-    script.feed(100, [&](const FeedBatch& batch) { return recorder.add(batch).has_value() && ++batches < 10; });
+    script.feed(100, [&](const FeedBatch& batch) {
+      return recorder.add(batch).has_value() && ++batches < 10;
+    });
     REQUIRE(recorder.suspend());
     CHECK(recorder.pending() == 0);
   }
@@ -177,16 +183,19 @@ TEST_CASE("an interrupted source goes on although another one was recorded since
 
   auto only_first = events_on(tape, market::source_id(kSource));
   auto expected = first.expected(kSource, Sequencing::message_number);
-  // Where the other source came between, a second session event tells the symbol that this source is back.
+  // Where the other source came between, a second session event tells the symbol that this source
+  // is back.
   std::size_t sessions = 0;
   for (auto& [symbol, events] : only_first) {
-    auto later = std::remove_if(events.begin() + 1, events.end(), [](const Event& e) { return e.kind == EventKind::session; });
+    auto later = std::remove_if(events.begin() + 1, events.end(),
+                                [](const Event& e) { return e.kind == EventKind::session; });
     sessions += static_cast<std::size_t>(events.end() - later);
     events.erase(later, events.end());
   }
   CHECK(only_first == expected);
   CHECK(sessions > 0);
-  CHECK(events_on(tape, market::source_id("script 2")) == second.expected("script 2", Sequencing::message_number));
+  CHECK(events_on(tape, market::source_id("script 2")) ==
+        second.expected("script 2", Sequencing::message_number));
 }
 
 TEST_CASE("a source numbered by symbol resumes exactly, repeated messages included", "[recorder]") {
@@ -213,13 +222,15 @@ TEST_CASE("only the symbols asked for are recorded, the others are counted", "[r
   auto expected = script.expected(kSource, Sequencing::message_number);
   std::uint64_t all = 0;
   for (const auto& [symbol, events] : expected) all += events.size() - 1;
-  std::erase_if(expected, [&](const auto& entry) { return !options.symbols.contains(entry.first); });
+  std::erase_if(expected,
+                [&](const auto& entry) { return !options.symbols.contains(entry.first); });
   CHECK(events_on(tape) == expected);
   CHECK(stats.events + stats.filtered == all);
 }
 
-TEST_CASE("inputs that could not be decoded are dead letters, kept once however often the source is read",
-          "[recorder]") {
+TEST_CASE(
+    "inputs that could not be decoded are dead letters, kept once however often the source is read",
+    "[recorder]") {
   const Script script = make_script(10, {});
   std::size_t letters = 0;
   for (const auto& message : script.messages) letters += message.dead_letters.size();
@@ -274,7 +285,8 @@ TEST_CASE("a mark never goes back and never lies", "[recorder]") {
   }
 }
 
-TEST_CASE("live, events wait no longer than the linger, and a mark does not push them out", "[recorder]") {
+TEST_CASE("live, events wait no longer than the linger, and a mark does not push them out",
+          "[recorder]") {
   const Script script = make_script(12, {4, 40, false, false, Sequencing::message_number});
   auto options = options_with(1000);
   options.linger_time = 1'000'000;
@@ -318,7 +330,9 @@ TEST_CASE("a mark that is due while events wait tells the last flush only", "[re
   MemoryTape tape(1);
   Recorder recorder = open_recorder(tape, options);
   std::size_t batches = 0;
-  script.feed(1, [&](const FeedBatch& batch) { return recorder.add(batch).has_value() && (++batches < 25 || recorder.pending() < 3); });
+  script.feed(1, [&](const FeedBatch& batch) {
+    return recorder.add(batch).has_value() && (++batches < 25 || recorder.pending() < 3);
+  });
   REQUIRE(recorder.pending() > 0);
   const auto pending = recorder.pending();
   REQUIRE(recorder.tick(10'000'000));
@@ -326,7 +340,8 @@ TEST_CASE("a mark that is due while events wait tells the last flush only", "[re
   const auto mark = tape.last_mark(0)->value();
   CHECK(mark.cursor_messages < batches);
   std::uint64_t newest = 0;
-  for (const auto& [symbol, events] : events_on(tape)) newest = std::max(newest, events.back().sequence);
+  for (const auto& [symbol, events] : events_on(tape))
+    newest = std::max(newest, events.back().sequence);
   CHECK(mark.cursor_messages == newest);
 }
 
