@@ -85,7 +85,7 @@ public:
       if (level.orders == 0) [[unlikely]] {
         sum_ -= mixing::level_term(key, level.size, word(side));
         change_size(level, -level.size);
-        level.tail = kNone;
+        level.tail = kNoOrder;
       }
       change_size(level, size);
     } else {
@@ -94,12 +94,9 @@ public:
     }
     Level& level = levels_[at];
     Order& order = orders_[slot];
-    order = {id, size, joined, level.tail, kNone, at, 0};
-    if (level.tail != kNone) {
-      orders_[level.tail].next = slot;
-    } else {
-      level.head = slot;
-    }
+    order = {id, size, joined, level.tail, kNoOrder, at, 0};
+    orders_[level.tail].next = slot;
+    level.head = level.orders == 0 ? slot : level.head;
     level.tail = slot;
     ++level.orders;
     sum_ += mixing::order_term(id, size, mixing::place_factor(key, joined, word(side)));
@@ -124,16 +121,11 @@ public:
     if (level.orders == 1) {
       erase_level(at);
     } else {
-      if (order.prev != kNone) {
-        orders_[order.prev].next = order.next;
-      } else {
-        level.head = order.next;
-      }
-      if (order.next != kNone) {
-        orders_[order.next].prev = order.prev;
-      } else {
-        level.tail = order.prev;
-      }
+      // Neighbours that are not there are slot 0, which is nobody's.
+      level.head = level.head == found.slot ? order.next : level.head;
+      level.tail = level.tail == found.slot ? order.prev : level.tail;
+      orders_[order.prev].next = order.next;
+      orders_[order.next].prev = order.prev;
       --level.orders;
       change_size(level, -order.size);
     }
@@ -158,7 +150,7 @@ public:
       sum_ -= mixing::level_term(key, levels_[at].size, word(side));
     }
     if (size == 0) return erase_level(at);
-    change_size(levels_[at], size - levels_[at].size);
+    if (size != levels_[at].size) change_size(levels_[at], size - levels_[at].size);
     sum_ += mixing::level_term(key, size, word(side));
   }
 
@@ -200,7 +192,7 @@ public:
       for (std::uint32_t i = 0; i < ladder.size(); ++i) {
         const Level& level = levels_[ladder.at(i)];
         if (level.orders == 0) sum += mixing::level_term(level.key, level.size, word(level.side));
-        for (std::uint32_t slot = level.orders == 0 ? kNone : level.head; slot != kNone;
+        for (std::uint32_t slot = level.orders == 0 ? kNoOrder : level.head; slot != kNoOrder;
              slot = orders_[slot].next) {
           const Order& order = orders_[slot];
           sum += term(order, level);
@@ -225,10 +217,10 @@ private:
   [[gnu::always_inline]] inline void change_size(Level& level, Size change) noexcept {
     level.size += change;
     const std::size_t side = index(level.side);
-    if (ladders_[side].in_top(level.key)) [[likely]] {
-      volume_[side] += static_cast<std::uint64_t>(change);
-      touched_ |= change == 0 ? 0 : ladders_[side].is_best(level.key) ? kTouchedBest : kTouchedTop;
-    }
+    const bool top = ladders_[side].in_top(level.key);
+    const bool best_of_side = ladders_[side].is_best(level.key);
+    volume_[side] += top ? static_cast<std::uint64_t>(change) : 0;
+    touched_ |= static_cast<std::uint8_t>((top ? kTouchedTop : 0) | (best_of_side ? kTouchedBest : 0));
   }
 
   [[gnu::always_inline]] inline std::uint32_t new_level(Side side, std::int64_t key,
@@ -240,7 +232,7 @@ private:
       at = static_cast<std::uint32_t>(levels_.size());
       levels_.emplace_back();
     }
-    levels_[at] = {key, size, kNone, kNone, 0, side};
+    levels_[at] = {key, size, kNoOrder, kNoOrder, 0, side};
     return at;
   }
 
@@ -279,13 +271,13 @@ private:
 
   void drop_orders(std::uint32_t at) noexcept {
     Level& level = levels_[at];
-    for (std::uint32_t slot = level.head; slot != kNone;) {
+    for (std::uint32_t slot = level.head; slot != kNoOrder;) {
       const Order order = orders_[slot];
       sum_ -= term(order, level);
       orders_.erase(orders_.find(order.id));
       slot = order.next;
     }
-    level.head = level.tail = kNone;
+    level.head = level.tail = kNoOrder;
     level.orders = 0;
   }
 

@@ -22,15 +22,17 @@ void fill_metrics(const Book& book, std::uint32_t levels, MetricsView& view) {
   const Int128 weighted_bid = weighted_volume(book, Side::bid, levels);
   const Int128 weighted_ask = weighted_volume(book, Side::ask, levels);
   view.weighted_imbalance = {weighted_bid - weighted_ask, weighted_bid + weighted_ask};
-  const Touch best_bid = touch_of(book, Side::bid);
-  const Touch best_ask = touch_of(book, Side::ask);
-  view.vtob = {Int128{best_bid.size} + best_ask.size, bid + ask};
-  if (best_bid.size == 0 || best_ask.size == 0) return;
-  view.spread = best_ask.price - best_bid.price;
+  const Level* const best_bid = book.best(Side::bid);
+  const Level* const best_ask = book.best(Side::ask);
+  const Int128 bid_size = best_bid == nullptr ? 0 : best_bid->size;
+  const Int128 ask_size = best_ask == nullptr ? 0 : best_ask->size;
+  view.vtob = {bid_size + ask_size, bid + ask};
+  if (best_bid == nullptr || best_ask == nullptr) return;
+  const Int128 bid_price = best_bid->price(), ask_price = best_ask->price();
+  view.spread = best_ask->price() - best_bid->price();
   // spread / ((bid + ask) / 2) * 10^4
-  view.spread_bps = {Int128{*view.spread} * 20'000, Int128{best_bid.price} + best_ask.price};
-  view.microprice = {Int128{best_bid.price} * best_ask.size + Int128{best_ask.price} * best_bid.size,
-                     Int128{best_bid.size} + best_ask.size};
+  view.spread_bps = {(ask_price - bid_price) * 20'000, bid_price + ask_price};
+  view.microprice = {bid_price * ask_size + ask_price * bid_size, bid_size + ask_size};
 }
 
 }  // namespace tapedeck::market

@@ -24,27 +24,21 @@ namespace tapedeck::market {
   return static_cast<std::int64_t>(difference * million / (Int128{bid} + Int128{ask}));
 }
 
-/// One side's best level; size 0: the side is empty.
+/// One side's best level by its ladder key; size 0: the side is empty.
 struct Touch {
-  Price price = 0;
+  std::int64_t key = Ladder::kLowest;
   Size size = 0;
-  friend bool operator==(const Touch&, const Touch&) = default;
 };
 
-[[nodiscard]] inline Touch touch_of(const Book& book, Side side) noexcept {
+[[gnu::always_inline]] [[nodiscard]] inline Touch touch_of(const Book& book, Side side) noexcept {
   const Level* level = book.best(side);
-  return level == nullptr ? Touch{} : Touch{level->price(), level->size};
+  return level == nullptr ? Touch{} : Touch{level->key, level->size};
 }
 
 /// A side's part of e_n of Cont, Kukanov, Stoikov, "The price impact of order book events" (2014): e_n is the bid's
-/// minus the ask's.
-[[nodiscard]] constexpr std::int64_t flow(const Touch& now, const Touch& before,
-                                         bool bid) noexcept {
-  if (now.size == 0) return -before.size;
-  if (before.size == 0) return now.size;
-  const bool not_worse = bid ? now.price >= before.price : now.price <= before.price;
-  const bool not_better = bid ? now.price <= before.price : now.price >= before.price;
-  return (not_worse ? now.size : 0) - (not_better ? before.size : 0);
+/// minus the ask's. An empty side has the lowest key and size 0, so it needs no case of its own.
+[[nodiscard]] constexpr std::int64_t flow(const Touch& now, const Touch& before) noexcept {
+  return (now.key >= before.key ? now.size : 0) - (now.key <= before.key ? before.size : 0);
 }
 
 /// The window that is open, if any. It opens with the first message that changes the top N levels.
@@ -69,7 +63,7 @@ public:
       imbalance_.put(imbalance_ppm(book.top_volume(Side::bid), book.top_volume(Side::ask)));
     }
     if (bid.size != 0 && ask.size != 0) [[likely]] {
-      const std::int64_t spread = ask.price - bid.price;
+      const std::int64_t spread = -(ask.key + bid.key);  // an ask's key is its negative price
       if (spread != spread_) [[unlikely]] flush_spread(spread);
       ++same_spread_;
     }
@@ -112,8 +106,8 @@ private:
 
     [[gnu::always_inline]] inline void put(std::int64_t value) noexcept {
       if (count == 0) [[unlikely]] min = max = value;
-      if (value < min) [[unlikely]] min = value;
-      if (value > max) [[unlikely]] max = value;
+      min = std::min(min, value);
+      max = std::max(max, value);
       last = value;
       sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum) +
                                       static_cast<std::uint64_t>(value));

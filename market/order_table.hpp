@@ -9,6 +9,8 @@
 
 namespace tapedeck::market {
 
+/// Slot that no order has: the end of a queue. Writing to it harms nobody.
+constexpr std::uint32_t kNoOrder = 0;
 constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 
 /// A resting order; `prev` and `next` are its neighbours in its level's queue.
@@ -21,10 +23,12 @@ struct Order {
   std::uint32_t unused;
 };
 
-/// Linear probing over {hash, slot} pairs, at most half full; removal shifts back, so there are no tombstones. The
+/// Linear probing over {hash, slot} pairs, at most a quarter full; removal shifts back, so there are no tombstones. The
 /// hash half decides nearly every comparison without touching the pool.
 class OrderTable {
 public:
+  static constexpr std::uint32_t kRoom = 4;  ///< entries an order at least: probes are short, branches go as expected
+
   struct Found {
     std::uint32_t slot = kNone;   ///< of the order in the pool; kNone: not on the book
     std::uint32_t entry = kNone;  ///< in the table: of the order, or where it would go
@@ -56,7 +60,7 @@ public:
 
   /// Makes room for one more order, so that what find() then returns stays valid for insert().
   [[gnu::always_inline]] inline void reserve_one() {
-    if (2 * (live_ + 1) > entries_.size()) [[unlikely]] grow();
+    if (kRoom * (live_ + 1) > entries_.size()) [[unlikely]] grow();
   }
 
   /// `where`: what find(id) gave, after reserve_one(). The caller fills the order.
@@ -65,6 +69,7 @@ public:
     if (slot != kNone) {
       free_ = pool_[slot].next;
     } else {
+      if (pool_.empty()) pool_.emplace_back();  // kNoOrder
       slot = static_cast<std::uint32_t>(pool_.size());
       pool_.emplace_back();
     }

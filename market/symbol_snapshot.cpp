@@ -124,7 +124,7 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
         s.levels.push_back({level.price(), level.size, side});
         continue;
       }
-      for (std::uint32_t slot = level.head; slot != kNone; slot = book_.order(slot).next) {
+      for (std::uint32_t slot = level.head; slot != kNoOrder; slot = book_.order(slot).next) {
         const Order& order = book_.order(slot);
         s.orders.push_back({order.id, level.price(), order.size, order.joined, side});
       }

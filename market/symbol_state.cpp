@@ -247,12 +247,12 @@ template <EventKind kind>
   const Touch bid = touch_of(book_, Side::bid);
   const Touch ask = touch_of(book_, Side::ask);
   std::int64_t order_flow = 0;
-  if (!flow_reset_) [[likely]] order_flow = flow(bid, best_bid_, true) - flow(ask, best_ask_, false);
+  if (!flow_reset_) [[likely]] order_flow = flow(bid, best_bid_) - flow(ask, best_ask_);
   best_bid_ = bid;
   best_ask_ = ask;
   std::uint8_t crossing = 0;
-  if (bid.size != 0 && ask.size != 0 && bid.price >= ask.price) [[unlikely]] {
-    crossing = bid.price == ask.price ? 1 : 2;
+  if (bid.size != 0 && ask.size != 0 && bid.key + ask.key >= 0) [[unlikely]] {
+    crossing = bid.key + ask.key == 0 ? 1 : 2;
   }
   if (crossing != crossing_) [[unlikely]] {
     crossing_ = crossing;
