@@ -38,7 +38,9 @@ struct Touch {
 /// A side's part of e_n of Cont, Kukanov, Stoikov, "The price impact of order book events" (2014): e_n is the bid's
 /// minus the ask's. An empty side has the lowest key and size 0, so it needs no case of its own.
 [[nodiscard]] constexpr std::int64_t flow(const Touch& now, const Touch& before) noexcept {
-  return (now.key >= before.key ? now.size : 0) - (now.key <= before.key ? before.size : 0);
+  const std::int64_t not_worse = -static_cast<std::int64_t>(now.key >= before.key);
+  const std::int64_t not_better = -static_cast<std::int64_t>(now.key <= before.key);
+  return (now.size & not_worse) - (before.size & not_better);
 }
 
 /// The window that is open, if any. It opens with the first message that changes the top N levels.
