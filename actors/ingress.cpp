@@ -148,16 +148,36 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
   return poll;
 }
 
+/// The first mark that the entry has not been told of. Only with something in flight may one of them be due: what is
+/// due is not known then.
+const market::TimeMark* Ingress::untold_mark(const Entry& entry) const {
+  if (entry.works.empty()) return nullptr;
+  const auto untold = std::ranges::lower_bound(recent_marks_, entry.told, {},
+                                               [](const market::TimeMark& mark) { return mark.position.offset; });
+  return untold == recent_marks_.end() ? nullptr : &*untold;
+}
+
 void Ingress::hand_out(const std::shared_ptr<const Poll>& poll) {
-  const auto work = open_work(poll->begin, poll->block->bytes);
+  Offset begin = poll->begin;
+  std::shared_ptr<const std::vector<market::TimeMark>> earlier;
+  for (const auto index : touched_) {
+    const auto* untold = untold_mark(entries_[index]);
+    if (untold == nullptr) continue;
+    begin = std::min(begin, untold->position.offset);  // what it makes due comes with this poll's acks
+    if (!earlier) {
+      earlier = std::make_shared<const std::vector<market::TimeMark>>(recent_marks_.begin(), recent_marks_.end());
+    }
+  }
+  const auto work = open_work(begin, poll->block->bytes);
   std::uint32_t first = 0;
   for (const auto index : touched_) {
     Entry& entry = entries_[index];
     const std::uint32_t last = std::exchange(entry.poll_count, 0);
+    const bool untold = untold_mark(entry) != nullptr;
     entry.told = poll->end;
     entry.changed = true;
     send_work(index, work);
-    port_.send(index, FoldBatch{poll, first, last - first, work});
+    port_.send(index, FoldBatch{poll, untold ? earlier : nullptr, first, last - first, work});
     first = last;
   }
   release(work);

@@ -101,6 +101,7 @@ private:
   std::shared_ptr<Poll> group(storage::RecordBlockPtr block);
   EntryIndex entry_of(std::string_view symbol);
   void note_record(const storage::Record& record, Poll& poll);
+  [[nodiscard]] const market::TimeMark* untold_mark(const Entry& entry) const;
   void hand_out(const std::shared_ptr<const Poll>& poll);
   void tell_due(const std::vector<market::TimeMark>& marks);
   void tell_later_marks(EntryIndex index);

@@ -37,9 +37,11 @@ struct Poll {
   std::vector<market::TimeMark> marks; ///< of this poll, in tape order
 };
 
-/// Fold poll->order[first, first + count), then the poll's later marks.
+/// Fold poll->order[first, first + count), then the poll's later marks; but before it the earlier marks that the symbol
+/// was not told of yet.
 struct FoldBatch {
   std::shared_ptr<const Poll> poll;
+  std::shared_ptr<const std::vector<market::TimeMark>> earlier_marks;  ///< null: none
   std::uint32_t first = 0, count = 0;
   std::uint64_t work = 0;  ///< to be named in the ack
 };

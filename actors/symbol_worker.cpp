@@ -25,13 +25,17 @@ SymbolWorker::SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_
       incarnation_(incarnation),
       fold_(std::move(symbol), context_.partition, *context_.settings) {}
 
+/// Folds up to the fault point, then throws.
+void SymbolWorker::meet_fault(const storage::Record& record) {
+  if (!context_.faults || record.offset < fold_.next()) return;
+  const auto index = context_.faults->fires(fold_.state().symbol(), record);
+  if (!index) return;
+  if (*index > 0) (void)fold_.apply_until(record, *index, market::kNever, outputs_);
+  throw std::runtime_error(fmt::format("fault point at {}:{}:{}", record.partition, record.offset, *index));
+}
+
 void SymbolWorker::apply(const storage::Record& record) {
-  if (context_.faults) {
-    if (const auto index = context_.faults->fires(fold_.state().symbol(), record)) {
-      if (*index > 0) (void)fold_.apply_until(record, *index, market::kNever, outputs_);
-      throw std::runtime_error(fmt::format("fault point at {}:{}:{}", record.partition, record.offset, *index));
-    }
-  }
+  meet_fault(record);
   if (auto applied = fold_.apply(record, outputs_); !applied) throw std::runtime_error(applied.error().message);
 }
 
@@ -57,6 +61,11 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
   const auto events = fold_.state().counts().read;
   const Poll& poll = *batch.poll;
   std::shared_ptr<std::vector<storage::StoredSnapshot>> snapshots;
+  if (batch.earlier_marks) {
+    for (const auto& mark : *batch.earlier_marks) {
+      if (mark.position.offset >= fold_.next()) advance(mark);
+    }
+  }
   auto mark = poll.marks.begin();
   for (std::uint32_t i = batch.first; i < batch.first + batch.count; ++i) {
     const auto& record = poll.block->records[poll.order[i]];
@@ -95,13 +104,14 @@ FoldAck SymbolWorker::on(const Restore& restore) {
     fold_ = std::move(restored.fold);
     notes = std::move(restored.bad_snapshots);
   }
+  const auto fault = [this](const storage::Record& record) { meet_fault(record); };
   market::Outputs unheard;
   if (restore.feed_times && fold_.next() <= restore.marks_from) {
-    const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from, replay::Marks::left_out, unheard);
+    const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from, replay::Marks::left_out, unheard, fault);
     if (!silent) throw std::runtime_error(silent.error().message);
     for (const auto& time : *restore.feed_times) fold_.advance({time.source, time.feed_time, {}}, unheard);
   }
-  const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto, replay::Marks::merged, outputs_);
+  const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto, replay::Marks::merged, outputs_, fault);
   if (!caught_up) throw std::runtime_error(caught_up.error().message);
   std::erase_if(outputs_, [&](const auto& output) { return output.position.offset < restore.silent_below; });
   auto done = ack(restore.work);

@@ -47,6 +47,7 @@ public:
   void on(const Ask& ask);
 
 private:
+  void meet_fault(const storage::Record& record);
   void apply(const storage::Record& record);
   void advance(const market::TimeMark& mark);
   [[nodiscard]] FoldAck ack(std::uint64_t work);

@@ -53,7 +53,7 @@ Result<Restored> newest_good(const storage::StateReader* state, std::string_view
 }
 
 Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
-                      market::Outputs& outputs) {
+                      market::Outputs& outputs, const std::function<void(const storage::Record&)>& before) {
   if (fold.next() >= to) return {};
   storage::RecordBlockPtr mark_block;
   if (marks == Marks::merged) {
@@ -78,6 +78,7 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
     if ((*block)->records.empty()) break;
     for (const auto& record : (*block)->records) {
       if (auto advanced = advance_to(record.offset); !advanced) return advanced;
+      if (before) before(record);
       if (auto applied = fold.apply(record, outputs); !applied) return applied;
     }
   }

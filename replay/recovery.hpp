@@ -1,6 +1,7 @@
 // replay/recovery.hpp -- a symbol's state as of an offset: newest good snapshot before it, plus its own records.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,9 +30,9 @@ struct Restored {
 /// matters (leave the marks out).
 enum class Marks { merged, left_out };
 
-/// Folds the symbol's records in [fold.next(), to). Afterwards fold.next() == to.
+/// Folds the symbol's records in [fold.next(), to). Afterwards fold.next() == to. `before` sees each record first.
 Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
-                      market::Outputs& outputs);
+                      market::Outputs& outputs, const std::function<void(const storage::Record&)>& before = {});
 
 /// Where a partition resumes: the newest checkpoint not past the output store's cursor; from the beginning where there
 /// is none.

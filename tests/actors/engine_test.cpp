@@ -1,10 +1,11 @@
 #include "actors/engine.hpp"
 
-#include <atomic>
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <condition_variable>
 #include <mutex>
 #include <random>
+#include <thread>
 
 #include "../replay/sessions.hpp"
 #include "storage/memory_state_store.hpp"
@@ -36,7 +37,8 @@ struct Found {
 
 Found stored(const storage::TapeReader& tape, const storage::StateReader& state) {
   Found found;
-  for (const auto& symbol : tape.symbols().value()) {
+  const auto symbols = tape.symbols().value();
+  for (const auto& symbol : symbols) {
     REQUIRE(state.outputs(symbol, "", "", [&](const market::Output& output) {
       found.outputs.emplace(std::pair(symbol, market::identity(output)), output);
       return true;
@@ -63,6 +65,11 @@ market::EventCounts counts_of(const actors::Engine& engine) {
   return counts;
 }
 
+bool caught_up(const actors::Engine& engine) {
+  const auto partitions = engine.board().partitions();
+  return std::ranges::all_of(partitions, &actors::PartitionStatus::caught_up);
+}
+
 /// Stops hard, as a crash would, once the engine has read `records` records.
 void crash_after(storage::MemoryTape& tape, storage::StateStore& state, actors::EngineOptions options,
                  std::uint64_t records) {
@@ -73,7 +80,7 @@ void crash_after(storage::MemoryTape& tape, storage::StateStore& state, actors::
     for (const auto& partition : metrics.partitions) sum += partition->records;
     return sum;
   };
-  while (read() < records && !engine.failure()) std::this_thread::yield();
+  while (read() < records && !engine.failure() && !caught_up(engine)) std::this_thread::yield();
 }
 
 }  // namespace
@@ -205,11 +212,7 @@ TEST_CASE("a question is answered from the live fold, once", "[engine]") {
   storage::MemoryStateStore state;
   telemetry::Metrics metrics(tape.partitions());
   actors::Engine engine(tape, state, kSettings, small_engine(), metrics);
-  const auto caught_up = [&] {
-    const auto partitions = engine.board().partitions();
-    return std::ranges::all_of(partitions, &actors::PartitionStatus::caught_up);
-  };
-  while (!caught_up()) std::this_thread::yield();
+  while (!caught_up(engine)) std::this_thread::yield();
 
   std::mutex mutex;
   std::condition_variable changed;

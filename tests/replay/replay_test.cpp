@@ -19,7 +19,8 @@ const market::FoldSettings kSettings;
 /// Snapshots of every symbol after each record that the policy picks, as an engine would leave them.
 void store_snapshots(const storage::TapeReader& tape, storage::StateStore& state, replay::SnapshotPolicy policy) {
   std::vector<storage::StoredSnapshot> snapshots;
-  for (const auto& symbol : tape.symbols().value()) {
+  const auto symbols = tape.symbols().value();
+  for (const auto& symbol : symbols) {
     const auto partition = storage::partition_of(symbol, tape.partitions());
     replay::SymbolFold fold(symbol, partition, kSettings);
     market::Outputs outputs;

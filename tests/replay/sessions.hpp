@@ -75,7 +75,10 @@ inline void check_same_outputs(const OutputMap& found, const OutputMap& expected
     INFO("symbol " << key.first << ", output kind " << static_cast<int>(output.kind()) << " at " << output.time);
     REQUIRE(at != found.end());
     REQUIRE(at->second.same_content(output));
-    if (positions) REQUIRE(at->second.position == output.position);
+    if (!positions) continue;
+    INFO("emitted at " << at->second.position.offset << "." << at->second.position.index << ", expected at "
+                       << output.position.offset << "." << output.position.index);
+    REQUIRE(at->second.position == output.position);
   }
 }
 
