@@ -35,10 +35,12 @@ std::uint64_t frame_checksum(Partition partition, Offset offset, std::span<const
 }
 
 tl::unexpected<Error> bad(Partition partition, Offset offset, const std::string& why) {
-  return fail(ErrorCode::corrupt, "record " + at(partition, offset) + " of the tape is damaged: " + why);
+  return fail(ErrorCode::corrupt,
+              "record " + at(partition, offset) + " of the tape is damaged: " + why);
 }
 
-/// Large arenas are used again: fresh memory of that size costs more in page faults than reading the records.
+/// Large arenas are used again: fresh memory of that size costs more in page faults than reading
+/// the records.
 class ArenaPool {
 public:
   static ArenaPool& shared() {
@@ -125,8 +127,9 @@ Result<Record> open_frame(Partition partition, Offset offset, std::span<const st
   }
   const auto kind = static_cast<RecordKind>(frame[9]);
   if (version != kFrameVersion || (kind != RecordKind::events && kind != RecordKind::mark)) {
-    return bad(partition, offset, "version " + std::to_string(version) + ", kind " +
-                                      std::to_string(static_cast<int>(kind)) + " are unknown to this program");
+    return bad(partition, offset,
+               "version " + std::to_string(version) + ", kind " +
+                   std::to_string(static_cast<int>(kind)) + " are unknown to this program");
   }
   Record record;
   record.partition = partition;
@@ -147,7 +150,8 @@ BlockBuilder::BlockBuilder(std::size_t expected_bytes)
   block_->arena = ArenaPool::shared().take(expected_bytes + expected_bytes / 8 + 4096);
 }
 
-Result<void> BlockBuilder::add(Partition partition, Offset offset, std::span<const std::byte> frame) {
+Result<void> BlockBuilder::add(Partition partition, Offset offset,
+                               std::span<const std::byte> frame) {
   auto& arena = block_->arena;
   const std::size_t start = padded(arena.size());
   if (start + frame.size() > arena.capacity()) grow(start + frame.size());
@@ -171,7 +175,8 @@ void BlockBuilder::grow(std::size_t needed) {
   const std::byte* new_base = bigger.data();
   for (auto& record : block_->records) {
     const auto* symbol = reinterpret_cast<const std::byte*>(record.symbol.data());
-    record.symbol = {reinterpret_cast<const char*>(new_base + (symbol - old_base)), record.symbol.size()};
+    record.symbol = {reinterpret_cast<const char*>(new_base + (symbol - old_base)),
+                     record.symbol.size()};
     record.payload = {new_base + (record.payload.data() - old_base), record.payload.size()};
   }
   block_->arena = std::move(bigger);
@@ -183,29 +188,38 @@ Result<void> check_append(std::span<const NewRecord> records, std::span<const Ne
   for (const auto& record : records) {
     const auto& symbol = record.symbol;
     if (symbol.empty() || symbol.size() > kMaxSymbolBytes || symbol.find('\0') != symbol.npos) {
-      return fail(ErrorCode::invalid, "a symbol is 1 to " + std::to_string(kMaxSymbolBytes) +
-                                          " bytes without a zero; found '" + std::string(symbol) + "'", "symbol");
+      return fail(ErrorCode::invalid,
+                  "a symbol is 1 to " + std::to_string(kMaxSymbolBytes) +
+                      " bytes without a zero; found '" + std::string(symbol) + "'",
+                  "symbol");
     }
     if (record.payload.size() > schemas::kMaxPayloadBytes) {
-      return fail(ErrorCode::invalid, "a record of " + std::string(symbol) + " holds " +
-                                          std::to_string(record.payload.size()) + " bytes, the limit is " +
-                                          std::to_string(schemas::kMaxPayloadBytes), "payload");
+      return fail(ErrorCode::invalid,
+                  "a record of " + std::string(symbol) + " holds " +
+                      std::to_string(record.payload.size()) + " bytes, the limit is " +
+                      std::to_string(schemas::kMaxPayloadBytes),
+                  "payload");
     }
     total += record.payload.size();
   }
   if (total > kMaxAppendBytes) {
-    return fail(ErrorCode::invalid, "one append holds " + std::to_string(total) + " bytes, the limit is " +
-                                        std::to_string(kMaxAppendBytes) + ": append in parts");
+    return fail(ErrorCode::invalid, "one append holds " + std::to_string(total) +
+                                        " bytes, the limit is " + std::to_string(kMaxAppendBytes) +
+                                        ": append in parts");
   }
   for (const auto& mark : marks) {
     const auto& name = mark.mark.source_name;
     if (mark.partition >= partitions) {
-      return fail(ErrorCode::invalid, "a mark is for partition " + std::to_string(mark.partition) +
-                                          ", the tape has " + std::to_string(partitions), "partition");
+      return fail(ErrorCode::invalid,
+                  "a mark is for partition " + std::to_string(mark.partition) + ", the tape has " +
+                      std::to_string(partitions),
+                  "partition");
     }
     if (name.size() > kMaxSourceNameBytes || name.find('\0') != name.npos) {
-      return fail(ErrorCode::invalid, "a source's name is at most " + std::to_string(kMaxSourceNameBytes) +
-                                          " bytes without a zero; found '" + name.substr(0, 80) + "'", "source");
+      return fail(ErrorCode::invalid,
+                  "a source's name is at most " + std::to_string(kMaxSourceNameBytes) +
+                      " bytes without a zero; found '" + name.substr(0, 80) + "'",
+                  "source");
     }
   }
   return {};
@@ -213,19 +227,24 @@ Result<void> check_append(std::span<const NewRecord> records, std::span<const Ne
 
 Result<void> check_append(const RecorderDeadLetter& letter) {
   if (letter.source.size() > kMaxSourceNameBytes || letter.source.find('\0') != std::string::npos) {
-    return fail(ErrorCode::invalid, "a source's name is at most " + std::to_string(kMaxSourceNameBytes) +
-                                        " bytes without a zero; found '" + letter.source.substr(0, 80) + "'", "source");
+    return fail(ErrorCode::invalid,
+                "a source's name is at most " + std::to_string(kMaxSourceNameBytes) +
+                    " bytes without a zero; found '" + letter.source.substr(0, 80) + "'",
+                "source");
   }
   if (letter.bytes.size() + letter.reason.size() > kMaxDeadLetterBytes) {
-    return fail(ErrorCode::invalid, "a dead letter holds " + std::to_string(letter.bytes.size()) +
-                                        " bytes, the limit is " + std::to_string(kMaxDeadLetterBytes), "bytes");
+    return fail(ErrorCode::invalid,
+                "a dead letter holds " + std::to_string(letter.bytes.size()) +
+                    " bytes, the limit is " + std::to_string(kMaxDeadLetterBytes),
+                "bytes");
   }
   return {};
 }
 
 bool all_complete(const SourceInfo& source) noexcept {
-  return !source.marks.empty() && std::all_of(source.marks.begin(), source.marks.end(),
-                                              [](const auto& mark) { return mark && mark->complete; });
+  return !source.marks.empty() &&
+         std::all_of(source.marks.begin(), source.marks.end(),
+                     [](const auto& mark) { return mark && mark->complete; });
 }
 
 }  // namespace tapedeck::storage

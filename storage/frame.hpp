@@ -1,4 +1,5 @@
-// storage/frame.hpp -- how a record is stored: checksum, header, symbol, payload. Byte layout: docs/formats/tape.md
+// storage/frame.hpp -- how a record is stored: checksum, header, symbol, payload. Byte layout:
+// docs/formats/tape.md
 #pragma once
 
 #include <array>
@@ -29,19 +30,22 @@ struct FrameHead {
   std::size_t size = 0;
   [[nodiscard]] std::string_view view() const noexcept { return {bytes.data(), size}; }
 };
-/// `record`'s fields but for partition and offset being right already. The checksum covers these two as well, so that
-/// a record which is read from a wrong place is noticed.
+/// `record`'s fields but for partition and offset being right already. The checksum covers these
+/// two as well, so that a record which is read from a wrong place is noticed.
 [[nodiscard]] FrameHead frame_head(const Record& record) noexcept;
 
 /// Views into `frame` (8-byte aligned). Error `corrupt` names partition:offset.
-[[nodiscard]] Result<Record> open_frame(Partition partition, Offset offset, std::span<const std::byte> frame);
+[[nodiscard]] Result<Record> open_frame(Partition partition, Offset offset,
+                                        std::span<const std::byte> frame);
 
 /// Collects frames into the arena of a block: one copy a record, verified where it then lies.
 class BlockBuilder {
 public:
-  /// `expected_bytes`: payload bytes to make room for; more is possible and costs a move of what is there.
+  /// `expected_bytes`: payload bytes to make room for; more is possible and costs a move of what is
+  /// there.
   explicit BlockBuilder(std::size_t expected_bytes);
-  [[nodiscard]] Result<void> add(Partition partition, Offset offset, std::span<const std::byte> frame);
+  [[nodiscard]] Result<void> add(Partition partition, Offset offset,
+                                 std::span<const std::byte> frame);
   [[nodiscard]] std::size_t bytes() const noexcept { return block_->bytes; }
   [[nodiscard]] std::size_t records() const noexcept { return block_->records.size(); }
   [[nodiscard]] RecordBlockPtr finish() { return std::move(block_); }
@@ -52,8 +56,8 @@ private:
 };
 
 /// What every tape refuses alike: error `invalid` names the record or mark at fault and the limit.
-[[nodiscard]] Result<void> check_append(std::span<const NewRecord> records, std::span<const NewMark> marks,
-                                        std::uint32_t partitions);
+[[nodiscard]] Result<void> check_append(std::span<const NewRecord> records,
+                                        std::span<const NewMark> marks, std::uint32_t partitions);
 [[nodiscard]] Result<void> check_append(const RecorderDeadLetter& letter);
 /// One append is one atomic write, so it has to fit in memory.
 constexpr std::size_t kMaxAppendBytes = std::size_t{256} << 20;

@@ -27,7 +27,8 @@ public:
     while (true) {
       {
         std::shared_lock lock(mutex_);
-        row = descending ? before(of(family), row ? std::string_view(row->first) : upper, lower, row.has_value())
+        row = descending ? before(of(family), row ? std::string_view(row->first) : upper, lower,
+                                  row.has_value())
                          : after(of(family), row, lower, upper);
       }
       if (!row || !visit(row->first, row->second)) return {};
@@ -58,7 +59,8 @@ private:
 
   const Map& of(Family family) const { return families_[static_cast<std::size_t>(family)]; }
 
-  static Row after(const Map& rows, const Row& previous, std::string_view lower, std::string_view upper) {
+  static Row after(const Map& rows, const Row& previous, std::string_view lower,
+                   std::string_view upper) {
     const auto next = previous ? rows.upper_bound(previous->first) : rows.lower_bound(lower);
     if (next == rows.end() || (!upper.empty() && next->first >= upper)) return std::nullopt;
     return Row(*next);

@@ -13,7 +13,8 @@ namespace tapedeck::storage {
 class MemoryStateStore final : public RowStateStore {
 public:
   MemoryStateStore();
-  /// Test hook: flips one bit of a stored snapshot's bytes, as a failing disk would. No effect where there is none.
+  /// Test hook: flips one bit of a stored snapshot's bytes, as a failing disk would. No effect
+  /// where there is none.
   void damage(const SnapshotKey& key);
 };
 

@@ -8,16 +8,21 @@
 namespace tapedeck::storage {
 namespace {
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
 
 tl::unexpected<Error> no_partition(Partition partition, std::size_t count) {
-  return fail(ErrorCode::out_of_range, "partition " + std::to_string(partition) + " does not exist: the tape has " +
-                                           std::to_string(count), "partition");
+  return fail(ErrorCode::out_of_range,
+              "partition " + std::to_string(partition) + " does not exist: the tape has " +
+                  std::to_string(count),
+              "partition");
 }
 
 }  // namespace
 
-MemoryTape::MemoryTape(std::uint32_t partitions) : logs_(std::clamp(partitions, 1u, kMaxPartitions)) {}
+MemoryTape::MemoryTape(std::uint32_t partitions)
+    : logs_(std::clamp(partitions, 1u, kMaxPartitions)) {}
 
 std::uint32_t MemoryTape::partitions() const { return static_cast<std::uint32_t>(logs_.size()); }
 
@@ -26,22 +31,30 @@ void MemoryTape::put(const Record& record) {
   std::string frame(frame_head(record).view());
   frame.append(reinterpret_cast<const char*>(record.payload.data()), record.payload.size());
   log.frames.push_back(std::move(frame));
-  log.index[std::string(record.symbol)].push_back({record.offset, record.event_count, record.max_event_time,
-                                                   static_cast<std::uint32_t>(record.payload.size())});
+  log.index[std::string(record.symbol)].push_back(
+      {record.offset, record.event_count, record.max_event_time,
+       static_cast<std::uint32_t>(record.payload.size())});
 }
 
-Result<void> MemoryTape::append(std::span<const NewRecord> records, std::span<const NewMark> marks) {
+Result<void> MemoryTape::append(std::span<const NewRecord> records,
+                                std::span<const NewMark> marks) {
   if (auto ok = check_append(records, marks, partitions()); !ok) return ok;
   {
     std::unique_lock lock(mutex_);
     for (const auto& record : records) {
       const auto partition = partition_of(record.symbol, partitions());
-      put({partition, logs_[partition].frames.size(), RecordKind::events, record.event_count, record.max_event_time,
-           record.symbol, record.payload});
+      put({partition, logs_[partition].frames.size(), RecordKind::events, record.event_count,
+           record.max_event_time, record.symbol, record.payload});
     }
     for (const auto& [partition, mark] : marks) {
       const auto payload = schemas::encode(mark);
-      put({partition, logs_[partition].frames.size(), RecordKind::mark, 0, mark.feed_time, {}, bytes_of(payload)});
+      put({partition,
+           logs_[partition].frames.size(),
+           RecordKind::mark,
+           0,
+           mark.feed_time,
+           {},
+           bytes_of(payload)});
       auto& source = sources_[mark.source_name];
       source.name = mark.source_name;
       source.marks.resize(logs_.size());
@@ -81,21 +94,24 @@ Result<RecordBlockPtr> MemoryTape::read(Partition partition, Offset from, ReadLi
   return block.finish();
 }
 
-std::vector<IndexEntry> MemoryTape::entries(Partition partition, std::string_view key, Offset from, Offset to) const {
+std::vector<IndexEntry> MemoryTape::entries(Partition partition, std::string_view key, Offset from,
+                                            Offset to) const {
   const auto& index = logs_[partition].index;
   const auto found = index.find(key);
   if (found == index.end() || from >= to) return {};
   const auto before = [](const IndexEntry& entry, Offset offset) { return entry.offset < offset; };
   const auto& all = found->second;
-  return {std::lower_bound(all.begin(), all.end(), from, before), std::lower_bound(all.begin(), all.end(), to, before)};
+  return {std::lower_bound(all.begin(), all.end(), from, before),
+          std::lower_bound(all.begin(), all.end(), to, before)};
 }
 
-Result<RecordBlockPtr> MemoryTape::gather(Partition partition, std::string_view key, Offset from, Offset to,
-                                          ReadLimits limits) const {
+Result<RecordBlockPtr> MemoryTape::gather(Partition partition, std::string_view key, Offset from,
+                                          Offset to, ReadLimits limits) const {
   BlockBuilder block(0);
   for (const auto& entry : entries(partition, key, from, to)) {
     if (block.records() >= limits.records || block.bytes() >= limits.bytes) break;
-    auto added = block.add(partition, entry.offset, bytes_of(logs_[partition].frames[entry.offset]));
+    auto added =
+        block.add(partition, entry.offset, bytes_of(logs_[partition].frames[entry.offset]));
     if (!added) return tl::unexpected(added.error());
   }
   return block.finish();
@@ -108,7 +124,8 @@ Result<RecordBlockPtr> MemoryTape::read_symbol(std::string_view symbol, Offset f
   return gather(partition_of(symbol, partitions()), symbol, from, to, limits);
 }
 
-Result<std::vector<IndexEntry>> MemoryTape::index(std::string_view symbol, Offset from, Offset to) const {
+Result<std::vector<IndexEntry>> MemoryTape::index(std::string_view symbol, Offset from,
+                                                  Offset to) const {
   std::shared_lock lock(mutex_);
   if (symbol.empty()) return std::vector<IndexEntry>{};
   return entries(partition_of(symbol, partitions()), symbol, from, to);

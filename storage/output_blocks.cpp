@@ -27,7 +27,8 @@ std::string span_key(std::string_view symbol, std::string_view identity) {
 
 }  // namespace
 
-void append_output_blocks(const std::vector<OutputRow>& outputs, std::uint64_t write, std::vector<RowChange>& changes) {
+void append_output_blocks(const std::vector<OutputRow>& outputs, std::uint64_t write,
+                          std::vector<RowChange>& changes) {
   std::unordered_map<std::string, std::size_t> of_span;
   std::vector<std::pair<std::string, std::vector<const market::Output*>>> blocks;
   for (const auto& row : outputs) {
@@ -45,7 +46,10 @@ void append_output_blocks(const std::vector<OutputRow>& outputs, std::uint64_t w
 
 OutputMerge::OutputMerge(std::string_view symbol, std::string_view lower, std::string_view upper)
     : lower_(lower), upper_(upper) {
-  first_key_ = lower.size() >= kRestAt ? span_key(symbol, lower) : output_key(symbol, lower);
+  auto whole = std::string(lower);
+  if (lower.size() > kTimeAt && lower.size() < kRestAt)
+    whole.resize(kRestAt, '\0');  // the least time it may begin
+  first_key_ = whole.size() >= kRestAt ? span_key(symbol, whole) : output_key(symbol, whole);
   last_key_ = after_prefix(output_key(symbol, upper.substr(0, kRestAt)));
 }
 

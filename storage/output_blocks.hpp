@@ -1,5 +1,5 @@
-// storage/output_blocks.hpp -- how outputs lie in the state store: in blocks, one row for what one write brought of a
-// symbol, kind and width in one span of time. Internal; docs/formats/outputs.md.
+// storage/output_blocks.hpp -- how outputs lie in the state store: in blocks, one row for what one
+// write brought of a symbol, kind and width in one span of time. Internal; docs/formats/outputs.md.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,11 @@
 
 namespace tapedeck::storage {
 
-/// symbol | 0 | kind | width | span (be64) | write (be64): a later write of the same identity replaces an earlier one.
-/// Appends one row for each block of `outputs`; all get the number `write`, which only grows.
-void append_output_blocks(const std::vector<OutputRow>& outputs, std::uint64_t write, std::vector<RowChange>& changes);
+/// symbol | 0 | kind | width | span (be64) | write (be64): a later write of the same identity
+/// replaces an earlier one. Appends one row for each block of `outputs`; all get the number
+/// `write`, which only grows.
+void append_output_blocks(const std::vector<OutputRow>& outputs, std::uint64_t write,
+                          std::vector<RowChange>& changes);
 
 /// Puts blocks together again: newest of each identity, ascending.
 class OutputMerge {
@@ -27,7 +29,8 @@ public:
   [[nodiscard]] const std::string& first_key() const noexcept { return first_key_; }
   [[nodiscard]] const std::string& last_key() const noexcept { return last_key_; }
 
-  /// Takes the rows in the order of their keys; tells the outputs of spans that are complete. False: `visit` said stop.
+  /// Takes the rows in the order of their keys; tells the outputs of spans that are complete.
+  /// False: `visit` said stop.
   using Visit = std::function<bool(const market::Output&)>;
   Result<bool> take(std::string_view key, std::string_view block, const Visit& visit);
   bool finish(const Visit& visit);

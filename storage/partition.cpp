@@ -9,7 +9,9 @@ namespace tapedeck::storage {
 std::uint32_t murmur2(std::string_view key) noexcept {
   constexpr std::uint32_t kSeed = 0x9747b28c;
   constexpr std::uint32_t kMultiplier = 0x5bd1e995;
-  const auto byte = [&](std::size_t i) { return std::uint32_t{static_cast<unsigned char>(key[i])}; };
+  const auto byte = [&](std::size_t i) {
+    return std::uint32_t{static_cast<unsigned char>(key[i])};
+  };
   std::uint32_t hash = kSeed ^ static_cast<std::uint32_t>(key.size());
   const std::size_t whole = key.size() & ~std::size_t{3};
   for (std::size_t i = 0; i < whole; i += 4) {

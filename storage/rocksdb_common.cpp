@@ -8,6 +8,7 @@
 
 #include <cstdarg>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 #include <thread>
 
@@ -23,10 +24,12 @@ public:
   void Logv(const char*, va_list) override {}
 };
 
-/// RocksDB would poll for space by itself, every five seconds, and be busy meanwhile: the next write recovers instead.
+/// RocksDB would poll for space by itself, every five seconds, and be busy meanwhile: the next
+/// write recovers instead.
 class NoOwnRecovery final : public rocksdb::EventListener {
 public:
-  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
     *auto_recovery = false;
   }
 };
@@ -34,8 +37,9 @@ public:
 /// Another holder of the lock, as against a folder where none can be made.
 bool is_locked(const rocksdb::Status& status) {
   const auto text = status.ToString();
-  return status.IsIOError() && (text.find("lock hold by current process") != text.npos ||
-                                (text.find("lock file") != text.npos && text.find("temporarily") != text.npos));
+  return status.IsIOError() &&
+         (text.find("lock hold by current process") != text.npos ||
+          (text.find("lock file") != text.npos && text.find("temporarily") != text.npos));
 }
 
 /// A database keeps its tables open: take as many file handles as the system grants.
@@ -56,12 +60,22 @@ bool is_database(const std::string& folder) {
   return fs::exists(fs::path(folder) / "CURRENT", error);
 }
 
+/// Name and length of the list of files.
+std::pair<std::string, std::uintmax_t> manifest_of(const std::string& folder) {
+  std::string name;
+  std::ifstream(fs::path(folder) / "CURRENT") >> name;
+  std::error_code gone;
+  return {name, fs::file_size(fs::path(folder) / name, gone)};
+}
+
 /// An interrupted creation leaves such files; anything else is somebody's.
 bool only_database_files(const std::string& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const auto name = entry.path().filename().string();
-    const auto starts = [&](std::string_view with) { return name.compare(0, with.size(), with) == 0; };
+    const auto starts = [&](std::string_view with) {
+      return name.compare(0, with.size(), with) == 0;
+    };
     if (name != "LOCK" && name != "IDENTITY" && !starts("MANIFEST-") && !starts("OPTIONS-") &&
         entry.path().extension() != ".dbtmp" && entry.path().extension() != ".log") {
       return false;
@@ -97,12 +111,17 @@ std::uint64_t read_be64(std::string_view bytes) noexcept {
 Error to_error(const rocksdb::Status& status, const std::string& folder, std::string_view doing) {
   const std::string place = folder + ": ";
   const std::string tail = " while " + std::string(doing) + " (" + status.ToString() + ")";
-  if (status.IsCorruption()) return {ErrorCode::corrupt, place + "stored bytes are damaged" + tail, {}};
+  if (status.IsCorruption())
+    return {ErrorCode::corrupt, place + "stored bytes are damaged" + tail, {}};
   if (status.IsNoSpace()) {
-    return {ErrorCode::environment, place + "the disk is full" + tail + ": free some space and try again", {}};
+    return {ErrorCode::environment,
+            place + "the disk is full" + tail + ": free some space and try again",
+            {}};
   }
-  return {ErrorCode::environment,
-          place + "the file system refused" + tail + ": check that it is there, writable and healthy", {}};
+  return {
+      ErrorCode::environment,
+      place + "the file system refused" + tail + ": check that it is there, writable and healthy",
+      {}};
 }
 
 rocksdb::DBOptions common_options() {
@@ -122,7 +141,8 @@ rocksdb::DBOptions common_options() {
   return options;
 }
 
-rocksdb::BlockBasedTableOptions table_options(std::size_t block_bytes, std::shared_ptr<rocksdb::Cache> cache) {
+rocksdb::BlockBasedTableOptions table_options(std::size_t block_bytes,
+                                              std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.block_size = block_bytes;
   table.checksum = rocksdb::kXXH3;
@@ -137,7 +157,9 @@ rocksdb::BlockBasedTableOptions table_options(std::size_t block_bytes, std::shar
 }
 
 Database::Database(std::string folder, rocksdb::DBOptions options, FamilyOptions family_options)
-    : folder_(std::move(folder)), options_(std::move(options)), family_options_(std::move(family_options)) {}
+    : folder_(std::move(folder)),
+      options_(std::move(options)),
+      family_options_(std::move(family_options)) {}
 
 void Database::close() {
   if (!db_) return;
@@ -158,10 +180,13 @@ void Database::adopt(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHan
   for (auto* handle : handles) families_[handle->GetName()] = handle;
 }
 
-Result<std::unique_ptr<Database>> Database::open(const std::string& folder, rocksdb::DBOptions options,
-                                                 FamilyOptions family_options, const std::string& owner) {
+Result<std::unique_ptr<Database>> Database::open(const std::string& folder,
+                                                 rocksdb::DBOptions options,
+                                                 FamilyOptions family_options,
+                                                 const std::string& owner) {
   raise_file_limit();
-  std::unique_ptr<Database> database(new Database(folder, std::move(options), std::move(family_options)));
+  std::unique_ptr<Database> database(
+      new Database(folder, std::move(options), std::move(family_options)));
   database->owner_ = owner;
   if (auto ok = database->open_primary(); !ok) return tl::unexpected(std::move(ok.error()));
   return database;
@@ -180,14 +205,18 @@ Result<void> Database::open_primary() {
     const auto status = rocksdb::DB::ListColumnFamilies(options_, folder_, &names);
     if (!status.ok()) return tl::unexpected(to_error(status, folder_, "opening"));
   } else if (!only_database_files(folder_)) {
-    return fail(ErrorCode::invalid, folder_ + ": holds other files, expected an empty folder or a database of tapedeck");
+    return fail(
+        ErrorCode::invalid,
+        folder_ + ": holds other files, expected an empty folder or a database of tapedeck");
   }
   rocksdb::DB* db = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  const auto status = rocksdb::DB::Open(options_, folder_, descriptors(names, family_options_), &handles, &db);
+  const auto status =
+      rocksdb::DB::Open(options_, folder_, descriptors(names, family_options_), &handles, &db);
   if (!status.ok()) {
     if (is_locked(status)) {
-      return fail(ErrorCode::conflict, "another process " + owner_ + " " + folder_ + ": end it first");
+      return fail(ErrorCode::conflict,
+                  "another process " + owner_ + " " + folder_ + ": end it first");
     }
     return tl::unexpected(to_error(status, folder_, "opening to write"));
   }
@@ -195,11 +224,13 @@ Result<void> Database::open_primary() {
   return {};
 }
 
-Result<std::unique_ptr<Database>> Database::open_secondary(const std::string& folder, rocksdb::DBOptions options,
+Result<std::unique_ptr<Database>> Database::open_secondary(const std::string& folder,
+                                                           rocksdb::DBOptions options,
                                                            FamilyOptions family_options) {
   raise_file_limit();
   if (!is_database(folder)) return fail(ErrorCode::not_found, folder + ": nothing is stored there");
-  std::unique_ptr<Database> database(new Database(folder, std::move(options), std::move(family_options)));
+  std::unique_ptr<Database> database(
+      new Database(folder, std::move(options), std::move(family_options)));
   std::error_code error;
   std::string scratch = (fs::temp_directory_path(error) / "tapedeck-reader-XXXXXX").string();
   if (error || mkdtemp(scratch.data()) == nullptr) {
@@ -216,10 +247,15 @@ Result<std::unique_ptr<Database>> Database::open_secondary(const std::string& fo
       rocksdb::DB* db = nullptr;
       std::vector<rocksdb::ColumnFamilyHandle*> handles;
       status = rocksdb::DB::OpenAsSecondary(database->options_, folder, scratch,
-                                            descriptors(names, database->family_options_), &handles, &db);
+                                            descriptors(names, database->family_options_), &handles,
+                                            &db);
       if (status.ok()) {
         database->adopt(db, handles);
-        return database;
+        const auto whole = database->catch_up();
+        if (!whole) return tl::unexpected(whole.error());
+        if (*whole) return database;
+        return fail(ErrorCode::environment,
+                    folder + ": its writer is too fast to be followed: try again");
       }
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -245,22 +281,30 @@ Result<void> Database::add(const std::vector<std::string>& families) {
   return {};
 }
 
-Result<void> Database::catch_up() {
-  if (!secondary()) return {};
+// RocksDB reads the manifest, then looks which logs there are. A log whose rows moved to a file in
+// between is gone, and the file not yet known: newer rows without older ones. A manifest that
+// stayed as it was rules that out.
+Result<bool> Database::catch_up() {
+  if (!secondary()) return true;
   rocksdb::Status status;
-  for (int attempt = 0; attempt < 20; ++attempt) {
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    if (attempt > 5) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const auto before = manifest_of(folder_);
     status = db_->TryCatchUpWithPrimary();
-    if (status.ok()) return {};
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (status.ok() && before == manifest_of(folder_)) return true;
   }
-  return tl::unexpected(error(status, "catching up with the writer"));
+  if (!status.ok()) return tl::unexpected(error(status, "catching up with the writer"));
+  return false;
 }
 
 Error Database::closed_error() const {
-  return {ErrorCode::environment, folder_ + ": is closed since a write failed: free some space and try again", {}};
+  return {ErrorCode::environment,
+          folder_ + ": is closed since a write failed: free some space and try again",
+          {}};
 }
 
-/// Opening writes out what stands in the log; closing first, to find that it does not fit, would help nobody.
+/// Opening writes out what stands in the log; closing first, to find that it does not fit, would
+/// help nobody.
 Result<void> Database::check_room() {
   std::uint64_t needed = std::uint64_t{4} << 20;
   std::error_code unknown;
@@ -269,8 +313,9 @@ Result<void> Database::check_room() {
   }
   const auto space = fs::space(folder_, unknown);
   if (unknown || space.available >= needed) return {};
-  return fail(ErrorCode::environment, folder_ + ": the disk is full: going on needs " + std::to_string(needed >> 20) +
-                                          " MiB, " + std::to_string(space.available >> 20) +
+  return fail(ErrorCode::environment, folder_ + ": the disk is full: going on needs " +
+                                          std::to_string(needed >> 20) + " MiB, " +
+                                          std::to_string(space.available >> 20) +
                                           " MiB are free: free some space and try again");
 }
 

@@ -1,5 +1,5 @@
-// storage/rocksdb_common.hpp -- what the RocksDB adapters share: opening, closing, errors, keys. Internal: included by
-// storage/rocksdb_*.cpp only, because RocksDB's headers are heavy.
+// storage/rocksdb_common.hpp -- what the RocksDB adapters share: opening, closing, errors, keys.
+// Internal: included by storage/rocksdb_*.cpp only, because RocksDB's headers are heavy.
 #pragma once
 
 #include <rocksdb/db.h>
@@ -37,14 +37,20 @@ template <class T>
   return value;
 }
 
-[[nodiscard]] inline std::string_view view(const rocksdb::Slice& slice) noexcept { return {slice.data(), slice.size()}; }
-[[nodiscard]] inline rocksdb::Slice slice(std::string_view text) noexcept { return {text.data(), text.size()}; }
+[[nodiscard]] inline std::string_view view(const rocksdb::Slice& slice) noexcept {
+  return {slice.data(), slice.size()};
+}
+[[nodiscard]] inline rocksdb::Slice slice(std::string_view text) noexcept {
+  return {text.data(), text.size()};
+}
 
-/// `doing` completes "while ...". Corruption: `corrupt`; all else is the environment's, with what to do about it.
-[[nodiscard]] Error to_error(const rocksdb::Status& status, const std::string& folder, std::string_view doing);
+/// `doing` completes "while ...". Corruption: `corrupt`; all else is the environment's, with what
+/// to do about it.
+[[nodiscard]] Error to_error(const rocksdb::Status& status, const std::string& folder,
+                             std::string_view doing);
 
-/// What every database here has: no log files (a second opener would rotate the owner's), torn tails tolerated, damage
-/// in the middle not, no retry behind our back.
+/// What every database here has: no log files (a second opener would rotate the owner's), torn
+/// tails tolerated, damage in the middle not, no retry behind our back.
 [[nodiscard]] rocksdb::DBOptions common_options();
 /// Tables with xxh3 checksums, lz4 and their index in the (bounded) cache.
 [[nodiscard]] rocksdb::BlockBasedTableOptions table_options(std::size_t block_bytes,
@@ -55,12 +61,15 @@ class Database {
 public:
   using FamilyOptions = std::function<rocksdb::ColumnFamilyOptions(const std::string& family)>;
 
-  /// Opens to write, makes the folder if need be. `owner` names what another process would be doing with it, for the
-  /// error `conflict`. Column families that exist are opened; add() makes others.
-  static Result<std::unique_ptr<Database>> open(const std::string& folder, rocksdb::DBOptions options,
-                                                FamilyOptions family_options, const std::string& owner);
+  /// Opens to write, makes the folder if need be. `owner` names what another process would be doing
+  /// with it, for the error `conflict`. Column families that exist are opened; add() makes others.
+  static Result<std::unique_ptr<Database>> open(const std::string& folder,
+                                                rocksdb::DBOptions options,
+                                                FamilyOptions family_options,
+                                                const std::string& owner);
   /// Opens to read beside a writer. Error `not_found` where there is no database.
-  static Result<std::unique_ptr<Database>> open_secondary(const std::string& folder, rocksdb::DBOptions options,
+  static Result<std::unique_ptr<Database>> open_secondary(const std::string& folder,
+                                                          rocksdb::DBOptions options,
                                                           FamilyOptions family_options);
   ~Database();
   Database(const Database&) = delete;
@@ -68,18 +77,23 @@ public:
 
   [[nodiscard]] rocksdb::DB* operator->() const noexcept { return db_.get(); }
   [[nodiscard]] rocksdb::DB& operator*() const noexcept { return *db_; }
-  [[nodiscard]] rocksdb::ColumnFamilyHandle* family(const std::string& name) const;  ///< nullptr where there is none
-  [[nodiscard]] Result<void> add(const std::vector<std::string>& families);          ///< those that are missing
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* family(
+      const std::string& name) const;  ///< nullptr where there is none
+  [[nodiscard]] Result<void> add(
+      const std::vector<std::string>& families);  ///< those that are missing
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
   [[nodiscard]] bool secondary() const noexcept { return !scratch_.empty(); }
   [[nodiscard]] Error error(const rocksdb::Status& status, std::string_view doing) const {
     return to_error(status, folder_, doing);
   }
-  /// Of a secondary: what the writer did since.
-  [[nodiscard]] Result<void> catch_up();
-  /// After a failed write: closes and opens again, if there is room to. All handles and iterators are to be gone, and
-  /// mutex() held alone. Where it fails after closing, is_open() is false, and reopen() may be tried again.
-  /// (DB::Resume() of this version of RocksDB may wait for ever for a flush that it has forgotten.)
+  /// Of a secondary: makes visible what the writer did since. False: the writer finished files all
+  /// the while, so what is visible may lack rows between older and newer ones; call again before
+  /// believing news.
+  [[nodiscard]] Result<bool> catch_up();
+  /// After a failed write: closes and opens again, if there is room to. All handles and iterators
+  /// are to be gone, and mutex() held alone. Where it fails after closing, is_open() is false, and
+  /// reopen() may be tried again. (DB::Resume() of this version of RocksDB may wait for ever for a
+  /// flush that it has forgotten.)
   [[nodiscard]] Result<void> reopen();
   /// Held shared while handles or iterators are in use, alone by reopen()'s caller.
   [[nodiscard]] std::shared_mutex& mutex() const noexcept { return mutex_; }

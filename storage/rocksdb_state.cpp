@@ -21,9 +21,12 @@ constexpr std::uint32_t kStateFormatVersion = 1;
 constexpr const char* kFormatKey = "format";
 constexpr const char* kSettingsKey = "settings";
 
-std::string folder_of(const std::string& dir, const char* name) { return (std::filesystem::path(dir) / name).string(); }
+std::string folder_of(const std::string& dir, const char* name) {
+  return (std::filesystem::path(dir) / name).string();
+}
 
-// Snapshots are large and come in no order: universal compaction rewrites them least; they are got by their whole key.
+// Snapshots are large and come in no order: universal compaction rewrites them least; they are got
+// by their whole key.
 Database::FamilyOptions family_options(const StateOptions& options) {
   const auto cache = rocksdb::NewLRUCache(std::max(options.cache_bytes, std::size_t{8} << 20));
   auto table = table_options(std::size_t{32} << 10, cache);
@@ -38,8 +41,11 @@ Database::FamilyOptions family_options(const StateOptions& options) {
   small.level_compaction_dynamic_level_bytes = true;
   small.write_buffer_size = std::size_t{32} << 20;
   small.arena_block_size = std::size_t{256} << 10;
-  small.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{16} << 10, cache)));
-  return [snapshots, small](const std::string& family) { return family == "snapshots" ? snapshots : small; };
+  small.table_factory.reset(
+      rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{16} << 10, cache)));
+  return [snapshots, small](const std::string& family) {
+    return family == "snapshots" ? snapshots : small;
+  };
 }
 
 class RocksdbRows final : public Rows {
@@ -102,7 +108,11 @@ public:
 
   Result<void> refresh() override {
     std::lock_guard lock(mutex_);
-    return db_->catch_up();
+    const auto whole = db_->catch_up();
+    if (!whole) return tl::unexpected(whole.error());
+    if (*whole) return {};
+    return fail(ErrorCode::environment,
+                db_->folder() + ": its writer is too fast to be followed: try again");
   }
 
   Result<std::uint64_t> stored_bytes(Family family) const override {
@@ -128,7 +138,8 @@ private:
     return {};
   }
   Error error(const rocksdb::Status& status, const char* doing, Family family) const {
-    return db_->error(status, std::string(doing) + " " + kFamilyNames[static_cast<std::size_t>(family)]);
+    return db_->error(status,
+                      std::string(doing) + " " + kFamilyNames[static_cast<std::size_t>(family)]);
   }
 
   std::unique_ptr<Database> db_;
@@ -151,10 +162,12 @@ Result<void> settle_version(Database& db, const char* remedy) {
   if (!version) return tl::unexpected(version.error());
   if (*version && **version == kStateFormatVersion) return {};
   if (*version) {
-    return fail(ErrorCode::invalid, db.folder() + ": format " + std::to_string(**version) + ", this program knows " +
+    return fail(ErrorCode::invalid, db.folder() + ": format " + std::to_string(**version) +
+                                        ", this program knows " +
                                         std::to_string(kStateFormatVersion) + ": " + remedy);
   }
-  if (db.secondary()) return fail(ErrorCode::not_found, db.folder() + ": has not been made completely yet");
+  if (db.secondary())
+    return fail(ErrorCode::not_found, db.folder() + ": has not been made completely yet");
   std::string value;
   put(value, kStateFormatVersion);
   rocksdb::WriteOptions durable;
@@ -174,7 +187,8 @@ Result<std::unique_ptr<RowStateStore>> bind_state(std::unique_ptr<Database> db) 
   if (auto ok = settle_version(*db, remedy.c_str()); !ok) return tl::unexpected(ok.error());
   for (const char* name : kFamilyNames) {
     if (db->family(name)) continue;
-    return fail(ErrorCode::corrupt, db->folder() + ": column family " + name + " is missing: " + remedy);
+    return fail(ErrorCode::corrupt,
+                db->folder() + ": column family " + name + " is missing: " + remedy);
   }
   return std::make_unique<RowStateStore>(std::make_unique<RocksdbRows>(std::move(db)));
 }
@@ -193,7 +207,8 @@ public:
     if (status.IsNotFound()) return std::optional<market::FoldSettings>{};
     if (!status.ok()) return tl::unexpected(db_->error(status, "reading the fold settings"));
     const auto bytes = unseal(kSettingsKey, sealed);
-    if (!bytes) return fail(ErrorCode::corrupt, db_->folder() + ": the stored fold settings are damaged");
+    if (!bytes)
+      return fail(ErrorCode::corrupt, db_->folder() + ": the stored fold settings are damaged");
     auto settings = schemas::decode_settings(std::as_bytes(std::span(*bytes)));
     if (!settings) return tl::unexpected(std::move(settings.error()));
     return std::optional(std::move(*settings));
@@ -223,14 +238,15 @@ constexpr const char* kControlRemedy = "use the version of tapedeck that wrote i
 Database::FamilyOptions control_options() {
   rocksdb::ColumnFamilyOptions options;
   options.write_buffer_size = std::size_t{1} << 20;
-  options.table_factory.reset(
-      rocksdb::NewBlockBasedTableFactory(table_options(4096, rocksdb::NewLRUCache(std::size_t{1} << 20))));
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(
+      table_options(4096, rocksdb::NewLRUCache(std::size_t{1} << 20))));
   return [options](const std::string&) { return options; };
 }
 
 }  // namespace
 
-Result<std::unique_ptr<StateStore>> open_state_store(const std::string& dir, const StateOptions& options) {
+Result<std::unique_ptr<StateStore>> open_state_store(const std::string& dir,
+                                                     const StateOptions& options) {
   auto db_options = common_options();
   db_options.db_write_buffer_size = options.write_buffers_bytes;
   db_options.max_total_wal_size = std::size_t{512} << 20;
@@ -240,21 +256,25 @@ Result<std::unique_ptr<StateStore>> open_state_store(const std::string& dir, con
   return bind_state(std::move(*db));
 }
 
-Result<std::unique_ptr<StateReader>> open_state_reader(const std::string& dir, const StateOptions& options) {
-  auto db = Database::open_secondary(folder_of(dir, "state"), common_options(), family_options(options));
+Result<std::unique_ptr<StateReader>> open_state_reader(const std::string& dir,
+                                                       const StateOptions& options) {
+  auto db =
+      Database::open_secondary(folder_of(dir, "state"), common_options(), family_options(options));
   if (!db) return tl::unexpected(std::move(db.error()));
   return bind_state(std::move(*db));
 }
 
 Result<std::unique_ptr<ControlStore>> open_control_store(const std::string& dir) {
-  auto db = Database::open(folder_of(dir, "control"), common_options(), control_options(), "serves");
+  auto db =
+      Database::open(folder_of(dir, "control"), common_options(), control_options(), "serves");
   if (!db) return tl::unexpected(std::move(db.error()));
   if (auto ok = settle_version(**db, kControlRemedy); !ok) return tl::unexpected(ok.error());
   return std::make_unique<RocksdbControlStore>(std::move(*db));
 }
 
 Result<std::unique_ptr<ControlStore>> open_control_reader(const std::string& dir) {
-  auto db = Database::open_secondary(folder_of(dir, "control"), common_options(), control_options());
+  auto db =
+      Database::open_secondary(folder_of(dir, "control"), common_options(), control_options());
   if (!db) return tl::unexpected(std::move(db.error()));
   if (auto ok = settle_version(**db, kControlRemedy); !ok) return tl::unexpected(ok.error());
   return std::make_unique<RocksdbControlStore>(std::move(*db));

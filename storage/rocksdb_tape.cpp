@@ -20,7 +20,9 @@ rocksdb::DBOptions writer_db_options(const WriterOptions& options) {
   return db;
 }
 
-std::string source_key(const std::string& name, Partition partition) { return name + '\0' + be32(partition); }
+std::string source_key(const std::string& name, Partition partition) {
+  return name + '\0' + be32(partition);
+}
 
 class RocksdbTapeWriter final : public TapeWriter {
 public:
@@ -50,18 +52,26 @@ public:
     auto next = next_;
     for (const auto& record : records) {
       const auto partition = partition_of(record.symbol, files_->partitions);
-      put({partition, next[partition]++, RecordKind::events, record.event_count, record.max_event_time, record.symbol,
-           record.payload});
+      put({partition, next[partition]++, RecordKind::events, record.event_count,
+           record.max_event_time, record.symbol, record.payload});
     }
     for (const auto& [partition, mark] : marks) {
       const auto payload = schemas::encode(mark);
-      put({partition, next[partition]++, RecordKind::mark, 0, mark.feed_time, {}, std::as_bytes(std::span(payload))});
+      put({partition,
+           next[partition]++,
+           RecordKind::mark,
+           0,
+           mark.feed_time,
+           {},
+           std::as_bytes(std::span(payload))});
       put_checked(files_->sources, source_key(mark.source_name, partition), payload);
     }
     if (auto ok = write(); !ok) return ok;
     next_ = std::move(next);
-    for (const auto& [partition, mark] : marks) newest_[source_key(mark.source_name, partition)] = mark;
-    for (Partition p = 0; p < files_->partitions; ++p) files_->ends[p].store(next_[p], std::memory_order_release);
+    for (const auto& [partition, mark] : marks)
+      newest_[source_key(mark.source_name, partition)] = mark;
+    for (Partition p = 0; p < files_->partitions; ++p)
+      files_->ends[p].store(next_[p], std::memory_order_release);
     std::lock_guard wake_lock(files_->wake_mutex);
     if (files_->wake) files_->wake();
     return {};
@@ -99,17 +109,21 @@ private:
     const auto offset = __builtin_bswap64(record.offset);
     const rocksdb::Slice key(reinterpret_cast<const char*>(&offset), sizeof offset);
     const rocksdb::Slice parts[] = {
-        slice(head.view()), {reinterpret_cast<const char*>(record.payload.data()), record.payload.size()}};
-    (void)batch_.Put(files_->data[record.partition], rocksdb::SliceParts(&key, 1), rocksdb::SliceParts(parts, 2));
+        slice(head.view()),
+        {reinterpret_cast<const char*>(record.payload.data()), record.payload.size()}};
+    (void)batch_.Put(files_->data[record.partition], rocksdb::SliceParts(&key, 1),
+                     rocksdb::SliceParts(parts, 2));
     (void)batch_.Put(files_->index[record.partition], index_key(record.symbol, record.offset),
                      index_value({record.offset, record.event_count, record.max_event_time,
                                   static_cast<std::uint32_t>(record.payload.size())}));
   }
 
-  void put_checked(rocksdb::ColumnFamilyHandle* family, const std::string& key, std::string_view value) {
+  void put_checked(rocksdb::ColumnFamilyHandle* family, const std::string& key,
+                   std::string_view value) {
     const auto sum = checksum(value, checksum(key, 0));
     const rocksdb::Slice key_slice(key);
-    const rocksdb::Slice parts[] = {{reinterpret_cast<const char*>(&sum), sizeof sum}, slice(value)};
+    const rocksdb::Slice parts[] = {{reinterpret_cast<const char*>(&sum), sizeof sum},
+                                    slice(value)};
     (void)batch_.Put(family, rocksdb::SliceParts(&key_slice, 1), rocksdb::SliceParts(parts, 2));
   }
 
@@ -134,7 +148,8 @@ private:
   bool broken_ = false;
 };
 
-/// After a failed write: opens the database again, and takes back what of that write is in it all the same.
+/// After a failed write: opens the database again, and takes back what of that write is in it all
+/// the same.
 Result<void> RocksdbTapeWriter::recover() {
   if (!broken_) return {};
   std::unique_lock lock(db().mutex());
@@ -146,7 +161,8 @@ Result<void> RocksdbTapeWriter::recover() {
     const auto found = files_->find_end(p, 1);
     if (!found) return tl::unexpected(found.error());
     if (*found < next_[p]) {
-      return fail(ErrorCode::corrupt, db().folder() + ": record " + at(p, *found) + " is missing after a failed write");
+      return fail(ErrorCode::corrupt,
+                  db().folder() + ": record " + at(p, *found) + " is missing after a failed write");
     }
     if (auto ok = take_back(p, *found); !ok) return ok;
   }
@@ -161,7 +177,8 @@ Result<void> RocksdbTapeWriter::take_back(Partition partition, Offset found) {
   for (Offset offset = next_[partition]; offset < found; ++offset) {
     std::string frame;
     const auto status = db()->Get({}, files_->data[partition], be64(offset), &frame);
-    if (!status.ok()) return tl::unexpected(db().error(status, "taking back record " + at(partition, offset)));
+    if (!status.ok())
+      return tl::unexpected(db().error(status, "taking back record " + at(partition, offset)));
     const auto record = open_frame(partition, offset, std::as_bytes(std::span(frame)));
     if (!record) return tl::unexpected(record.error());
     (void)batch_.Delete(files_->data[partition], be64(offset));
@@ -179,16 +196,20 @@ Result<void> RocksdbTapeWriter::take_back(Partition partition, Offset found) {
   return {};
 }
 
-std::string log_folder(const std::string& dir) { return (std::filesystem::path(dir) / "log").string(); }
+std::string log_folder(const std::string& dir) {
+  return (std::filesystem::path(dir) / "log").string();
+}
 
 Result<std::uint32_t> settle_partitions(TapeFiles& files, std::uint32_t wanted) {
   const auto stored = files.stored_partitions();
   if (!stored) return tl::unexpected(stored.error());
   if (*stored) {
     if (wanted == 0 || wanted == **stored) return **stored;
-    return fail(ErrorCode::conflict, files.db->folder() + ": the tape has " + std::to_string(**stored) +
-                                         " partitions, " + std::to_string(wanted) +
-                                         " were asked for: a tape keeps the number it was made with", "partitions");
+    return fail(ErrorCode::conflict,
+                files.db->folder() + ": the tape has " + std::to_string(**stored) +
+                    " partitions, " + std::to_string(wanted) +
+                    " were asked for: a tape keeps the number it was made with",
+                "partitions");
   }
   const auto count = wanted == 0 ? kDefaultPartitions : wanted;
   if (auto ok = files.db->add(TapeFiles::families(count)); !ok) return tl::unexpected(ok.error());
@@ -205,14 +226,18 @@ Result<std::uint32_t> settle_partitions(TapeFiles& files, std::uint32_t wanted) 
 
 }  // namespace
 
-Result<std::unique_ptr<TapeWriter>> open_tape_writer(const std::string& dir, const WriterOptions& options) {
+Result<std::unique_ptr<TapeWriter>> open_tape_writer(const std::string& dir,
+                                                     const WriterOptions& options) {
   if (options.partitions > kMaxPartitions) {
-    return fail(ErrorCode::invalid, std::to_string(options.partitions) + " partitions: a tape has at most " +
-                                        std::to_string(kMaxPartitions), "partitions");
+    return fail(ErrorCode::invalid,
+                std::to_string(options.partitions) + " partitions: a tape has at most " +
+                    std::to_string(kMaxPartitions),
+                "partitions");
   }
   auto files = std::make_shared<TapeFiles>();
-  auto db = Database::open(log_folder(dir), writer_db_options(options),
-                           TapeFiles::family_options({options.cache_bytes, options.write_buffer_bytes}), "records to");
+  auto db = Database::open(
+      log_folder(dir), writer_db_options(options),
+      TapeFiles::family_options({options.cache_bytes, options.write_buffer_bytes}), "records to");
   if (!db) return tl::unexpected(std::move(db.error()));
   files->db = std::move(*db);
   const auto partitions = settle_partitions(*files, options.partitions);
@@ -227,22 +252,28 @@ Result<std::unique_ptr<TapeWriter>> open_tape_writer(const std::string& dir, con
   auto reader = make_rocksdb_reader(files);
   const auto sources = reader->sources();
   if (!sources) return tl::unexpected(sources.error());
-  return std::make_unique<RocksdbTapeWriter>(std::move(files), std::move(reader), *sources, options.fsync);
+  return std::make_unique<RocksdbTapeWriter>(std::move(files), std::move(reader), *sources,
+                                             options.fsync);
 }
 
-Result<std::unique_ptr<TapeReader>> open_tape_reader(const std::string& dir, const ReaderOptions& options) {
+Result<std::unique_ptr<TapeReader>> open_tape_reader(const std::string& dir,
+                                                     const ReaderOptions& options) {
   const auto folder = log_folder(dir);
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
-    return fail(ErrorCode::not_found, folder + ": no tape there, expected a folder made by recording", "tape");
+    return fail(ErrorCode::not_found,
+                folder + ": no tape there, expected a folder made by recording", "tape");
   }
   auto files = std::make_shared<TapeFiles>();
-  auto db = Database::open_secondary(folder, common_options(), TapeFiles::family_options({options.cache_bytes}));
+  auto db = Database::open_secondary(folder, common_options(),
+                                     TapeFiles::family_options({options.cache_bytes}));
   if (!db) return tl::unexpected(std::move(db.error()));
   files->db = std::move(*db);
   const auto partitions = files->stored_partitions();
   if (!partitions) return tl::unexpected(partitions.error());
-  if (!*partitions) return fail(ErrorCode::not_found, folder + ": the tape has not been made completely yet", "tape");
+  if (!*partitions)
+    return fail(ErrorCode::not_found, folder + ": the tape has not been made completely yet",
+                "tape");
   if (auto ok = files->bind(**partitions); !ok) return tl::unexpected(ok.error());
   auto reader = make_rocksdb_reader(std::move(files));
   if (auto ok = reader->refresh(); !ok) return tl::unexpected(ok.error());

@@ -13,7 +13,8 @@ namespace {
 
 constexpr const char* kFormatKey = "format";
 
-/// Where the next key of the same prefix goes in a memtable is remembered: offsets grow, and those of a symbol do.
+/// Where the next key of the same prefix goes in a memtable is remembered: offsets grow, and those
+/// of a symbol do.
 class UpToZero final : public rocksdb::SliceTransform {
 public:
   const char* Name() const override { return "tapedeck.UpToZero"; }
@@ -69,7 +70,8 @@ std::vector<std::string> TapeFiles::families(std::uint32_t partitions) {
   return names;
 }
 
-// Records: keys only grow, so universal compaction moves whole files and rewrites none. Index: small sorted blocks.
+// Records: keys only grow, so universal compaction moves whole files and rewrites none. Index:
+// small sorted blocks.
 Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
   const auto cache = rocksdb::NewLRUCache(std::max(sizes.cache_bytes, std::size_t{8} << 20));
   rocksdb::ColumnFamilyOptions data;
@@ -81,14 +83,16 @@ Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
   data.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   data.level0_slowdown_writes_trigger = 400;
   data.level0_stop_writes_trigger = 800;
-  data.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{64} << 10, cache)));
+  data.table_factory.reset(
+      rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{64} << 10, cache)));
   rocksdb::ColumnFamilyOptions index;
   index.compression = rocksdb::kLZ4Compression;
   index.write_buffer_size = std::size_t{16} << 20;
   index.level_compaction_dynamic_level_bytes = true;
   index.memtable_insert_with_hint_prefix_extractor = std::make_shared<UpToZero>();
   index.arena_block_size = std::size_t{256} << 10;
-  index.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{8} << 10, cache)));
+  index.table_factory.reset(
+      rocksdb::NewBlockBasedTableFactory(table_options(std::size_t{8} << 10, cache)));
   return [data, index](const std::string& family) { return is_data(family) ? data : index; };
 }
 
@@ -125,19 +129,22 @@ Result<std::optional<std::uint32_t>> TapeFiles::stored_partitions() const {
   if (status.IsNotFound()) {
     std::unique_ptr<rocksdb::Iterator> any((*db)->NewIterator({}, family));
     any->SeekToFirst();
-    if (any->Valid()) return fail(ErrorCode::invalid, db->folder() + ": is a database, but not a tape");
+    if (any->Valid())
+      return fail(ErrorCode::invalid, db->folder() + ": is a database, but not a tape");
     return std::optional<std::uint32_t>{};
   }
   if (!status.ok()) return tl::unexpected(db->error(status, "reading its format"));
   const auto version = value.size() < 8 ? 0 : get<std::uint32_t>(value.data());
   const auto count = value.size() < 8 ? 0 : get<std::uint32_t>(value.data() + 4);
   if (version != kTapeFormatVersion) {
-    return fail(ErrorCode::invalid, db->folder() + ": tape format " + std::to_string(version) +
-                                        ", this program knows " + std::to_string(kTapeFormatVersion) +
-                                        ": use the version of tapedeck that wrote it, or a newer one");
+    return fail(ErrorCode::invalid,
+                db->folder() + ": tape format " + std::to_string(version) +
+                    ", this program knows " + std::to_string(kTapeFormatVersion) +
+                    ": use the version of tapedeck that wrote it, or a newer one");
   }
   if (count == 0 || count > kMaxPartitions) {
-    return fail(ErrorCode::corrupt, db->folder() + ": claims " + std::to_string(count) + " partitions");
+    return fail(ErrorCode::corrupt,
+                db->folder() + ": claims " + std::to_string(count) + " partitions");
   }
   return std::optional(count);
 }
@@ -150,13 +157,16 @@ Result<Offset> TapeFiles::find_end(Partition partition, std::size_t check_last) 
   if (!it->Valid()) {
     if (it->status().ok()) return Offset{0};
     const Offset newest = newest_in_files(**db, data[partition]);
-    if (it->status().IsCorruption() && db->secondary()) return newest + 1;  // reading it will name the record
-    return tl::unexpected(db->error(it->status(), "looking for the end, record " + at(partition, newest)));
+    if (it->status().IsCorruption() && db->secondary())
+      return newest + 1;  // reading it will name the record
+    return tl::unexpected(
+        db->error(it->status(), "looking for the end, record " + at(partition, newest)));
   }
   const Offset last = read_be64(view(it->key()));
   for (Offset expected = last; check_last > 0; --check_last, --expected, it->Prev()) {
     if (!it->Valid() || read_be64(view(it->key())) != expected) {
-      return fail(ErrorCode::corrupt, db->folder() + ": record " + at(partition, expected) + " is missing");
+      return fail(ErrorCode::corrupt,
+                  db->folder() + ": record " + at(partition, expected) + " is missing");
     }
     if (expected == 0) break;
   }

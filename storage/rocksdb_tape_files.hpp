@@ -1,4 +1,5 @@
-// storage/rocksdb_tape_files.hpp -- the open files of a RocksDB tape, shared by its writer and its reader. Internal.
+// storage/rocksdb_tape_files.hpp -- the open files of a RocksDB tape, shared by its writer and its
+// reader. Internal.
 #pragma once
 
 #include <atomic>
@@ -60,7 +61,8 @@ struct TapeFiles {
   [[nodiscard]] static Database::FamilyOptions family_options(const TapeSizes& sizes);
   /// Looks up the handles, also again after reopen(); error `corrupt` if one is missing.
   [[nodiscard]] Result<void> bind(std::uint32_t partition_count);
-  /// The default column family's word on version and partitions; nothing if it has not been written.
+  /// The default column family's word on version and partitions; nothing if it has not been
+  /// written.
   [[nodiscard]] Result<std::optional<std::uint32_t>> stored_partitions() const;
   /// One past the last record's offset.
   [[nodiscard]] Result<Offset> find_end(Partition partition, std::size_t check_last) const;

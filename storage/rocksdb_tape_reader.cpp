@@ -2,7 +2,6 @@
 #include <array>
 #include <limits>
 #include <shared_mutex>
-#include <thread>
 
 #include "storage/frame.hpp"
 #include "storage/rocksdb_tape_files.hpp"
@@ -12,11 +11,14 @@ namespace {
 
 using Iterator = std::unique_ptr<rocksdb::Iterator>;
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 class RocksdbTapeReader final : public TapeReader {
 public:
-  explicit RocksdbTapeReader(std::shared_ptr<TapeFiles> files) : files_(std::move(files)), db_(*files_->db) {}
+  explicit RocksdbTapeReader(std::shared_ptr<TapeFiles> files)
+      : files_(std::move(files)), db_(*files_->db) {}
 
   std::uint32_t partitions() const override { return files_->partitions; }
 
@@ -32,12 +34,17 @@ public:
     if (!possible(symbol)) return BlockBuilder(0).finish();
     const auto partition = partition_of(symbol, files_->partitions);
     return held([&] {
-      return scan(partition, symbol, from, to, limits).and_then([&](const auto& all) { return gather(partition, all); });
+      return scan(partition, symbol, from, to, limits).and_then([&](const auto& all) {
+        return gather(partition, all);
+      });
     });
   }
-  Result<std::vector<IndexEntry>> index(std::string_view symbol, Offset from, Offset to) const override {
+  Result<std::vector<IndexEntry>> index(std::string_view symbol, Offset from,
+                                        Offset to) const override {
     if (!possible(symbol)) return std::vector<IndexEntry>{};
-    return held([&] { return scan(partition_of(symbol, files_->partitions), symbol, from, to, kEverything); });
+    return held([&] {
+      return scan(partition_of(symbol, files_->partitions), symbol, from, to, kEverything);
+    });
   }
   Result<std::optional<IndexEntry>> last_of(std::string_view symbol) const override {
     if (!possible(symbol)) return std::optional<IndexEntry>{};
@@ -85,17 +92,22 @@ private:
   static bool possible(std::string_view symbol) {
     return !symbol.empty() && symbol.size() <= kMaxSymbolBytes && symbol.find('\0') == symbol.npos;
   }
-  Offset visible(Partition partition) const { return files_->ends[partition].load(std::memory_order_acquire); }
+  Offset visible(Partition partition) const {
+    return files_->ends[partition].load(std::memory_order_acquire);
+  }
   Result<void> check(Partition partition) const {
     if (partition < files_->partitions) return {};
-    return fail(ErrorCode::out_of_range, "partition " + std::to_string(partition) + " does not exist: the tape has " +
-                                             std::to_string(files_->partitions), "partition");
+    return fail(ErrorCode::out_of_range,
+                "partition " + std::to_string(partition) + " does not exist: the tape has " +
+                    std::to_string(files_->partitions),
+                "partition");
   }
   Error unreadable(Partition partition, Offset offset, const rocksdb::Status& status) const {
     return db_.error(status, "reading record " + at(partition, offset));
   }
   Error missing(Partition partition, Offset offset) const {
-    return {ErrorCode::corrupt, db_.folder() + ": record " + at(partition, offset) + " is missing", {}};
+    return {
+        ErrorCode::corrupt, db_.folder() + ": record " + at(partition, offset) + " is missing", {}};
   }
   Iterator records_from(Partition partition, Offset from) const {
     rocksdb::ReadOptions options;
@@ -109,18 +121,18 @@ private:
   Result<std::vector<std::string>> all_symbols() const;
   Result<std::vector<SourceInfo>> all_sources() const;
   Result<std::vector<RecorderDeadLetter>> all_dead_letters() const;
-  Result<std::vector<IndexEntry>> scan(Partition partition, std::string_view symbol, Offset from, Offset to,
-                                       ReadLimits limits) const;
+  Result<std::vector<IndexEntry>> scan(Partition partition, std::string_view symbol, Offset from,
+                                       Offset to, ReadLimits limits) const;
   Result<std::optional<IndexEntry>> last(Partition partition, std::string_view symbol) const;
   Result<RecordBlockPtr> gather(Partition partition, std::span<const IndexEntry> wanted) const;
-  bool indexed(Partition partition, Offset end) const;
 
   std::shared_ptr<TapeFiles> files_;
   Database& db_;
   std::mutex refresh_mutex_;
 };
 
-Result<RecordBlockPtr> RocksdbTapeReader::read_on(Partition partition, Offset from, ReadLimits limits) const {
+Result<RecordBlockPtr> RocksdbTapeReader::read_on(Partition partition, Offset from,
+                                                  ReadLimits limits) const {
   const Offset end = visible(partition);
   if (from >= end) return BlockBuilder(0).finish();
   BlockBuilder block(std::min(limits.bytes, (end - from) * std::size_t{16} << 10));
@@ -130,12 +142,14 @@ Result<RecordBlockPtr> RocksdbTapeReader::read_on(Partition partition, Offset fr
   Offset next = from;
   std::optional<Error> error;
   while (next < end && block.records() < limits.records && block.bytes() < limits.bytes) {
-    if (!it->Valid() && it->status().ok() && !fresh) {  // a parked one ends where the tape ended then
+    if (!it->Valid() && it->status().ok() &&
+        !fresh) {  // a parked one ends where the tape ended then
       it = records_from(partition, next);
       fresh = true;
     }
     if (!it->Valid()) {
-      error = it->status().ok() ? missing(partition, next) : unreadable(partition, next, it->status());
+      error =
+          it->status().ok() ? missing(partition, next) : unreadable(partition, next, it->status());
       break;
     }
     if (read_be64(view(it->key())) != next) {
@@ -155,7 +169,8 @@ Result<RecordBlockPtr> RocksdbTapeReader::read_on(Partition partition, Offset fr
   return block.finish();
 }
 
-Result<std::vector<IndexEntry>> RocksdbTapeReader::scan(Partition partition, std::string_view symbol, Offset from,
+Result<std::vector<IndexEntry>> RocksdbTapeReader::scan(Partition partition,
+                                                        std::string_view symbol, Offset from,
                                                         Offset to, ReadLimits limits) const {
   std::vector<IndexEntry> entries;
   to = std::min(to, visible(partition));
@@ -171,20 +186,23 @@ Result<std::vector<IndexEntry>> RocksdbTapeReader::scan(Partition partition, std
     const auto key = view(it->key());
     const auto value = it->value();
     if (key.size() != symbol.size() + 9 || value.size() != 16) {
-      return fail(ErrorCode::corrupt, db_.folder() + ": the index of partition " + std::to_string(partition) +
-                                          " has a bad entry for '" + std::string(symbol) + "'");
+      return fail(ErrorCode::corrupt, db_.folder() + ": the index of partition " +
+                                          std::to_string(partition) + " has a bad entry for '" +
+                                          std::string(symbol) + "'");
     }
     entries.push_back({read_be64(key.substr(key.size() - 8)), get<std::uint32_t>(value.data()),
                        get<TimeNs>(value.data() + 8), get<std::uint32_t>(value.data() + 4)});
     bytes += entries.back().payload_bytes;
   }
   if (!it->status().ok()) {
-    return tl::unexpected(db_.error(it->status(), "reading the index of partition " + std::to_string(partition)));
+    return tl::unexpected(
+        db_.error(it->status(), "reading the index of partition " + std::to_string(partition)));
   }
   return entries;
 }
 
-Result<std::optional<IndexEntry>> RocksdbTapeReader::last(Partition partition, std::string_view symbol) const {
+Result<std::optional<IndexEntry>> RocksdbTapeReader::last(Partition partition,
+                                                          std::string_view symbol) const {
   const Offset end = visible(partition);
   if (end == 0) return std::optional<IndexEntry>{};
   const std::string lower = index_key(symbol, 0);
@@ -194,7 +212,8 @@ Result<std::optional<IndexEntry>> RocksdbTapeReader::last(Partition partition, s
   Iterator it(db_->NewIterator(options, files_->index[partition]));
   it->SeekForPrev(index_key(symbol, end - 1));
   if (!it->status().ok()) {
-    return tl::unexpected(db_.error(it->status(), "reading the index of partition " + std::to_string(partition)));
+    return tl::unexpected(
+        db_.error(it->status(), "reading the index of partition " + std::to_string(partition)));
   }
   const auto value = it->Valid() ? it->value() : rocksdb::Slice();
   if (value.size() != 16) return std::optional<IndexEntry>{};
@@ -203,10 +222,12 @@ Result<std::optional<IndexEntry>> RocksdbTapeReader::last(Partition partition, s
                                   get<std::uint32_t>(value.data() + 4)});
 }
 
-Result<RecordBlockPtr> RocksdbTapeReader::gather(Partition partition, std::span<const IndexEntry> wanted) const {
+Result<RecordBlockPtr> RocksdbTapeReader::gather(Partition partition,
+                                                 std::span<const IndexEntry> wanted) const {
   constexpr std::size_t kBatch = 64;
   std::size_t bytes = 0;
-  for (const auto& entry : wanted) bytes += entry.payload_bytes + kFrameHeaderBytes + kMaxSymbolBytes;
+  for (const auto& entry : wanted)
+    bytes += entry.payload_bytes + kFrameHeaderBytes + kMaxSymbolBytes;
   BlockBuilder block(bytes);
   std::array<std::uint64_t, kBatch> offsets;
   std::array<rocksdb::Slice, kBatch> keys;
@@ -219,7 +240,8 @@ Result<RecordBlockPtr> RocksdbTapeReader::gather(Partition partition, std::span<
       keys[i] = rocksdb::Slice(reinterpret_cast<const char*>(&offsets[i]), 8);
       values[i].Reset();
     }
-    db_->MultiGet({}, files_->data[partition], count, keys.data(), values.data(), statuses.data(), true);
+    db_->MultiGet({}, files_->data[partition], count, keys.data(), values.data(), statuses.data(),
+                  true);
     for (std::size_t i = 0; i < count; ++i) {
       const Offset offset = wanted[first + i].offset;
       if (statuses[i].IsNotFound()) return tl::unexpected(missing(partition, offset));
@@ -232,7 +254,8 @@ Result<RecordBlockPtr> RocksdbTapeReader::gather(Partition partition, std::span<
   return block.finish();
 }
 
-Result<std::optional<schemas::MarkPayload>> RocksdbTapeReader::newest_mark(Partition partition) const {
+Result<std::optional<schemas::MarkPayload>> RocksdbTapeReader::newest_mark(
+    Partition partition) const {
   const auto entry = last(partition, {});
   if (!entry) return tl::unexpected(entry.error());
   if (!*entry) return std::optional<schemas::MarkPayload>{};
@@ -247,7 +270,8 @@ Result<std::vector<std::string>> RocksdbTapeReader::all_symbols() const {
   std::vector<std::string> all;
   for (Partition p = 0; p < files_->partitions; ++p) {
     Iterator it(db_->NewIterator({}, files_->index[p]));
-    // From one symbol's first entry straight to the next symbol's: marks come first and are passed over.
+    // From one symbol's first entry straight to the next symbol's: marks come first and are passed
+    // over.
     for (it->Seek(std::string(1, '\1')); it->Valid();) {
       const auto key = view(it->key());
       const auto zero = key.find('\0');
@@ -256,7 +280,8 @@ Result<std::vector<std::string>> RocksdbTapeReader::all_symbols() const {
       it->Seek(symbol + '\1');
     }
     if (!it->status().ok()) {
-      return tl::unexpected(db_.error(it->status(), "reading the index of partition " + std::to_string(p)));
+      return tl::unexpected(
+          db_.error(it->status(), "reading the index of partition " + std::to_string(p)));
     }
   }
   std::sort(all.begin(), all.end());
@@ -274,12 +299,14 @@ Result<std::vector<SourceInfo>> RocksdbTapeReader::all_sources() const {
     const Partition partition = zero == key.npos ? kMaxPartitions : read_be32(key.substr(zero + 1));
     if (partition >= files_->partitions || value.size() < 8 ||
         get<std::uint64_t>(value.data()) != checksum(value.substr(8), checksum(key, 0))) {
-      return fail(ErrorCode::corrupt, db_.folder() + ": what is stored of source '" + name + "' is damaged");
+      return fail(ErrorCode::corrupt,
+                  db_.folder() + ": what is stored of source '" + name + "' is damaged");
     }
     auto mark = schemas::decode_mark(bytes_of(value.substr(8)));
     if (!mark) return tl::unexpected(std::move(mark.error()));
     if (all.empty() || all.back().name != name) {
-      all.push_back({name, false, std::vector<std::optional<schemas::MarkPayload>>(files_->partitions)});
+      all.push_back(
+          {name, false, std::vector<std::optional<schemas::MarkPayload>>(files_->partitions)});
     }
     all.back().marks[partition] = std::move(*mark);
   }
@@ -298,55 +325,35 @@ Result<std::vector<RecorderDeadLetter>> RocksdbTapeReader::all_dead_letters() co
     RecorderDeadLetter letter;
     letter.source = key.substr(0, zero);
     letter.byte_offset = zero == key.npos ? 0 : read_be64(key.substr(zero + 1));
-    const bool whole = value.size() >= 12 &&
-                       get<std::uint64_t>(value.data()) == checksum(value.substr(8), checksum(key, 0)) &&
-                       get<std::uint32_t>(value.data() + 8) <= value.size() - 12;
+    const bool whole =
+        value.size() >= 12 &&
+        get<std::uint64_t>(value.data()) == checksum(value.substr(8), checksum(key, 0)) &&
+        get<std::uint32_t>(value.data() + 8) <= value.size() - 12;
     if (!whole) {
-      return fail(ErrorCode::corrupt, db_.folder() + ": the dead letter of '" + letter.source + "' at byte " +
-                                          std::to_string(letter.byte_offset) + " is damaged");
+      return fail(ErrorCode::corrupt, db_.folder() + ": the dead letter of '" + letter.source +
+                                          "' at byte " + std::to_string(letter.byte_offset) +
+                                          " is damaged");
     }
     const auto reason_bytes = get<std::uint32_t>(value.data() + 8);
     letter.reason = value.substr(12, reason_bytes);
     letter.bytes = value.substr(12 + reason_bytes);
     all.push_back(std::move(letter));
   }
-  if (!it->status().ok()) return tl::unexpected(db_.error(it->status(), "reading its dead letters"));
+  if (!it->status().ok())
+    return tl::unexpected(db_.error(it->status(), "reading its dead letters"));
   return all;
-}
-
-/// Whether the index knows the record before `end`. A reader beside a writer may see a flushed record a moment before
-/// the index entry of the same append. A damaged record is not waited for: whoever reads it is told.
-bool RocksdbTapeReader::indexed(Partition partition, Offset end) const {
-  if (end == 0) return true;
-  rocksdb::PinnableSlice frame;
-  if (!db_->Get({}, files_->data[partition], be64(end - 1), &frame).ok()) return true;
-  BlockBuilder block(frame.size());
-  if (!block.add(partition, end - 1, bytes_of(view(frame)))) return true;
-  rocksdb::PinnableSlice entry;
-  const auto key = index_key(block.finish()->records.front().symbol, end - 1);
-  return !db_->Get({}, files_->index[partition], key, &entry).IsNotFound();
 }
 
 Result<void> RocksdbTapeReader::refresh() {
   if (!db_.secondary()) return {};
   std::lock_guard lock(refresh_mutex_);
-  std::vector<Offset> ends(files_->partitions);
-  constexpr int kAttempts = 20;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (auto ok = db_.catch_up(); !ok) return ok;
-    bool settled = true;
-    for (Partition p = 0; p < files_->partitions; ++p) {
-      const auto end = files_->find_end(p, 1);
-      if (!end) return tl::unexpected(end.error());
-      ends[p] = *end;
-      if (ends[p] == visible(p)) continue;
-      settled = settled && indexed(p, ends[p]);
-    }
-    if (settled) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  const auto whole = db_.catch_up();
+  if (!whole) return tl::unexpected(whole.error());
+  if (!*whole) return {};  // what was visible stays so; the news will come with another refresh
   for (Partition p = 0; p < files_->partitions; ++p) {
-    files_->ends[p].store(std::max(ends[p], visible(p)), std::memory_order_release);
+    const auto end = files_->find_end(p, 1);
+    if (!end) return tl::unexpected(end.error());
+    files_->ends[p].store(*end, std::memory_order_release);
   }
   return {};
 }

@@ -14,10 +14,13 @@ namespace {
 constexpr std::string_view kWriteKey = "last write of outputs";
 
 tl::unexpected<Error> damaged(const std::string& what) {
-  return fail(ErrorCode::corrupt, "state: " + what + " is damaged: its checksum does not match its bytes");
+  return fail(ErrorCode::corrupt,
+              "state: " + what + " is damaged: its checksum does not match its bytes");
 }
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 /// How messages name any row.
 std::string describe(Family family, std::string_view key) {
@@ -25,7 +28,8 @@ std::string describe(Family family, std::string_view key) {
   if (family == Family::checkpoints && key.size() == 12) {
     return "the checkpoint " + at(read_key32(key), read_key64(key.substr(4)));
   }
-  if (family == Family::outputs) return "an output of " + std::string(key.substr(0, key.find('\0')));
+  if (family == Family::outputs)
+    return "an output of " + std::string(key.substr(0, key.find('\0')));
   const auto parsed = parse_snapshot_key(key);
   const std::string kind = family == Family::digests ? "the digest of " : "the snapshot of ";
   return kind + (parsed ? describe(*parsed) : "an unreadable key");
@@ -50,8 +54,10 @@ bool good_symbol(std::string_view symbol) {
 
 Result<void> check_symbols(const StateStore::Batch& batch) {
   const auto refuse = [](std::string_view symbol) {
-    return fail(ErrorCode::invalid, "a symbol is 1 to " + std::to_string(kMaxSymbolBytes) +
-                                        " bytes without a zero; found '" + std::string(symbol) + "'", "symbol");
+    return fail(ErrorCode::invalid,
+                "a symbol is 1 to " + std::to_string(kMaxSymbolBytes) +
+                    " bytes without a zero; found '" + std::string(symbol) + "'",
+                "symbol");
   };
   for (const auto& snapshot : batch.snapshots) {
     if (!good_symbol(snapshot.key.symbol)) return refuse(snapshot.key.symbol);
@@ -85,7 +91,8 @@ std::vector<DigestRow> unwanted(const std::vector<DigestRow>& rows, TimeNs keep_
   for (const auto& checkpoint : kept) {
     want_newest_before(checkpoint.next);
     for (const auto& behind : checkpoint.behind) {
-      if (!rows.empty() && behind.symbol == rows.front().key.symbol) want_newest_before(behind.next);
+      if (!rows.empty() && behind.symbol == rows.front().key.symbol)
+        want_newest_before(behind.next);
     }
   }
   std::vector<DigestRow> all;
@@ -99,25 +106,28 @@ std::vector<DigestRow> unwanted(const std::vector<DigestRow>& rows, TimeNs keep_
 
 RowStateStore::RowStateStore(std::unique_ptr<Rows> rows) : rows_(std::move(rows)) {}
 
-Result<std::optional<DigestRow>> RowStateStore::newest_kept(std::string_view symbol, Partition partition,
+Result<std::optional<DigestRow>> RowStateStore::newest_kept(std::string_view symbol,
+                                                            Partition partition,
                                                             Offset at_most) const {
   std::optional<DigestRow> newest;
   std::optional<Error> error;
   const auto lower = snapshot_key(partition, symbol, 0);
   const auto upper = snapshot_key(partition, symbol, at_most) + '\0';
-  auto scanned = rows_->scan(Family::digests, lower, upper, true, [&](std::string_view key, std::string_view value) {
-    bool kept = false;
-    newest = digest_row(key, value, kept);
-    if (!newest) error = damaged(describe(Family::digests, key)).value();
-    if (!kept && newest) newest.reset();
-    return !error && !newest;
-  });
+  auto scanned = rows_->scan(Family::digests, lower, upper, true,
+                             [&](std::string_view key, std::string_view value) {
+                               bool kept = false;
+                               newest = digest_row(key, value, kept);
+                               if (!newest) error = damaged(describe(Family::digests, key)).value();
+                               if (!kept && newest) newest.reset();
+                               return !error && !newest;
+                             });
   if (!scanned) return tl::unexpected(std::move(scanned.error()));
   if (error) return tl::unexpected(std::move(*error));
   return newest;
 }
 
-Result<std::optional<StoredSnapshot>> RowStateStore::newest_snapshot(std::string_view symbol, Partition partition,
+Result<std::optional<StoredSnapshot>> RowStateStore::newest_snapshot(std::string_view symbol,
+                                                                     Partition partition,
                                                                      Offset at_most) const {
   while (true) {
     auto row = newest_kept(symbol, partition, at_most);
@@ -126,17 +136,20 @@ Result<std::optional<StoredSnapshot>> RowStateStore::newest_snapshot(std::string
     const auto key = snapshot_key(partition, symbol, (*row)->key.next);
     auto sealed = rows_->get(Family::snapshots, key);
     if (!sealed) {
-      sealed.error().message = "the snapshot of " + describe((*row)->key) + " cannot be read: " + sealed.error().message;
+      sealed.error().message =
+          "the snapshot of " + describe((*row)->key) + " cannot be read: " + sealed.error().message;
       return tl::unexpected(std::move(sealed.error()));
     }
     if (!*sealed) {
-      // Thinned since its row was read, or beside a writer not yet visible; else it is lost, and the caller is told.
+      // Thinned since its row was read, or beside a writer not yet visible; else it is lost, and
+      // the caller is told.
       auto again = newest_kept(symbol, partition, at_most);
       if (!again) return tl::unexpected(std::move(again.error()));
       const Offset next = (*row)->key.next;
       if (!*again || (*again)->key.next != next) continue;
       if (!rows_->may_lag()) {
-        return fail(ErrorCode::corrupt, "state: the snapshot of " + describe((*row)->key) + " is missing");
+        return fail(ErrorCode::corrupt,
+                    "state: the snapshot of " + describe((*row)->key) + " is missing");
       }
       if (next == 0) return std::optional<StoredSnapshot>{};
       at_most = next - 1;
@@ -144,13 +157,15 @@ Result<std::optional<StoredSnapshot>> RowStateStore::newest_snapshot(std::string
     }
     auto bytes = unseal(key, **sealed);
     if (!bytes) return damaged("the snapshot of " + describe((*row)->key));
-    StoredSnapshot snapshot{std::move((*row)->key), (*row)->max_event_time, (*row)->events, (*row)->digest, {}};
+    StoredSnapshot snapshot{
+        std::move((*row)->key), (*row)->max_event_time, (*row)->events, (*row)->digest, {}};
     snapshot.bytes.assign(*bytes);
     return std::optional(std::move(snapshot));
   }
 }
 
-Result<std::vector<DigestRow>> RowStateStore::digest_rows(std::string_view symbol, Partition partition,
+Result<std::vector<DigestRow>> RowStateStore::digest_rows(std::string_view symbol,
+                                                          Partition partition,
                                                           bool only_kept) const {
   std::vector<DigestRow> all;
   std::optional<Error> error;
@@ -168,11 +183,13 @@ Result<std::vector<DigestRow>> RowStateStore::digest_rows(std::string_view symbo
   return all;
 }
 
-Result<std::vector<DigestRow>> RowStateStore::snapshots(std::string_view symbol, Partition partition) const {
+Result<std::vector<DigestRow>> RowStateStore::snapshots(std::string_view symbol,
+                                                        Partition partition) const {
   return digest_rows(symbol, partition, true);
 }
 
-Result<std::vector<DigestRow>> RowStateStore::digests(std::string_view symbol, Partition partition) const {
+Result<std::vector<DigestRow>> RowStateStore::digests(std::string_view symbol,
+                                                      Partition partition) const {
   return digest_rows(symbol, partition, false);
 }
 
@@ -184,12 +201,14 @@ Result<std::vector<std::string>> RowStateStore::symbols(Partition partition) con
   // Each scan finds one symbol, the next begins behind all of its rows.
   for (bool found = true; found;) {
     found = false;
-    auto scanned = rows_->scan(Family::digests, lower, upper, false, [&](std::string_view key, std::string_view) {
-      if (auto parsed = parse_snapshot_key(key)) all.push_back(std::move(parsed->symbol));
-      lower = after_prefix(std::string(key.substr(0, key.size() - 8)));
-      found = true;
-      return false;
-    });
+    auto scanned = rows_->scan(Family::digests, lower, upper, false,
+                               [&](std::string_view key, std::string_view) {
+                                 if (auto parsed = parse_snapshot_key(key))
+                                   all.push_back(std::move(parsed->symbol));
+                                 lower = after_prefix(std::string(key.substr(0, key.size() - 8)));
+                                 found = true;
+                                 return false;
+                               });
     if (!scanned) return tl::unexpected(std::move(scanned.error()));
   }
   return all;
@@ -224,18 +243,21 @@ Result<Offset> RowStateStore::cursor(Partition partition) const {
   if (!sealed) return tl::unexpected(std::move(sealed.error()));
   if (!*sealed) return Offset{0};
   const auto bytes = unseal(key, **sealed);
-  if (!bytes || bytes->size() != 8) return damaged("the cursor of partition " + std::to_string(partition));
+  if (!bytes || bytes->size() != 8)
+    return damaged("the cursor of partition " + std::to_string(partition));
   return read_key64(*bytes);
 }
 
-Result<void> RowStateStore::outputs(std::string_view symbol, std::string_view lower, std::string_view upper,
+Result<void> RowStateStore::outputs(std::string_view symbol, std::string_view lower,
+                                    std::string_view upper,
                                     const std::function<bool(const market::Output&)>& visit) const {
   std::optional<Error> error;
   bool go_on = true;
   OutputMerge merge(symbol, lower, upper);
   const auto take = [&](std::string_view key, std::string_view value) {
     const auto bytes = unseal(key, value);
-    const auto taken = bytes ? merge.take(key, *bytes, visit) : Result<bool>(damaged(describe(Family::outputs, key)));
+    const auto taken = bytes ? merge.take(key, *bytes, visit)
+                             : Result<bool>(damaged(describe(Family::outputs, key)));
     if (!taken) error = taken.error();
     go_on = taken && *taken;
     return go_on;
@@ -251,28 +273,33 @@ Result<std::uint64_t> RowStateStore::verify_family(Family family) const {
   std::uint64_t count = 0;
   std::optional<Error> error;
   std::string last = "before the first row";
-  auto scanned = rows_->scan(family, {}, {}, false, [&](std::string_view key, std::string_view sealed) {
-    const auto bytes = unseal(key, sealed);
-    if (!bytes) error = damaged(describe(family, key)).value();
-    bool kept = false;
-    if (bytes && family == Family::digests && !digest_row(key, sealed, kept)) {
-      error = damaged(describe(family, key)).value();
-    }
-    if (kept) {
-      const auto snapshot = rows_->get(Family::snapshots, key);
-      if (snapshot && !*snapshot && !rows_->may_lag()) {
-        error = Error{ErrorCode::corrupt, "state: " + describe(Family::snapshots, key) + " is missing", {}};
-      }
-    }
-    if (bytes && family == Family::outputs) {
-      if (const auto output = schemas::decode_block(bytes_of(*bytes)); !output) {
-        error = Error{ErrorCode::corrupt, "state: " + describe(family, key) + ": " + output.error().message, {}};
-      }
-    }
-    last = "after " + describe(family, key);
-    ++count;
-    return !error;
-  });
+  auto scanned =
+      rows_->scan(family, {}, {}, false, [&](std::string_view key, std::string_view sealed) {
+        const auto bytes = unseal(key, sealed);
+        if (!bytes) error = damaged(describe(family, key)).value();
+        bool kept = false;
+        if (bytes && family == Family::digests && !digest_row(key, sealed, kept)) {
+          error = damaged(describe(family, key)).value();
+        }
+        if (kept) {
+          const auto snapshot = rows_->get(Family::snapshots, key);
+          if (snapshot && !*snapshot && !rows_->may_lag()) {
+            error = Error{ErrorCode::corrupt,
+                          "state: " + describe(Family::snapshots, key) + " is missing",
+                          {}};
+          }
+        }
+        if (bytes && family == Family::outputs) {
+          if (const auto output = schemas::decode_block(bytes_of(*bytes)); !output) {
+            error = Error{ErrorCode::corrupt,
+                          "state: " + describe(family, key) + ": " + output.error().message,
+                          {}};
+          }
+        }
+        last = "after " + describe(family, key);
+        ++count;
+        return !error;
+      });
   if (!scanned) {
     scanned.error().message += ", " + last;
     return tl::unexpected(std::move(scanned.error()));
@@ -291,7 +318,9 @@ Result<std::uint64_t> RowStateStore::verify() const {
   return count;
 }
 
-Result<std::uint64_t> RowStateStore::snapshot_bytes() const { return rows_->stored_bytes(Family::snapshots); }
+Result<std::uint64_t> RowStateStore::snapshot_bytes() const {
+  return rows_->stored_bytes(Family::snapshots);
+}
 
 Result<void> RowStateStore::refresh() { return rows_->refresh(); }
 
@@ -304,7 +333,8 @@ Result<void> RowStateStore::write(const Batch& batch) {
   for (const auto& snapshot : batch.snapshots) {
     auto key = snapshot_key(snapshot.key.partition, snapshot.key.symbol, snapshot.key.next);
     changes.push_back({Family::digests, key,
-                       seal(key, encode(DigestValue{snapshot.max_event_time, snapshot.events, snapshot.digest, true}))});
+                       seal(key, encode(DigestValue{snapshot.max_event_time, snapshot.events,
+                                                    snapshot.digest, true}))});
     auto value = seal(key, snapshot.bytes);
     changes.push_back({Family::snapshots, std::move(key), std::move(value)});
   }
@@ -349,7 +379,8 @@ Result<std::uint64_t> RowStateStore::next_write() {
   return *last_write_ + 1;
 }
 
-Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after, std::size_t keep) {
+Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after,
+                                          std::size_t keep) {
   std::lock_guard lock(write_mutex_);
   auto stored = checkpoints(partition);
   if (!stored) return tl::unexpected(std::move(stored.error()));

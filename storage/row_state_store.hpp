@@ -14,10 +14,12 @@ class RowStateStore : public StateStore {
 public:
   explicit RowStateStore(std::unique_ptr<Rows> rows);
 
-  [[nodiscard]] Result<std::optional<StoredSnapshot>> newest_snapshot(std::string_view symbol, Partition partition,
-                                                                      Offset at_most) const override;
-  [[nodiscard]] Result<std::vector<DigestRow>> snapshots(std::string_view symbol, Partition partition) const override;
-  [[nodiscard]] Result<std::vector<DigestRow>> digests(std::string_view symbol, Partition partition) const override;
+  [[nodiscard]] Result<std::optional<StoredSnapshot>> newest_snapshot(
+      std::string_view symbol, Partition partition, Offset at_most) const override;
+  [[nodiscard]] Result<std::vector<DigestRow>> snapshots(std::string_view symbol,
+                                                         Partition partition) const override;
+  [[nodiscard]] Result<std::vector<DigestRow>> digests(std::string_view symbol,
+                                                       Partition partition) const override;
   [[nodiscard]] Result<std::vector<std::string>> symbols(Partition partition) const override;
   [[nodiscard]] Result<std::vector<Checkpoint>> checkpoints(Partition partition) const override;
   [[nodiscard]] Result<Offset> cursor(Partition partition) const override;
@@ -28,16 +30,19 @@ public:
   Result<void> refresh() override;
 
   Result<void> write(const Batch& batch) override;
-  Result<std::uint64_t> thin(Partition partition, TimeNs keep_after, std::size_t checkpoints) override;
+  Result<std::uint64_t> thin(Partition partition, TimeNs keep_after,
+                             std::size_t checkpoints) override;
   Result<void> sync() override;
 
 protected:
   [[nodiscard]] Rows& rows() noexcept { return *rows_; }
 
 private:
-  [[nodiscard]] Result<std::vector<DigestRow>> digest_rows(std::string_view symbol, Partition partition,
+  [[nodiscard]] Result<std::vector<DigestRow>> digest_rows(std::string_view symbol,
+                                                           Partition partition,
                                                            bool only_kept) const;
-  [[nodiscard]] Result<std::optional<DigestRow>> newest_kept(std::string_view symbol, Partition partition,
+  [[nodiscard]] Result<std::optional<DigestRow>> newest_kept(std::string_view symbol,
+                                                             Partition partition,
                                                              Offset at_most) const;
   Result<std::uint64_t> verify_family(Family family) const;
 

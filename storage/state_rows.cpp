@@ -62,7 +62,8 @@ std::string snapshot_key(Partition partition, std::string_view symbol, Offset ne
 
 std::optional<SnapshotKey> parse_snapshot_key(std::string_view key) {
   if (key.size() < 4 + 1 + 8 || key[key.size() - 9] != '\0') return std::nullopt;
-  return SnapshotKey{read_key32(key), std::string(key.substr(4, key.size() - 13)), read_key64(key.substr(key.size() - 8))};
+  return SnapshotKey{read_key32(key), std::string(key.substr(4, key.size() - 13)),
+                     read_key64(key.substr(key.size() - 8))};
 }
 
 std::string checkpoint_key(Partition partition, Offset next) {
@@ -102,7 +103,8 @@ std::string seal(std::string_view key, std::string_view value) {
 std::optional<std::string_view> unseal(std::string_view key, std::string_view sealed) noexcept {
   if (sealed.size() < 8) return std::nullopt;
   const auto value = sealed.substr(8);
-  if (Fields{sealed}.take<std::uint64_t>() != checksum(value, checksum(key, 0))) return std::nullopt;
+  if (Fields{sealed}.take<std::uint64_t>() != checksum(value, checksum(key, 0)))
+    return std::nullopt;
   return value;
 }
 

@@ -1,4 +1,5 @@
-// storage/state_rows.hpp -- keys and values of the state store's rows, byte by byte: docs/formats/tape.md. Internal.
+// storage/state_rows.hpp -- keys and values of the state store's rows, byte by byte:
+// docs/formats/tape.md. Internal.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ void append_be64(std::string& out, std::uint64_t value);
 
 /// A value with its checksum before it, which covers the key too.
 [[nodiscard]] std::string seal(std::string_view key, std::string_view value);
-[[nodiscard]] std::optional<std::string_view> unseal(std::string_view key, std::string_view sealed) noexcept;
+[[nodiscard]] std::optional<std::string_view> unseal(std::string_view key,
+                                                     std::string_view sealed) noexcept;
 
 /// A digest row; `kept`: its snapshot's bytes are stored.
 struct DigestValue {

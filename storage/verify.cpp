@@ -9,7 +9,8 @@
 namespace tapedeck::storage {
 namespace {
 
-/// Records and index entries of one symbol as numbers that do not depend on the order they are added in.
+/// Records and index entries of one symbol as numbers that do not depend on the order they are
+/// added in.
 struct Tally {
   std::uint64_t count = 0;
   std::uint64_t sum = 0;
@@ -23,45 +24,52 @@ struct Tally {
 };
 
 IndexEntry entry_of(const Record& record) {
-  return {record.offset, record.event_count, record.max_event_time, static_cast<std::uint32_t>(record.payload.size())};
+  return {record.offset, record.event_count, record.max_event_time,
+          static_cast<std::uint32_t>(record.payload.size())};
 }
 
 bool same(const IndexEntry& a, const IndexEntry& b) {
-  return a.offset == b.offset && a.event_count == b.event_count && a.max_event_time == b.max_event_time &&
-         a.payload_bytes == b.payload_bytes;
+  return a.offset == b.offset && a.event_count == b.event_count &&
+         a.max_event_time == b.max_event_time && a.payload_bytes == b.payload_bytes;
 }
 
 tl::unexpected<Error> bad(Partition partition, Offset offset, const std::string& why) {
-  return fail(ErrorCode::corrupt, "record " + at(partition, offset) + " of the tape is damaged: " + why);
+  return fail(ErrorCode::corrupt,
+              "record " + at(partition, offset) + " of the tape is damaged: " + why);
 }
 
 Result<void> check_record(const Record& record, std::uint32_t partitions) {
   if (record.kind == RecordKind::mark) {
     const auto mark = schemas::decode_mark(record.payload);
     if (!mark) return bad(record.partition, record.offset, mark.error().message);
-    if (!record.symbol.empty()) return bad(record.partition, record.offset, "a mark names a symbol");
-    if (mark->feed_time != record.max_event_time) return bad(record.partition, record.offset, "its times differ");
+    if (!record.symbol.empty())
+      return bad(record.partition, record.offset, "a mark names a symbol");
+    if (mark->feed_time != record.max_event_time)
+      return bad(record.partition, record.offset, "its times differ");
     return {};
   }
   if (record.symbol.empty()) return bad(record.partition, record.offset, "it has no symbol");
   if (partition_of(record.symbol, partitions) != record.partition) {
-    return bad(record.partition, record.offset, std::string(record.symbol) + " belongs to partition " +
-                                                    std::to_string(partition_of(record.symbol, partitions)));
+    return bad(record.partition, record.offset,
+               std::string(record.symbol) + " belongs to partition " +
+                   std::to_string(partition_of(record.symbol, partitions)));
   }
   schemas::BatchReader batch;
   if (auto opened = batch.open(record.payload); !opened) {
     return bad(record.partition, record.offset, opened.error().message);
   }
   if (batch.size() != record.event_count) {
-    return bad(record.partition, record.offset, "its header says " + std::to_string(record.event_count) +
-                                                    " events, its payload " + std::to_string(batch.size()));
+    return bad(record.partition, record.offset,
+               "its header says " + std::to_string(record.event_count) + " events, its payload " +
+                   std::to_string(batch.size()));
   }
   return {};
 }
 
 class Verifier {
 public:
-  Verifier(const TapeReader& tape, const std::function<void(std::uint64_t, std::uint64_t)>& progress)
+  Verifier(const TapeReader& tape,
+           const std::function<void(std::uint64_t, std::uint64_t)>& progress)
       : tape_(tape), progress_(progress) {}
 
   Result<std::uint64_t> run() {
@@ -89,7 +97,9 @@ private:
         if (record.offset >= ends_[partition]) break;
         if (record.offset != next) return bad(partition, next, "it is missing");
         if (auto ok = check_record(record, tape_.partitions()); !ok) return ok;
-        record.kind == RecordKind::mark ? void(++marks) : tallies_[std::string(record.symbol)].add(entry_of(record));
+        record.kind == RecordKind::mark
+            ? void(++marks)
+            : tallies_[std::string(record.symbol)].add(entry_of(record));
         ++next;
         ++done_;
       }
@@ -105,13 +115,15 @@ private:
       const auto marks = tape_.marks(partition, from, std::min(from + kWindow, ends_[partition]));
       if (!marks) return tl::unexpected(marks.error());
       for (const auto& mark : (*marks)->records) {
-        if (mark.kind != RecordKind::mark) return bad(partition, mark.offset, "the index takes it for a mark");
+        if (mark.kind != RecordKind::mark)
+          return bad(partition, mark.offset, "the index takes it for a mark");
         ++found;
       }
     }
     if (found == expected) return {};
-    return fail(ErrorCode::corrupt, "partition " + std::to_string(partition) + " holds " + std::to_string(expected) +
-                                        " marks, its index lists " + std::to_string(found));
+    return fail(ErrorCode::corrupt, "partition " + std::to_string(partition) + " holds " +
+                                        std::to_string(expected) + " marks, its index lists " +
+                                        std::to_string(found));
   }
 
   Result<void> check_index() {
@@ -144,7 +156,8 @@ private:
         if (!entries) return tl::unexpected(entries.error());
         const bool its = record.symbol == symbol;
         if (its != !entries->empty() || (its && !same(entries->front(), entry_of(record)))) {
-          return bad(partition, record.offset, "the index of " + symbol + " says something else about it");
+          return bad(partition, record.offset,
+                     "the index of " + symbol + " says something else about it");
         }
       }
       next = (*block)->records.back().offset + 1;
@@ -162,7 +175,8 @@ private:
 
 }  // namespace
 
-Result<std::uint64_t> verify(const TapeReader& tape, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+Result<std::uint64_t> verify(const TapeReader& tape,
+                             const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   return Verifier(tape, progress).run();
 }
 

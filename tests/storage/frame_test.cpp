@@ -26,7 +26,8 @@ TEST_CASE("a frame's bytes are as docs/formats/tape.md draws them") {
   const auto payload = some_payload();
   const auto frame = frame_of({3, 258, RecordKind::events, 5, 0x0102030405060708, "MSFT", payload});
   REQUIRE(frame.size() == 24 + 8 + 48);
-  const std::uint8_t expected[] = {1, 1, 4, 0, 5, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 'M', 'S', 'F', 'T', 0, 0, 0, 0};
+  const std::uint8_t expected[] = {1, 1, 4, 0, 5,   0,   0,   0,   8, 7, 6, 5,
+                                   4, 3, 2, 1, 'M', 'S', 'F', 'T', 0, 0, 0, 0};
   CHECK(std::memcmp(frame.data() + 8, expected, sizeof expected) == 0);
   CHECK(std::memcmp(frame.data() + 32, payload.data(), payload.size()) == 0);
 }
@@ -49,21 +50,24 @@ TEST_CASE("every flipped bit of a frame is noticed, and so is a frame at another
   }
   CHECK_FALSE(open_frame(3, 259, frame));
   CHECK_FALSE(open_frame(2, 258, frame));
-  for (std::size_t size = 0; size < frame.size(); ++size) CHECK_FALSE(open_frame(3, 258, std::span(frame).first(size)));
+  for (std::size_t size = 0; size < frame.size(); ++size)
+    CHECK_FALSE(open_frame(3, 258, std::span(frame).first(size)));
 }
 
 TEST_CASE("a block that outgrows its first guess keeps its earlier records right") {
   const auto payload = some_payload();
   BlockBuilder builder(0);
   for (Offset offset = 0; offset < 1000; ++offset) {
-    REQUIRE(builder.add(0, offset, frame_of({0, offset, RecordKind::events, 1, 0, "SYMBOL", payload})));
+    REQUIRE(
+        builder.add(0, offset, frame_of({0, offset, RecordKind::events, 1, 0, "SYMBOL", payload})));
   }
   const auto block = builder.finish();
   for (const auto& record : block->records) {
     CHECK(record.symbol == "SYMBOL");
     CHECK(std::equal(record.payload.begin(), record.payload.end(), payload.begin(), payload.end()));
     CHECK(reinterpret_cast<const std::byte*>(record.symbol.data()) >= block->arena.data());
-    CHECK(record.payload.data() + record.payload.size() <= block->arena.data() + block->arena.size());
+    CHECK(record.payload.data() + record.payload.size() <=
+          block->arena.data() + block->arena.size());
   }
 }
 

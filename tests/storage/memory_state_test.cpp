@@ -20,11 +20,14 @@ private:
 }  // namespace
 
 std::vector<std::string> state_variants() { return {"memory"}; }
-std::unique_ptr<StateFixture> make_state(const std::string&) { return std::make_unique<MemoryStateFixture>(); }
+std::unique_ptr<StateFixture> make_state(const std::string&) {
+  return std::make_unique<MemoryStateFixture>();
+}
 
 TEST_CASE("a damaged snapshot is named, and the one before it can be had") {
   MemoryStateStore store;
-  REQUIRE(store.write({{make_snapshot("A", 2, 10, 1, "one"), make_snapshot("A", 2, 20, 2, "two")}, {}, {}, {}}));
+  REQUIRE(store.write(
+      {{make_snapshot("A", 2, 10, 1, "one"), make_snapshot("A", 2, 20, 2, "two")}, {}, {}, {}}));
   store.damage({2, "A", 20});
   const auto bad = store.newest_snapshot("A", 2, 30);
   REQUIRE_FALSE(bad);

@@ -1,4 +1,5 @@
-// tests/storage/rocksdb_crash_test.cpp -- killed writers, torn logs, damaged files, full disks, second openers.
+// tests/storage/rocksdb_crash_test.cpp -- killed writers, torn logs, damaged files, full disks,
+// second openers.
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -75,7 +76,8 @@ int Child::wait() {
 std::uint64_t whole_appends(const TapeReader& reader) {
   std::optional<std::uint64_t> count;
   for (const char* symbol : kChildSymbols) {
-    const auto block = reader.read_symbol(symbol, 0, ~Offset{0}, {~std::size_t{0}, ~std::size_t{0}});
+    const auto block =
+        reader.read_symbol(symbol, 0, ~Offset{0}, {~std::size_t{0}, ~std::size_t{0}});
     if (!block) throw std::runtime_error(block.error().message);
     std::uint64_t id = 0;
     for (const auto& record : (*block)->records) REQUIRE(id_of(record) == ++id);
@@ -93,7 +95,8 @@ std::uint64_t whole_appends(const TapeReader& reader) {
 
 namespace {
 
-std::map<std::string, std::pair<std::uintmax_t, fs::file_time_type>> listing(const std::string& dir) {
+std::map<std::string, std::pair<std::uintmax_t, fs::file_time_type>> listing(
+    const std::string& dir) {
   std::map<std::string, std::pair<std::uintmax_t, fs::file_time_type>> files;
   for (const auto& entry : fs::recursive_directory_iterator(dir)) {
     if (entry.is_regular_file()) files[entry.path()] = {entry.file_size(), entry.last_write_time()};
@@ -130,7 +133,9 @@ public:
     if (mounted_) ::umount2(dir_.c_str(), MNT_DETACH);
   }
   explicit operator bool() const { return mounted_; }
-  bool make_read_only() const { return ::mount("none", dir_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) == 0; }
+  bool make_read_only() const {
+    return ::mount("none", dir_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) == 0;
+  }
 
 private:
   std::string dir_;
@@ -211,7 +216,9 @@ TEST_CASE("a log torn after a crash gives back the appends before the tear") {
   CHECK(last > 0);
 }
 
-TEST_CASE("a damaged byte in the middle of the log is an error that names the folder, not a silent loss") {
+TEST_CASE(
+    "a damaged byte in the middle of the log is an error that names the folder, not a silent "
+    "loss") {
   TempDir dir;
   Child child({"write", dir.path(), "30", "kill"});
   REQUIRE(child.wait() == -SIGKILL);
@@ -223,11 +230,14 @@ TEST_CASE("a damaged byte in the middle of the log is an error that names the fo
   CHECK_THAT(writer.error().message, Catch::Contains(dir.path() + "/log"));
 }
 
-TEST_CASE("a damaged byte in a stored file is an error that names the record and the file; what is before it is read") {
+TEST_CASE(
+    "a damaged byte in a stored file is an error that names the record and the file; what is "
+    "before it is read") {
   TempDir dir;
   {
     auto writer = open_tape_writer(dir.path(), {1}).value();
-    for (std::uint64_t id = 1; id <= 400; ++id) append(*writer, {make_record("A", id, 50), make_record("B", id, 50)});
+    for (std::uint64_t id = 1; id <= 400; ++id)
+      append(*writer, {make_record("A", id, 50), make_record("B", id, 50)});
   }
   REQUIRE(verify(*open_tape_reader(dir.path()).value()));
   const auto file = largest(dir.path() + "/log", ".sst");
@@ -253,7 +263,8 @@ TEST_CASE("a damaged byte in a stored file is an error that names the record and
     const auto verified = verify(tape);
     REQUIRE_FALSE(verified);
     CHECK_THAT(verified.error().message, Catch::Contains("0:" + std::to_string(next)));
-    CHECK(tape.read_symbol(next % 2 == 0 ? "A" : "B", next, next + 1, {}).error().code == ErrorCode::corrupt);
+    CHECK(tape.read_symbol(next % 2 == 0 ? "A" : "B", next, next + 1, {}).error().code ==
+          ErrorCode::corrupt);
   }
 }
 
@@ -264,11 +275,14 @@ TEST_CASE("a second writer is refused, in this process and in another, while rea
   const auto second = open_tape_writer(dir.path());
   REQUIRE_FALSE(second);
   CHECK(second.error().code == ErrorCode::conflict);
-  CHECK_THAT(second.error().message, Catch::Contains("another process records to " + dir.path() + "/log"));
+  CHECK_THAT(second.error().message,
+             Catch::Contains("another process records to " + dir.path() + "/log"));
   Child other({"open", dir.path()});
-  CHECK_THAT(other.read(1000), Catch::Contains("another process records to " + dir.path() + "/log"));
+  CHECK_THAT(other.read(1000),
+             Catch::Contains("another process records to " + dir.path() + "/log"));
   CHECK(other.wait() == 1 + static_cast<int>(ErrorCode::conflict));
-  CHECK(open_tape_reader(dir.path()).value()->end(partition_of("A", kDefaultPartitions)).value() == 1);
+  CHECK(open_tape_reader(dir.path()).value()->end(partition_of("A", kDefaultPartitions)).value() ==
+        1);
   append(*writer, {make_record("A", 2)});  // undisturbed
   writer.reset();
   Child later({"open", dir.path()});
@@ -286,7 +300,8 @@ TEST_CASE("a reader follows another process that writes at full speed, records a
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   const auto all_seen = [&] {
     if (seen.size() < std::size(kChildSymbols)) return false;
-    return std::all_of(seen.begin(), seen.end(), [](const auto& entry) { return entry.second == kAppends; });
+    return std::all_of(seen.begin(), seen.end(),
+                       [](const auto& entry) { return entry.second == kAppends; });
   };
   int refreshes = 0;
   while (!all_seen()) {
@@ -337,13 +352,15 @@ TEST_CASE("a tape on a read-only disk can be read; recording to it says why not"
   const auto writer = open_tape_writer(dir.path());
   REQUIRE_FALSE(writer);
   CHECK(writer.error().code == ErrorCode::environment);
-  CHECK_THAT(writer.error().message, Catch::Contains(dir.path() + "/log") && Catch::Contains("writable"));
+  CHECK_THAT(writer.error().message,
+             Catch::Contains(dir.path() + "/log") && Catch::Contains("writable"));
   const auto fresh = open_tape_writer(dir.path() + "/new");
   REQUIRE_FALSE(fresh);
   CHECK(fresh.error().code == ErrorCode::environment);
 }
 
-TEST_CASE("a full disk refuses an append whole; once there is space again, the same writer goes on") {
+TEST_CASE(
+    "a full disk refuses an append whole; once there is space again, the same writer goes on") {
   TempDir dir;
   SmallDisk disk(dir.path(), "24m");
   if (!disk) return;
@@ -415,7 +432,8 @@ TEST_CASE("opening says what is wrong with a folder") {
   REQUIRE_FALSE(more);
   CHECK(more.error().code == ErrorCode::conflict);
   CHECK(more.error().field == "partitions");
-  CHECK(open_tape_writer(dir.path() + "/big", {kMaxPartitions + 1}).error().code == ErrorCode::invalid);
+  CHECK(open_tape_writer(dir.path() + "/big", {kMaxPartitions + 1}).error().code ==
+        ErrorCode::invalid);
 }
 
 TEST_CASE("a clean close leaves nothing to replay") {

@@ -34,20 +34,23 @@ private:
   std::unique_ptr<ControlStore> control_;
 };
 
-/// Rewrites one row with `change` applied, through RocksDB itself: its own checksums are content with it.
-void tamper(const std::string& folder, const std::string& family, const std::function<void(std::string&)>& change) {
+/// Rewrites one row with `change` applied, through RocksDB itself: its own checksums are content
+/// with it.
+void tamper(const std::string& folder, const std::string& family,
+            const std::function<void(std::string&)>& change, const std::string& key = {}) {
   rocksdb::Options options;
   std::vector<std::string> names;
   REQUIRE(rocksdb::DB::ListColumnFamilies(options, folder, &names).ok());
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (const auto& name : names) descriptors.emplace_back(name, rocksdb::ColumnFamilyOptions(options));
+  for (const auto& name : names)
+    descriptors.emplace_back(name, rocksdb::ColumnFamilyOptions(options));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   REQUIRE(rocksdb::DB::Open(options, folder, descriptors, &handles, &db).ok());
   for (auto* handle : handles) {
     if (handle->GetName() == family) {
       std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}, handle));
-      it->SeekToLast();
+      key.empty() ? it->SeekToLast() : it->Seek(key);
       REQUIRE(it->Valid());
       auto value = it->value().ToString();
       change(value);
@@ -59,17 +62,21 @@ void tamper(const std::string& folder, const std::string& family, const std::fun
 }
 
 StateStore::Batch small_batch() {
-  return {{make_snapshot("A", 2, 10, 1, "one"), make_snapshot("A", 2, 20, 2, std::string(5000, 'x'))},
-          {make_candle("A", market::kSecond, 5, 1)},
-          Checkpoint{2, 20, {}, {}, 5},
-          {{2, 20}}};
+  return {
+      {make_snapshot("A", 2, 10, 1, "one"), make_snapshot("A", 2, 20, 2, std::string(5000, 'x'))},
+      {make_candle("A", market::kSecond, 5, 1)},
+      Checkpoint{2, 20, {}, {}, 5},
+      {{2, 20}}};
 }
 
 }  // namespace
 
-std::vector<std::string> state_variants() { return {"rocksdb", "rocksdb, reader apart", "rocksdb, flushing often"}; }
+std::vector<std::string> state_variants() {
+  return {"rocksdb", "rocksdb, reader apart", "rocksdb, flushing often"};
+}
 std::unique_ptr<StateFixture> make_state(const std::string& variant) {
-  return std::make_unique<RocksdbStateFixture>(variant != "rocksdb", variant == "rocksdb, flushing often");
+  return std::make_unique<RocksdbStateFixture>(variant != "rocksdb",
+                                               variant == "rocksdb, flushing often");
 }
 
 TEST_CASE("state survives closing, and a reader sees what a writer adds") {
@@ -87,6 +94,22 @@ TEST_CASE("state survives closing, and a reader sees what a writer adds") {
   REQUIRE(reader->refresh());
   CHECK(reader->newest_snapshot("A", 2, 99).value()->bytes == "three");
   CHECK(reader->verify().value() == store->verify().value());
+}
+
+TEST_CASE("an output written after a restart replaces the one from before") {
+  TempDir dir;
+  for (market::Price close : {1, 2, 3}) {
+    REQUIRE(open_state_store(dir.path())
+                .value()
+                ->write({{}, {make_candle("A", market::kSecond, 5, close)}, {}, {}}));
+  }
+  std::vector<market::Price> closes;
+  const auto reader = open_state_reader(dir.path()).value();
+  REQUIRE(reader->outputs("A", {}, {}, [&](const market::Output& output) {
+    closes.push_back(std::get<market::Candle>(output.body).close);
+    return true;
+  }));
+  CHECK(closes == std::vector<market::Price>{3});
 }
 
 TEST_CASE("a second owner of state or control is refused with the folder's name") {
@@ -111,9 +134,11 @@ TEST_CASE("a changed byte in any stored row is named, though RocksDB itself sees
   REQUIRE(open_state_store(dir.path()).value()->write(small_batch()));
   const auto good = open_state_reader(dir.path()).value()->verify();
   REQUIRE(good);
-  CHECK(*good == 7);
+  CHECK(*good == 8);  // two snapshots with their digests, checkpoint, block of outputs, cursor,
+                      // number of the write
   if (family == "default") {
-    tamper(dir.path() + "/state", family, [](std::string& value) { value[0] ^= 1; });
+    tamper(
+        dir.path() + "/state", family, [](std::string& value) { value[0] ^= 1; }, "format");
     const auto reader = open_state_reader(dir.path());
     REQUIRE_FALSE(reader);
     CHECK_THAT(reader.error().message, Catch::Contains("delete " + dir.path() + "/state"));
@@ -137,7 +162,8 @@ TEST_CASE("a damaged file of state is an error that says which snapshot cannot b
     StateStore::Batch batch;
     std::string bytes;
     for (int i = 0; i < 100'000; ++i) bytes += static_cast<char>(i * i % 251);
-    for (Offset next = 1; next <= 20; ++next) batch.snapshots.push_back(make_snapshot("A", 0, next, 1, bytes));
+    for (Offset next = 1; next <= 20; ++next)
+      batch.snapshots.push_back(make_snapshot("A", 0, next, 1, bytes));
     REQUIRE(store->write(batch));
   }
   fs::path largest;

@@ -27,10 +27,13 @@ private:
 
 }  // namespace
 
-std::vector<std::string> tape_variants() { return {"rocksdb", "rocksdb, reader apart", "rocksdb, flushing often"}; }
+std::vector<std::string> tape_variants() {
+  return {"rocksdb", "rocksdb, reader apart", "rocksdb, flushing often"};
+}
 std::unique_ptr<TapeFixture> make_tape(const std::string& variant, std::uint32_t partitions) {
   const bool flushing = variant == "rocksdb, flushing often";
-  return std::make_unique<RocksdbFixture>(partitions, flushing || variant == "rocksdb, reader apart", flushing);
+  return std::make_unique<RocksdbFixture>(partitions,
+                                          flushing || variant == "rocksdb, reader apart", flushing);
 }
 
 }  // namespace tapedeck::storage::test

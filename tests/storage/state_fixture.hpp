@@ -22,9 +22,9 @@ public:
 std::vector<std::string> state_variants();
 std::unique_ptr<StateFixture> make_state(const std::string& variant);
 
-StoredSnapshot make_snapshot(const std::string& symbol, Partition partition, Offset next, TimeNs time,
-                             const std::string& bytes);
-OutputRow make_candle(const std::string& symbol, TimeNs width, TimeNs open_time, market::Price close,
-                      std::uint32_t revision = 0);
+StoredSnapshot make_snapshot(const std::string& symbol, Partition partition, Offset next,
+                             TimeNs time, const std::string& bytes);
+OutputRow make_candle(const std::string& symbol, TimeNs width, TimeNs open_time,
+                      market::Price close, std::uint32_t revision = 0);
 
 }  // namespace tapedeck::storage::test

@@ -1,7 +1,10 @@
-// tests/storage/tape_child.cpp -- another process that writes a tape, for tests that kill it or share a tape with it.
-//   tape_child write DIR APPENDS [kill]   each append brings one record for each of the eight symbols, and says "." on
+// tests/storage/tape_child.cpp -- another process that writes a tape, for tests that kill it or
+// share a tape with it.
+//   tape_child write DIR APPENDS [kill]   each append brings one record for each of the eight
+//   symbols, and says "." on
 //                                         stdout; "kill": ends by SIGKILL, else closes the tape
-//   tape_child open DIR                   opens DIR to write; prints the error, exits with 1 + its code
+//   tape_child open DIR                   opens DIR to write; prints the error, exits with 1 + its
+//   code
 #include <signal.h>
 #include <unistd.h>
 
@@ -30,10 +33,12 @@ int main(int argc, char** argv) {
   const std::uint64_t first = start ? start->max_event_time / 1000 + 1 : 1;
   for (std::uint64_t id = first; id < first + appends; ++id) {
     std::vector<test::OwnRecord> records;
-    for (const char* symbol : test::kChildSymbols) records.push_back(test::make_record(symbol, id, 1 + id % 50));
+    for (const char* symbol : test::kChildSymbols)
+      records.push_back(test::make_record(symbol, id, 1 + id % 50));
     std::vector<NewMark> marks;
     if (id % 10 == 0) {
-      for (std::uint32_t p = 0; p < kDefaultPartitions; ++p) marks.push_back({p, test::make_mark("child", 1, id)});
+      for (std::uint32_t p = 0; p < kDefaultPartitions; ++p)
+        marks.push_back({p, test::make_mark("child", 1, id)});
     }
     test::append(**writer, records, marks);
     if (write(1, ".", 1) != 1) return 98;

@@ -11,7 +11,8 @@
 
 namespace tapedeck::storage::test {
 
-inline constexpr const char* kChildSymbols[] = {"AAPL", "MSFT", "GOOG", "AMZN", "INTC", "NVDA", "TSLA", "AMD"};
+inline constexpr const char* kChildSymbols[] = {"AAPL", "MSFT", "GOOG", "AMZN",
+                                                "INTC", "NVDA", "TSLA", "AMD"};
 
 /// A running tape_child; killed when destroyed.
 class Child {

@@ -22,7 +22,10 @@ OwnRecord make_record(const std::string& symbol, std::uint64_t id, std::size_t e
   schemas::BatchEncoder encoder;
   const auto bytes = encoder.encode(7, {}, batch);
   if (!bytes) throw std::runtime_error(bytes.error().message);
-  return {symbol, {bytes->begin(), bytes->end()}, static_cast<std::uint32_t>(events), batch.back().time};
+  return {symbol,
+          {bytes->begin(), bytes->end()},
+          static_cast<std::uint32_t>(events),
+          batch.back().time};
 }
 
 std::uint64_t id_of(const Record& record) {
@@ -32,7 +35,8 @@ std::uint64_t id_of(const Record& record) {
   return batch.next(std::span(&first, 1)) == 1 ? first.id : 0;
 }
 
-schemas::MarkPayload make_mark(const std::string& source, TimeNs feed_time, std::uint64_t cursor, bool complete) {
+schemas::MarkPayload make_mark(const std::string& source, TimeNs feed_time, std::uint64_t cursor,
+                               bool complete) {
   schemas::MarkPayload mark;
   mark.source = 7;
   mark.source_name = source;
@@ -43,13 +47,15 @@ schemas::MarkPayload make_mark(const std::string& source, TimeNs feed_time, std:
   return mark;
 }
 
-void append(TapeWriter& writer, const std::vector<OwnRecord>& records, const std::vector<NewMark>& marks) {
+void append(TapeWriter& writer, const std::vector<OwnRecord>& records,
+            const std::vector<NewMark>& marks) {
   std::vector<NewRecord> views;
   for (const auto& record : records) views.push_back(record.view());
   if (auto ok = writer.append(views, marks); !ok) throw std::runtime_error(ok.error().message);
 }
 
-std::vector<RecordBlockPtr> read_all(const TapeReader& reader, Partition partition, ReadLimits limits) {
+std::vector<RecordBlockPtr> read_all(const TapeReader& reader, Partition partition,
+                                     ReadLimits limits) {
   std::vector<RecordBlockPtr> blocks;
   Offset next = 0;
   while (true) {
@@ -57,7 +63,8 @@ std::vector<RecordBlockPtr> read_all(const TapeReader& reader, Partition partiti
     if (!block) throw std::runtime_error(block.error().message);
     if ((*block)->records.empty()) return blocks;
     for (const auto& record : (*block)->records) {
-      if (record.offset != next) throw std::runtime_error("a hole before " + std::to_string(record.offset));
+      if (record.offset != next)
+        throw std::runtime_error("a hole before " + std::to_string(record.offset));
       ++next;
     }
     blocks.push_back(*block);

@@ -1,4 +1,5 @@
-// tests/storage/tape_fixture.hpp -- what the tape suite needs of a tape under test, and small helpers for records.
+// tests/storage/tape_fixture.hpp -- what the tape suite needs of a tape under test, and small
+// helpers for records.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,8 @@ class TapeFixture {
 public:
   virtual ~TapeFixture() = default;
   virtual TapeWriter& writer() = 0;
-  /// May be another object than the writer's own; the suite calls refresh() before it looks for news.
+  /// May be another object than the writer's own; the suite calls refresh() before it looks for
+  /// news.
   virtual TapeReader& reader() = 0;
 };
 
@@ -35,14 +37,16 @@ OwnRecord make_record(const std::string& symbol, std::uint64_t id, std::size_t e
 /// The id given to make_record.
 std::uint64_t id_of(const Record& record);
 
-schemas::MarkPayload make_mark(const std::string& source, TimeNs feed_time, std::uint64_t cursor = 0,
-                               bool complete = false);
+schemas::MarkPayload make_mark(const std::string& source, TimeNs feed_time,
+                               std::uint64_t cursor = 0, bool complete = false);
 
 /// Appends and requires success.
-void append(TapeWriter& writer, const std::vector<OwnRecord>& records, const std::vector<NewMark>& marks = {});
+void append(TapeWriter& writer, const std::vector<OwnRecord>& records,
+            const std::vector<NewMark>& marks = {});
 
 /// All records of a partition, read in blocks of `limits`; requires offsets without a hole.
-std::vector<RecordBlockPtr> read_all(const TapeReader& reader, Partition partition, ReadLimits limits = {});
+std::vector<RecordBlockPtr> read_all(const TapeReader& reader, Partition partition,
+                                     ReadLimits limits = {});
 
 /// A folder of its own, removed when destroyed.
 class TempDir {
