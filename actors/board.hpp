@@ -1,4 +1,5 @@
-// actors/board.hpp -- what the actors show to the outside: positions, the supervision tree, failure. Thread safe.
+// actors/board.hpp -- what the actors show to the outside: positions, the supervision tree,
+// failure. Thread safe.
 #pragma once
 
 #include <condition_variable>
@@ -43,8 +44,8 @@ public:
   void publish(std::uint32_t partition, const PartitionStatus& status);
   [[nodiscard]] std::vector<PartitionStatus> partitions() const;
 
-  /// Children by the name of the design's tree: "checkpointer", "partition 0", "ingress 0", "symbol AAPL". A symbol
-  /// appears once it failed.
+  /// Children by the name of the design's tree: "checkpointer", "partition 0", "ingress 0", "symbol
+  /// AAPL". A symbol appears once it failed.
   void child(const std::string& name, const std::string& state, const std::string& error = {});
   void child_restarted(const std::string& name);
   [[nodiscard]] std::map<std::string, ChildStatus> children() const;

@@ -11,14 +11,16 @@ namespace tapedeck::actors {
 
 namespace {
 
-caf::actor_system_config& configured(caf::actor_system_config& config, const EngineOptions& options) {
+caf::actor_system_config& configured(caf::actor_system_config& config,
+                                     const EngineOptions& options) {
   config.set("scheduler.max-threads", static_cast<std::size_t>(options.threads));
   config.set("scheduler.policy", caf::atom("sharing"));
   return config;
 }
 
 SymbolAnswer public_answer(const Answer& answer) {
-  return {static_cast<SymbolAnswer::State>(answer.state), answer.fold, answer.delivered, answer.unstored};
+  return {static_cast<SymbolAnswer::State>(answer.state), answer.fold, answer.delivered,
+          answer.unstored};
 }
 
 /// Counts the answers to one ask_all; the last one calls `done`.
@@ -36,19 +38,23 @@ struct Gathering {
 }  // namespace
 
 struct Engine::Impl {
-  Impl(storage::TapeReader& tape_reader, storage::StateStore& state, const market::FoldSettings& settings,
-       EngineOptions options, telemetry::Metrics& metrics)
+  Impl(storage::TapeReader& tape_reader, storage::StateStore& state,
+       const market::FoldSettings& settings, EngineOptions options, telemetry::Metrics& metrics)
       : tape(tape_reader),
-        shared{tape_reader, state,
-               settings,    options,
-               metrics,     Board(tape_reader.partitions()),
+        shared{tape_reader,
+               state,
+               settings,
+               options,
+               metrics,
+               Board(tape_reader.partitions()),
                Directory(tape_reader.partitions()),
                options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults)},
         system(configured(config, options)) {
     root = spawn_root(system, shared);
     gateway = spawn_gateway(system, shared);
     tape.on_append([this] { shared.directory.wake_all(); });
-    if (options.refresh_interval.count() > 0) refresher = std::jthread([this](std::stop_token stop) { refresh(stop); });
+    if (options.refresh_interval.count() > 0)
+      refresher = std::jthread([this](std::stop_token stop) { refresh(stop); });
   }
 
   ~Impl() {
@@ -56,7 +62,8 @@ struct Engine::Impl {
     refresher = {};
     caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(gateway, caf::exit_reason::user_shutdown);
-    for (Partition p = 0; p < shared.directory.partitions(); ++p) shared.directory.set(p, IngressActor());
+    for (Partition p = 0; p < shared.directory.partitions(); ++p)
+      shared.directory.set(p, IngressActor());
     root = nullptr;
     gateway = nullptr;
     system.await_all_actors_done();
@@ -92,8 +99,9 @@ struct Engine::Impl {
   std::jthread refresher;
 };
 
-Engine::Engine(storage::TapeReader& tape, storage::StateStore& state, const market::FoldSettings& settings,
-               EngineOptions options, telemetry::Metrics& metrics)
+Engine::Engine(storage::TapeReader& tape, storage::StateStore& state,
+               const market::FoldSettings& settings, EngineOptions options,
+               telemetry::Metrics& metrics)
     : impl_(std::make_unique<Impl>(tape, state, settings, std::move(options), metrics)) {}
 
 Engine::~Engine() = default;

@@ -1,4 +1,5 @@
-// actors/engine.hpp -- the running engine: reads a tape, folds it in symbol actors, stores what they say. Start here.
+// actors/engine.hpp -- the running engine: reads a tape, folds it in symbol actors, stores what
+// they say. Start here.
 #pragma once
 
 #include <functional>
@@ -23,21 +24,22 @@ struct SymbolAnswer {
   enum class State { live, unknown, recovering } state = State::unknown;
   const replay::SymbolFold* fold = nullptr;  ///< live only
   market::Offset delivered = 0;              ///< recovering: everything below was folded before
-  market::Outputs unstored;                  ///< outputs that are not in the state store yet, where asked for
+  market::Outputs unstored;  ///< outputs that are not in the state store yet, where asked for
 };
 using SymbolQuestion = std::function<void(const SymbolAnswer&)>;
 
 /// Owns its threads. Tape, state, settings and metrics outlive it.
 class Engine {
 public:
-  Engine(storage::TapeReader& tape, storage::StateStore& state, const market::FoldSettings& settings,
-         EngineOptions options, telemetry::Metrics& metrics);
+  Engine(storage::TapeReader& tape, storage::StateStore& state,
+         const market::FoldSettings& settings, EngineOptions options, telemetry::Metrics& metrics);
   /// Stops hard, as a crash would: what was not stored is folded again next time.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Reads on to the tape's end, folds and stores everything with a last checkpoint. Error: why the engine ended.
+  /// Reads on to the tape's end, folds and stores everything with a last checkpoint. Error: why the
+  /// engine ended.
   [[nodiscard]] Result<void> run_to_end();
   /// Stops reading, folds what was read, stores everything with a last checkpoint.
   [[nodiscard]] Result<void> stop();
@@ -46,7 +48,8 @@ public:
 
   /// `reply` is called exactly once, on an actor's thread: copy what is needed and return.
   void ask(std::string symbol, bool with_outputs, SymbolQuestion reply);
-  /// One call of `reply` for each symbol that is live, then `done`; on actors' threads, one at a time.
+  /// One call of `reply` for each symbol that is live, then `done`; on actors' threads, one at a
+  /// time.
   void ask_all(SymbolQuestion reply, std::function<void()> done);
 
   [[nodiscard]] const Board& board() const;

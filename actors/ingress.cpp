@@ -1,4 +1,5 @@
-// Reading, grouping, handing out, and the account of what is in flight. Storing is in ingress_store.cpp.
+// Reading, grouping, handing out, and the account of what is in flight. Storing is in
+// ingress_store.cpp.
 #include "actors/ingress.hpp"
 
 #include <algorithm>
@@ -33,7 +34,8 @@ void Ingress::start() {
   cursor_ = resume_cursor_ = plan.cursor;
   events_ = events_at_checkpoint_ = plan.checkpoint.events;
   newest_marks_ = plan.checkpoint.feed_times;
-  checkpoint_times_ = std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
+  checkpoint_times_ =
+      std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
   stored_at_ = checkpoint_at_ = port_.now();
   const auto work = open_work(next_, 0);
   for (const auto& symbol : plan.symbols) {
@@ -131,7 +133,8 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
     const auto touched = touched_.size();
     note_record(record, *poll);
     if (record.kind == storage::RecordKind::mark) continue;
-    const auto index = touched_.size() > touched ? touched_.back() : by_symbol_.find(record.symbol)->second;
+    const auto index =
+        touched_.size() > touched ? touched_.back() : by_symbol_.find(record.symbol)->second;
     if (entries_[index].state == Entry::State::live) of_record[i] = index;
   }
   // Counting sort: each touched entry's records together, in tape order.
@@ -139,7 +142,8 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
   for (const auto index : touched_) at += std::exchange(entries_[index].poll_count, at);
   poll->order.resize(at);
   for (std::uint32_t i = 0; i < of_record.size(); ++i) {
-    if (of_record[i] != static_cast<EntryIndex>(-1)) poll->order[entries_[of_record[i]].poll_count++] = i;
+    if (of_record[i] != static_cast<EntryIndex>(-1))
+      poll->order[entries_[of_record[i]].poll_count++] = i;
   }
   context_.metrics->records += block->records.size() - poll->marks.size();
   context_.metrics->events += events_ - events_before;
@@ -148,12 +152,13 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
   return poll;
 }
 
-/// The first mark that the entry has not been told of. Only with something in flight may one of them be due: what is
-/// due is not known then.
+/// The first mark that the entry has not been told of. Only with something in flight may one of
+/// them be due: what is due is not known then.
 const market::TimeMark* Ingress::untold_mark(const Entry& entry) const {
   if (entry.works.empty()) return nullptr;
-  const auto untold = std::ranges::lower_bound(recent_marks_, entry.told, {},
-                                               [](const market::TimeMark& mark) { return mark.position.offset; });
+  const auto untold =
+      std::ranges::lower_bound(recent_marks_, entry.told, {},
+                               [](const market::TimeMark& mark) { return mark.position.offset; });
   return untold == recent_marks_.end() ? nullptr : &*untold;
 }
 
@@ -163,9 +168,11 @@ void Ingress::hand_out(const std::shared_ptr<const Poll>& poll) {
   for (const auto index : touched_) {
     const auto* untold = untold_mark(entries_[index]);
     if (untold == nullptr) continue;
-    begin = std::min(begin, untold->position.offset);  // what it makes due comes with this poll's acks
+    begin =
+        std::min(begin, untold->position.offset);  // what it makes due comes with this poll's acks
     if (!earlier) {
-      earlier = std::make_shared<const std::vector<market::TimeMark>>(recent_marks_.begin(), recent_marks_.end());
+      earlier = std::make_shared<const std::vector<market::TimeMark>>(recent_marks_.begin(),
+                                                                      recent_marks_.end());
     }
   }
   const auto work = open_work(begin, poll->block->bytes);
@@ -189,7 +196,8 @@ void Ingress::tell_due(const std::vector<market::TimeMark>& marks) {
   std::uint64_t work = 0;
   for (EntryIndex index = 0; index < entries_.size(); ++index) {
     Entry& entry = entries_[index];
-    if (entry.state != Entry::State::live || entry.due == market::kNever || !entry.works.empty()) continue;
+    if (entry.state != Entry::State::live || entry.due == market::kNever || !entry.works.empty())
+      continue;
     const auto due = [&](const market::TimeMark& mark) {
       return mark.source == entry.source && mark.feed_time >= entry.due;
     };
@@ -209,9 +217,11 @@ void Ingress::tell_due(const std::vector<market::TimeMark>& marks) {
 /// After an ack: marks that came while the entry's batch was in flight may have made something due.
 void Ingress::tell_later_marks(EntryIndex index) {
   Entry& entry = entries_[index];
-  if (entry.due == market::kNever || !entry.works.empty() || entry.state != Entry::State::live) return;
+  if (entry.due == market::kNever || !entry.works.empty() || entry.state != Entry::State::live)
+    return;
   const auto due = std::ranges::find_if(recent_marks_, [&](const market::TimeMark& mark) {
-    return mark.position.offset >= entry.told && mark.source == entry.source && mark.feed_time >= entry.due;
+    return mark.position.offset >= entry.told && mark.source == entry.source &&
+           mark.feed_time >= entry.due;
   });
   if (due == recent_marks_.end()) return;
   const auto work = open_work(due->position.offset, 0);
@@ -225,10 +235,12 @@ void Ingress::tell_later_marks(EntryIndex index) {
 
 void Ingress::prune_marks() {
   const auto floor = frontier();
-  while (!recent_marks_.empty() && recent_marks_.front().position.offset < floor) recent_marks_.pop_front();
+  while (!recent_marks_.empty() && recent_marks_.front().position.offset < floor)
+    recent_marks_.pop_front();
 }
 
-// ---- the account -----------------------------------------------------------------------------------------------
+// ---- the account
+// -----------------------------------------------------------------------------------------------
 
 std::uint64_t Ingress::open_work(Offset begin, std::size_t bytes) {
   const auto id = next_work_++;
@@ -259,12 +271,15 @@ void Ingress::finish_work(EntryIndex index, std::uint64_t work) {
   if (found == works.end()) return;
   works.erase(found);
   --context_.metrics->inflight_batches;
-  // Before the work is released, so that the frontier never runs past a mark that makes something due.
+  // Before the work is released, so that the frontier never runs past a mark that makes something
+  // due.
   tell_later_marks(index);
   release(work);
 }
 
-Offset Ingress::frontier() const { return floors_.empty() ? next_ : std::min(next_, *floors_.begin()); }
+Offset Ingress::frontier() const {
+  return floors_.empty() ? next_ : std::min(next_, *floors_.begin());
+}
 
 void Ingress::count(Entry& entry, const market::EventCounts& counts) {
   auto& metrics = *context_.metrics;
@@ -305,7 +320,8 @@ void Ingress::settle() {
   maybe_drained();
 }
 
-// ---- symbols that fail -----------------------------------------------------------------------------------------
+// ---- symbols that fail
+// -----------------------------------------------------------------------------------------
 
 void Ingress::on(const SymbolDown& down) {
   Entry& entry = entries_.at(down.entry);
@@ -344,9 +360,10 @@ void Ingress::on(const Revive& revive) {
 void Ingress::begin_refill(EntryIndex index) {
   Entry& entry = entries_[index];
   entry.state = Entry::State::refilling;
-  const bool known = checkpoint_ <= entry.missing_from;  // the checkpoint's feed times are from before the failure
-  port_.send(index, Restore{next_, std::max(entry.missing_from, resume_cursor_), known ? checkpoint_ : 0,
-                            known ? checkpoint_times_ : nullptr, 0});
+  const bool known =
+      checkpoint_ <= entry.missing_from;  // the checkpoint's feed times are from before the failure
+  port_.send(index, Restore{next_, std::max(entry.missing_from, resume_cursor_),
+                            known ? checkpoint_ : 0, known ? checkpoint_times_ : nullptr, 0});
 }
 
 void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
@@ -366,7 +383,8 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
   if (idle_) port_.wake_self();
 }
 
-// ---- questions -------------------------------------------------------------------------------------------------
+// ---- questions
+// -------------------------------------------------------------------------------------------------
 
 void Ingress::on(Ask ask) {
   const auto found = by_symbol_.find(ask.symbol);

@@ -1,5 +1,6 @@
-// actors/ingress.hpp -- reads one partition, groups each poll by symbol, hands it out, and keeps account of what was
-// delivered. A plain object: what it does to the outside goes through IngressPort, so tests need no actor system.
+// actors/ingress.hpp -- reads one partition, groups each poll by symbol, hands it out, and keeps
+// account of what was delivered. A plain object: what it does to the outside goes through
+// IngressPort, so tests need no actor system.
 #pragma once
 
 #include <chrono>
@@ -45,8 +46,8 @@ struct IngressContext {
   Board* board = nullptr;
 };
 
-/// Throws EngineFailure where the tape cannot be read on: a bad record or a dead disk stops this partition with the
-/// reason, it is never skipped.
+/// Throws EngineFailure where the tape cannot be read on: a bad record or a dead disk stops this
+/// partition with the reason, it is never skipped.
 class EngineFailure : public std::runtime_error {
 public:
   explicit EngineFailure(Error why) : std::runtime_error(why.message), error(std::move(why)) {}
@@ -59,7 +60,8 @@ public:
 
   /// Resumes at the newest checkpoint not past the cursor: spawns every symbol known there.
   void start();
-  /// Reads one poll, if there is news and credit, and asks to be woken again while there may be more.
+  /// Reads one poll, if there is news and credit, and asks to be woken again while there may be
+  /// more.
   void wake();
   void tick();
   void on(const FoldAck& ack);
@@ -86,10 +88,10 @@ private:
     std::uint32_t incarnation = 0;
     TimeNs due = market::kNever;
     market::SourceId source = 0;
-    Offset told = 0;         ///< records and marks below were sent
-    Offset missing_from = 0; ///< down or refilling: outputs emitted from here on are not delivered
-    Offset missed = 0;       ///< end of the last record dropped while down
-    bool changed = false;    ///< since the last barrier
+    Offset told = 0;          ///< records and marks below were sent
+    Offset missing_from = 0;  ///< down or refilling: outputs emitted from here on are not delivered
+    Offset missed = 0;        ///< end of the last record dropped while down
+    bool changed = false;     ///< since the last barrier
     std::uint64_t barrier = 0;
     market::EventCounts counts;
     std::vector<std::uint64_t> works;  ///< in flight
@@ -138,7 +140,8 @@ private:
   std::vector<EntryIndex> touched_;
 
   std::unordered_map<std::uint64_t, Work> works_;
-  std::multiset<Offset> floors_;  ///< `begin` of each work, `missing_from` of each symbol that is down
+  std::multiset<Offset>
+      floors_;  ///< `begin` of each work, `missing_from` of each symbol that is down
   std::uint64_t next_work_ = 1;
   std::size_t inflight_bytes_ = 0;
   bool waiting_for_credit_ = false, caught_up_ = false;
@@ -149,8 +152,8 @@ private:
   std::shared_ptr<const std::vector<storage::Checkpoint::FeedTime>> checkpoint_times_;
   TimeNs feed_time_ = market::kNoTime;
 
-  std::shared_ptr<StoreRequest> gathering_;                       ///< to be stored next
-  std::deque<std::shared_ptr<const StoreRequest>> unstored_;      ///< sent, not confirmed
+  std::shared_ptr<StoreRequest> gathering_;                   ///< to be stored next
+  std::deque<std::shared_ptr<const StoreRequest>> unstored_;  ///< sent, not confirmed
   std::size_t unstored_outputs_ = 0;
   std::uint64_t next_store_ = 1;
   std::chrono::steady_clock::time_point stored_at_{};

@@ -1,4 +1,5 @@
-// What the ingress gives to the checkpointer: outputs, snapshots, the cursor, checkpoints; and the orderly end.
+// What the ingress gives to the checkpointer: outputs, snapshots, the cursor, checkpoints; and the
+// orderly end.
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -8,9 +9,11 @@
 namespace tapedeck::actors {
 
 void Ingress::take_outputs(Entry& entry, const FoldAck& ack) {
-  if (ack.snapshots) std::ranges::move(*ack.snapshots, std::back_inserter(gathering_->batch.snapshots));
+  if (ack.snapshots)
+    std::ranges::move(*ack.snapshots, std::back_inserter(gathering_->batch.snapshots));
   if (ack.notes && context_.board != nullptr) {
-    for (const auto& note : *ack.notes) context_.board->child("symbol " + entry.symbol, "running", note);
+    for (const auto& note : *ack.notes)
+      context_.board->child("symbol " + entry.symbol, "running", note);
   }
   if (!ack.outputs) return;
   for (const auto& output : *ack.outputs) {
@@ -34,7 +37,8 @@ void Ingress::flush(bool force) {
   const bool news = !batch.outputs.empty() || !batch.snapshots.empty() || front > cursor_;
   if (!news && !force) return;
   stored_at_ = port_.now();
-  // The cursor is the frontier as of this request: everything below it is in this request or in one before.
+  // The cursor is the frontier as of this request: everything below it is in this request or in one
+  // before.
   cursor_ = std::max(cursor_, front);
   gathering_->batch.cursor = {context_.partition, cursor_};
   send_store(std::exchange(gathering_, std::make_shared<StoreRequest>()));
@@ -56,7 +60,8 @@ void Ingress::on(const Stored& stored) {
     const auto& request = *unstored_.front();
     unstored_outputs_ -= request.batch.outputs.size();
     context_.metrics->snapshots += request.batch.snapshots.size();
-    for (const auto& snapshot : request.batch.snapshots) context_.metrics->snapshot_bytes += snapshot.bytes.size();
+    for (const auto& snapshot : request.batch.snapshots)
+      context_.metrics->snapshot_bytes += snapshot.bytes.size();
     if (request.batch.checkpoint) {
       checkpoint_ = request.batch.checkpoint->next;
       checkpoint_times_ = std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(

@@ -1,5 +1,6 @@
-// actors/messages.hpp -- what the actors say to each other, and their typed handles. Messages stay in the process and
-// are immutable once sent; bodies are shared. All CAF spelling for messages is here.
+// actors/messages.hpp -- what the actors say to each other, and their typed handles. Messages stay
+// in the process and are immutable once sent; bodies are shared. All CAF spelling for messages is
+// here.
 #pragma once
 
 #include <caf/all.hpp>
@@ -27,18 +28,20 @@ using market::TimeNs;
 /// Index of a symbol in its ingress.
 using EntryIndex = std::uint32_t;
 
-// ---- to a symbol actor ----------------------------------------------------------------------------------------
+// ---- to a symbol actor
+// ----------------------------------------------------------------------------------------
 
 /// What one read of the tape brought, grouped by symbol; shared by all symbols' batches.
 struct Poll {
   storage::RecordBlockPtr block;
   Offset begin = 0, end = 0;
-  std::vector<std::uint32_t> order;    ///< indices into block->records, a symbol's together, in tape order
-  std::vector<market::TimeMark> marks; ///< of this poll, in tape order
+  std::vector<std::uint32_t>
+      order;  ///< indices into block->records, a symbol's together, in tape order
+  std::vector<market::TimeMark> marks;  ///< of this poll, in tape order
 };
 
-/// Fold poll->order[first, first + count), then the poll's later marks; but before it the earlier marks that the symbol
-/// was not told of yet.
+/// Fold poll->order[first, first + count), then the poll's later marks; but before it the earlier
+/// marks that the symbol was not told of yet.
 struct FoldBatch {
   std::shared_ptr<const Poll> poll;
   std::shared_ptr<const std::vector<market::TimeMark>> earlier_marks;  ///< null: none
@@ -68,15 +71,17 @@ struct Barrier {
   Offset next = 0;
 };
 
-/// What a question gets to see. `fold` is null unless the symbol is live; valid during the call only.
+/// What a question gets to see. `fold` is null unless the symbol is live; valid during the call
+/// only.
 struct Answer {
   enum class State { live, unknown, recovering } state = State::unknown;
   const replay::SymbolFold* fold = nullptr;
-  Offset delivered = 0;              ///< recovering: everything below was folded before
-  market::Outputs unstored;          ///< outputs not in the state store yet, where asked for
+  Offset delivered = 0;      ///< recovering: everything below was folded before
+  market::Outputs unstored;  ///< outputs not in the state store yet, where asked for
 };
 
-/// A question travels to the symbol; it is answered exactly once: where its actor dies first, with `recovering`.
+/// A question travels to the symbol; it is answered exactly once: where its actor dies first, with
+/// `recovering`.
 class Question {
 public:
   using Reply = std::function<void(const Answer&)>;
@@ -104,26 +109,30 @@ struct Ask {
   bool outputs = false;
   std::shared_ptr<Question> question;
 };
-/// Makes a question for each symbol of the partition; `count` says how many there will be, once per partition.
+/// Makes a question for each symbol of the partition; `count` says how many there will be, once per
+/// partition.
 struct AskAll {
   std::function<void(std::size_t count)> count;
   Question::Reply reply;
 };
 
-// ---- to an ingress ---------------------------------------------------------------------------------------------
+// ---- to an ingress
+// ---------------------------------------------------------------------------------------------
 
 struct FoldAck {
   EntryIndex entry = 0;
   std::uint32_t incarnation = 0;
   std::uint64_t work = 0;
-  Offset folded = 0;  ///< every record of the symbol below is folded, and its outputs are here or were before
+  Offset folded =
+      0;  ///< every record of the symbol below is folded, and its outputs are here or were before
   TimeNs due = market::kNever;
   market::SourceId source = 0;
   market::EventCounts counts;
   bool restored = false;
-  std::shared_ptr<const market::Outputs> outputs;              ///< null: none
-  std::shared_ptr<std::vector<storage::StoredSnapshot>> snapshots;  ///< null: none; the ingress takes them
-  std::shared_ptr<const std::vector<std::string>> notes;       ///< bad snapshots that were passed over
+  std::shared_ptr<const market::Outputs> outputs;  ///< null: none
+  std::shared_ptr<std::vector<storage::StoredSnapshot>>
+      snapshots;                                          ///< null: none; the ingress takes them
+  std::shared_ptr<const std::vector<std::string>> notes;  ///< bad snapshots that were passed over
 };
 struct BarrierAck {
   EntryIndex entry = 0;
@@ -152,7 +161,8 @@ struct Drain {
   bool at_end = false;  ///< read on to the tape's end first
 };
 
-// ---- to the checkpointer ---------------------------------------------------------------------------------------
+// ---- to the checkpointer
+// ---------------------------------------------------------------------------------------
 
 struct StoreRequest {
   std::uint64_t id = 0;
@@ -162,15 +172,17 @@ struct StoreRequest {
   std::chrono::steady_clock::time_point barrier_at{};
 };
 
-using SymbolActor = caf::typed_actor<caf::reacts_to<FoldBatch>, caf::reacts_to<TellMarks>, caf::reacts_to<Restore>,
-                                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>>;
+using SymbolActor =
+    caf::typed_actor<caf::reacts_to<FoldBatch>, caf::reacts_to<TellMarks>, caf::reacts_to<Restore>,
+                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>>;
 
 struct Store;
 struct NewCheckpointer;
 using IngressActor =
-    caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>, caf::reacts_to<Tick>,
-                     caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>, caf::reacts_to<Stored>, caf::reacts_to<Drain>,
-                     caf::reacts_to<Ask>, caf::reacts_to<AskAll>, caf::reacts_to<NewCheckpointer>>;
+    caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>,
+                     caf::reacts_to<Tick>, caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>,
+                     caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
+                     caf::reacts_to<AskAll>, caf::reacts_to<NewCheckpointer>>;
 
 struct Store {
   std::shared_ptr<const StoreRequest> request;
@@ -182,7 +194,8 @@ struct NewCheckpointer {
   CheckpointerActor checkpointer;
 };
 
-// ---- to supervisors --------------------------------------------------------------------------------------------
+// ---- to supervisors
+// --------------------------------------------------------------------------------------------
 
 /// The ingress spawned a symbol actor: watch it.
 struct Watch {
@@ -197,12 +210,14 @@ struct Drained {};
 struct RestartChild {
   std::uint64_t child = 0;
 };
-using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<RestartChild>,
-                                        caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>>;
+using PartitionActor =
+    caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<RestartChild>,
+                     caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>>;
 struct PartitionDrained {
   Partition partition = 0;
 };
-using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>, caf::reacts_to<RestartChild>>;
+using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>,
+                                   caf::reacts_to<RestartChild>>;
 using GatewayActor = caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>>;
 
 }  // namespace tapedeck::actors

@@ -11,13 +11,14 @@
 
 namespace tapedeck::actors {
 
-/// Back-off and budget of one supervised child. First restart at once, then min doubling up to max, with seeded jitter.
+/// Back-off and budget of one supervised child. First restart at once, then min doubling up to max,
+/// with seeded jitter.
 struct RestartPolicy {
   std::chrono::milliseconds backoff_min{100};
   std::chrono::milliseconds backoff_max{30'000};
   std::uint32_t jitter_percent = 20;
   std::chrono::milliseconds reset_after{60'000};  ///< of health
-  std::uint32_t budget = 10;                      ///< restarts within `budget_window`, then the supervisor escalates
+  std::uint32_t budget = 10;  ///< restarts within `budget_window`, then the supervisor escalates
   std::chrono::milliseconds budget_window{60'000};
   std::uint64_t seed = 1;
 };
@@ -33,16 +34,19 @@ struct EngineOptions {
   std::uint32_t threads = 2;  ///< scheduler threads
   std::size_t poll_bytes = std::size_t{32} << 20;
   std::size_t poll_records = std::size_t{1} << 20;
-  /// Credit of one partition: payload bytes read but not yet folded. At the limit its ingress stops reading until
-  /// symbols have caught up (metric credit_waits).
+  /// Credit of one partition: payload bytes read but not yet folded. At the limit its ingress stops
+  /// reading until symbols have caught up (metric credit_waits).
   std::size_t max_inflight_bytes = std::size_t{64} << 20;
-  /// Outputs of one partition that are not stored yet. At the limit its ingress stops reading (metric pending_outputs).
+  /// Outputs of one partition that are not stored yet. At the limit its ingress stops reading
+  /// (metric pending_outputs).
   std::size_t max_unstored_outputs = 250'000;
   std::uint64_t checkpoint_events = 10'000'000;
   std::chrono::milliseconds checkpoint_interval{30'000};
-  std::chrono::milliseconds store_interval{100};  ///< outputs and cursor are stored at least this often
+  std::chrono::milliseconds store_interval{
+      100};  ///< outputs and cursor are stored at least this often
   replay::SnapshotPolicy snapshots;
-  market::TimeNs thin_after = 24 * 3600 * market::kSecond;  ///< snapshots older than this are thinned to one an hour
+  market::TimeNs thin_after =
+      24 * 3600 * market::kSecond;  ///< snapshots older than this are thinned to one an hour
   std::size_t kept_checkpoints = 3;
   /// How often the tape is asked for another process's news; zero where this process writes it.
   std::chrono::milliseconds refresh_interval{0};

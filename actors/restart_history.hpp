@@ -1,4 +1,5 @@
-// actors/restart_history.hpp -- when a failed child may start again: back-off, jitter, budget. Pure.
+// actors/restart_history.hpp -- when a failed child may start again: back-off, jitter, budget.
+// Pure.
 #pragma once
 
 #include <chrono>
@@ -14,16 +15,20 @@ class RestartHistory {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// `child` makes its jitter differ from its siblings'; the same seed and child repeat the same delays.
-  RestartHistory(const RestartPolicy& policy, std::uint64_t child) : policy_(policy), random_(policy.seed ^ child) {}
+  /// `child` makes its jitter differ from its siblings'; the same seed and child repeat the same
+  /// delays.
+  RestartHistory(const RestartPolicy& policy, std::uint64_t child)
+      : policy_(policy), random_(policy.seed ^ child) {}
 
-  /// How long to wait before the next start; nothing once the budget is spent: the supervisor escalates.
+  /// How long to wait before the next start; nothing once the budget is spent: the supervisor
+  /// escalates.
   [[nodiscard]] std::optional<std::chrono::milliseconds> failed(Clock::time_point now) {
     if (!starts_.empty() && now - starts_.back() >= policy_.reset_after) backoff_ = {};
     while (!starts_.empty() && now - starts_.front() > policy_.budget_window) starts_.pop_front();
     if (starts_.size() >= policy_.budget) return std::nullopt;
     const auto delay = jittered(backoff_);
-    backoff_ = backoff_.count() == 0 ? policy_.backoff_min : std::min(backoff_ * 2, policy_.backoff_max);
+    backoff_ =
+        backoff_.count() == 0 ? policy_.backoff_min : std::min(backoff_ * 2, policy_.backoff_max);
     starts_.push_back(now + delay);
     return delay;
   }
@@ -36,7 +41,8 @@ private:
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     const auto span = delay.count() * policy_.jitter_percent / 100;
     if (span == 0) return delay;
-    const auto shift = static_cast<std::int64_t>((z ^ (z >> 31)) % static_cast<std::uint64_t>(2 * span + 1));
+    const auto shift =
+        static_cast<std::int64_t>((z ^ (z >> 31)) % static_cast<std::uint64_t>(2 * span + 1));
     return delay + std::chrono::milliseconds(shift - span);
   }
 

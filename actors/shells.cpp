@@ -6,7 +6,8 @@
 namespace tapedeck::actors {
 
 Directory::Directory(std::uint32_t partitions) : ingresses_(partitions) {
-  for (std::uint32_t p = 0; p < partitions; ++p) waking_.push_back(std::make_unique<std::atomic<bool>>(false));
+  for (std::uint32_t p = 0; p < partitions; ++p)
+    waking_.push_back(std::make_unique<std::atomic<bool>>(false));
 }
 
 void Directory::set(Partition partition, IngressActor ingress) {
@@ -37,7 +38,8 @@ caf::error exit_reason_of(const std::exception_ptr& thrown) {
   }
 }
 
-// ---- symbol ----------------------------------------------------------------------------------------------------
+// ---- symbol
+// ----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -46,8 +48,9 @@ struct SymbolShell {
   std::optional<SymbolWorker> worker;
 };
 
-SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShell> self, SymbolContext context,
-                                        EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
+SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShell> self,
+                                        SymbolContext context, EntryIndex entry,
+                                        std::uint32_t incarnation, const std::string& symbol,
                                         IngressActor ingress) {
   self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
   self->state.worker.emplace(std::move(context), entry, incarnation, symbol);
@@ -62,14 +65,19 @@ SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShel
 
 }  // namespace
 
-SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition, EntryIndex entry,
-                         std::uint32_t incarnation, const std::string& symbol, IngressActor ingress) {
-  SymbolContext context{partition,       &shared.tape,    &shared.state, &shared.settings,
-                        &shared.options, shared.metrics.partitions[partition].get(), shared.faults};
-  return system.spawn(symbol_actor, std::move(context), entry, incarnation, symbol, std::move(ingress));
+SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
+                         EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
+                         IngressActor ingress) {
+  SymbolContext context{partition,       &shared.tape,
+                        &shared.state,   &shared.settings,
+                        &shared.options, shared.metrics.partitions[partition].get(),
+                        shared.faults};
+  return system.spawn(symbol_actor, std::move(context), entry, incarnation, symbol,
+                      std::move(ingress));
 }
 
-// ---- ingress ---------------------------------------------------------------------------------------------------
+// ---- ingress
+// ---------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -81,14 +89,15 @@ public:
     for (const auto& actor : symbols_) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   }
 
-  void begin(IngressActor::pointer self, Shared& shared, Partition partition, PartitionActor supervisor,
-             CheckpointerActor checkpointer) {
+  void begin(IngressActor::pointer self, Shared& shared, Partition partition,
+             PartitionActor supervisor, CheckpointerActor checkpointer) {
     self_ = self, shared_ = &shared, partition_ = partition;
     supervisor_ = std::move(supervisor), checkpointer_ = std::move(checkpointer);
     ingress_.emplace(IngressContext{partition, &shared.tape, &shared.state, &shared.options,
                                     shared.metrics.partitions[partition].get(), &shared.board},
                      *this);
-    // Whatever an ingress before this one asked to be stored is stored first; then the state can be read.
+    // Whatever an ingress before this one asked to be stored is stored first; then the state can be
+    // read.
     auto first = std::make_shared<StoreRequest>();
     first->partition = partition;
     store(std::move(first));
@@ -124,14 +133,25 @@ public:
 
   void spawn(EntryIndex entry, std::uint32_t incarnation, const std::string& symbol) override {
     if (symbols_.size() <= entry) symbols_.resize(entry + 1);
-    symbols_[entry] = spawn_symbol(self_->system(), *shared_, partition_, entry, incarnation, symbol, self_);
+    symbols_[entry] =
+        spawn_symbol(self_->system(), *shared_, partition_, entry, incarnation, symbol, self_);
     self_->send(supervisor_, Watch{entry, incarnation, symbol, symbols_[entry]});
   }
-  void send(EntryIndex entry, FoldBatch message) override { self_->send(symbols_[entry], std::move(message)); }
-  void send(EntryIndex entry, TellMarks message) override { self_->send(symbols_[entry], std::move(message)); }
-  void send(EntryIndex entry, Restore message) override { self_->send(symbols_[entry], std::move(message)); }
-  void send(EntryIndex entry, Barrier message) override { self_->send(symbols_[entry], std::move(message)); }
-  void send(EntryIndex entry, Ask message) override { self_->send(symbols_[entry], std::move(message)); }
+  void send(EntryIndex entry, FoldBatch message) override {
+    self_->send(symbols_[entry], std::move(message));
+  }
+  void send(EntryIndex entry, TellMarks message) override {
+    self_->send(symbols_[entry], std::move(message));
+  }
+  void send(EntryIndex entry, Restore message) override {
+    self_->send(symbols_[entry], std::move(message));
+  }
+  void send(EntryIndex entry, Barrier message) override {
+    self_->send(symbols_[entry], std::move(message));
+  }
+  void send(EntryIndex entry, Ask message) override {
+    self_->send(symbols_[entry], std::move(message));
+  }
   void store(std::shared_ptr<const StoreRequest> request) override {
     self_->send(checkpointer_, Store{std::move(request), self_});
   }
@@ -139,7 +159,9 @@ public:
     if (!shared_->directory.waking(partition_).exchange(true)) self_->send(self_, Wake{});
   }
   void drained() override { self_->send(supervisor_, Drained{}); }
-  [[nodiscard]] std::chrono::steady_clock::time_point now() const override { return std::chrono::steady_clock::now(); }
+  [[nodiscard]] std::chrono::steady_clock::time_point now() const override {
+    return std::chrono::steady_clock::now();
+  }
 
 private:
   IngressActor::pointer self_ = nullptr;
@@ -152,8 +174,9 @@ private:
   bool started_ = false;
 };
 
-IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<IngressShell> self, Shared* shared,
-                                          Partition partition, PartitionActor supervisor,
+IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<IngressShell> self,
+                                          Shared* shared, Partition partition,
+                                          PartitionActor supervisor,
                                           CheckpointerActor checkpointer) {
   self->set_exception_handler([shared](std::exception_ptr& thrown) {
     try {
@@ -190,16 +213,19 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
 
 }  // namespace
 
-IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition, PartitionActor supervisor,
-                           CheckpointerActor checkpointer) {
-  return system.spawn(ingress_actor, &shared, partition, std::move(supervisor), std::move(checkpointer));
+IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
+                           PartitionActor supervisor, CheckpointerActor checkpointer) {
+  return system.spawn(ingress_actor, &shared, partition, std::move(supervisor),
+                      std::move(checkpointer));
 }
 
-// ---- checkpointer ----------------------------------------------------------------------------------------------
+// ---- checkpointer
+// ----------------------------------------------------------------------------------------------
 
 namespace {
 
-/// Stores requests in order; one that cannot be stored (full disk) is tried again, nothing behind it passes it.
+/// Stores requests in order; one that cannot be stored (full disk) is tried again, nothing behind
+/// it passes it.
 class CheckpointerShell {
 public:
   const char* name = "checkpointer";
@@ -230,19 +256,24 @@ private:
     using namespace std::chrono;
     auto& metrics = *shared->metrics.partitions[request.partition];
     ++metrics.checkpoints;
-    metrics.checkpoint_ns.record(static_cast<std::uint64_t>((steady_clock::now() - request.barrier_at).count()));
-    metrics.checkpoint_wall_ns = duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+    metrics.checkpoint_ns.record(
+        static_cast<std::uint64_t>((steady_clock::now() - request.barrier_at).count()));
+    metrics.checkpoint_wall_ns =
+        duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
     if (request.feed_time == market::kNoTime) return;
-    const auto thinned = shared->state.thin(request.partition, request.feed_time - shared->options.thin_after,
-                                            shared->options.kept_checkpoints);
-    if (!thinned) spdlog::warn("old snapshots of partition {} stay: {}", request.partition, thinned.error().message);
+    const auto thinned =
+        shared->state.thin(request.partition, request.feed_time - shared->options.thin_after,
+                           shared->options.kept_checkpoints);
+    if (!thinned)
+      spdlog::warn("old snapshots of partition {} stay: {}", request.partition,
+                   thinned.error().message);
   }
 
   std::deque<Store> queue_;
 };
 
-CheckpointerActor::behavior_type checkpointer_actor(CheckpointerActor::stateful_pointer<CheckpointerShell> self,
-                                                    Shared* shared) {
+CheckpointerActor::behavior_type checkpointer_actor(
+    CheckpointerActor::stateful_pointer<CheckpointerShell> self, Shared* shared) {
   self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
   self->state.shared = shared;
   const auto work = [self] {
@@ -263,7 +294,8 @@ CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared) 
   return system.spawn<caf::detached>(checkpointer_actor, &shared);
 }
 
-// ---- gateway ---------------------------------------------------------------------------------------------------
+// ---- gateway
+// ---------------------------------------------------------------------------------------------------
 
 GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
   const auto behavior = [](GatewayActor::pointer self, Shared* all) -> GatewayActor::behavior_type {

@@ -21,7 +21,9 @@ public:
   explicit Directory(std::uint32_t partitions);
   void set(Partition partition, IngressActor ingress);
   [[nodiscard]] IngressActor ingress(Partition partition) const;
-  [[nodiscard]] std::uint32_t partitions() const noexcept { return static_cast<std::uint32_t>(waking_.size()); }
+  [[nodiscard]] std::uint32_t partitions() const noexcept {
+    return static_cast<std::uint32_t>(waking_.size());
+  }
   /// Wakes every ingress that is not being woken already.
   void wake_all();
   /// True until the ingress took notice of it: wakes are never queued twice.
@@ -45,10 +47,11 @@ struct Shared {
   std::shared_ptr<FaultPlan> faults;
 };
 
-SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition, EntryIndex entry,
-                         std::uint32_t incarnation, const std::string& symbol, IngressActor ingress);
-IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition, PartitionActor supervisor,
-                           CheckpointerActor checkpointer);
+SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
+                         EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
+                         IngressActor ingress);
+IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
+                           PartitionActor supervisor, CheckpointerActor checkpointer);
 /// Has a thread of its own: RocksDB blocks.
 CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared);
 GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared);

@@ -11,7 +11,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// ---- partition supervisor: one for one over its symbols; its ingress takes the whole partition with it -----------
+// ---- partition supervisor: one for one over its symbols; its ingress takes the whole partition
+// with it -----------
 
 class PartitionShell {
 public:
@@ -63,15 +64,19 @@ private:
   void symbol_down(const Child& child, const std::string& error) {
     self_->send(ingress_, SymbolDown{child.entry, child.incarnation, error});
     const auto label = "symbol " + child.symbol;
-    auto history = histories_.try_emplace(child.entry, shared_->options.restart, child.entry + 1).first;
+    auto history =
+        histories_.try_emplace(child.entry, shared_->options.restart, child.entry + 1).first;
     const auto delay = history->second.failed(Clock::now());
     if (!delay) {
       shared_->board.child(label, "stopped", error);
-      spdlog::error("symbol {} keeps failing ({}): its restart budget is spent", child.symbol, error);
-      self_->quit(caf::make_error(caf::sec::runtime_error, fmt::format("symbol {}: {}", child.symbol, error)));
+      spdlog::error("symbol {} keeps failing ({}): its restart budget is spent", child.symbol,
+                    error);
+      self_->quit(caf::make_error(caf::sec::runtime_error,
+                                  fmt::format("symbol {}: {}", child.symbol, error)));
       return;
     }
-    spdlog::warn("symbol {} failed ({}); starts again in {} ms", child.symbol, error, delay->count());
+    spdlog::warn("symbol {} failed ({}); starts again in {} ms", child.symbol, error,
+                 delay->count());
     shared_->board.child(label, "recovering", error);
     shared_->board.child_restarted(label);
     if (delay->count() == 0) {
@@ -90,8 +95,9 @@ private:
   std::map<EntryIndex, RestartHistory> histories_;
 };
 
-PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<PartitionShell> self, Shared* shared,
-                                              Partition partition, RootActor root, CheckpointerActor checkpointer) {
+PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<PartitionShell> self,
+                                              Shared* shared, Partition partition, RootActor root,
+                                              CheckpointerActor checkpointer) {
   self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
   self->set_down_handler([self](caf::down_msg& message) { self->state.down(message); });
   auto& shell = self->state;
@@ -105,7 +111,8 @@ PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<P
   };
 }
 
-// ---- root: one for one over partitions, checkpointer, and in the end the process ----------------------------------
+// ---- root: one for one over partitions, checkpointer, and in the end the process
+// ----------------------------------
 
 class RootShell {
 public:
@@ -115,7 +122,8 @@ public:
     for (auto& partition : partitions_) {
       if (partition.actor) caf::anon_send_exit(partition.actor, caf::exit_reason::user_shutdown);
     }
-    if (checkpointer_.actor) caf::anon_send_exit(checkpointer_.actor, caf::exit_reason::user_shutdown);
+    if (checkpointer_.actor)
+      caf::anon_send_exit(checkpointer_.actor, caf::exit_reason::user_shutdown);
   }
 
   void begin(RootActor::pointer self, Shared& shared) {
@@ -182,7 +190,8 @@ private:
   void start_partition(Partition p);
 
   template <class Actor>
-  void restart(std::uint64_t id, Child<Actor>& child, const std::string& label, const std::string& error) {
+  void restart(std::uint64_t id, Child<Actor>& child, const std::string& label,
+               const std::string& error) {
     child.actor = nullptr;
     if (shared_->board.failure()) {
       shared_->board.child(label, "stopped", error);
@@ -191,7 +200,9 @@ private:
     const auto delay = child.history->failed(Clock::now());
     if (!delay) {
       shared_->board.child(label, "stopped", error);
-      shared_->board.fail({ErrorCode::exhausted, fmt::format("{}: its restart budget is spent: {}", label, error), {}});
+      shared_->board.fail({ErrorCode::exhausted,
+                           fmt::format("{}: its restart budget is spent: {}", label, error),
+                           {}});
       return;
     }
     spdlog::warn("{} failed ({}); starts again in {} ms", label, error, delay->count());
@@ -208,7 +219,8 @@ private:
 };
 
 void RootShell::start_partition(Partition p) {
-  partitions_[p].actor = self_->system().spawn(partition_actor, shared_, p, RootActor(self_), checkpointer_.actor);
+  partitions_[p].actor =
+      self_->system().spawn(partition_actor, shared_, p, RootActor(self_), checkpointer_.actor);
   self_->monitor(partitions_[p].actor);
   shared_->board.child(fmt::format("partition {}", p), "running");
   if (drain_) self_->send(partitions_[p].actor, *drain_);
@@ -231,6 +243,8 @@ RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self,
 
 }  // namespace
 
-RootActor spawn_root(caf::actor_system& system, Shared& shared) { return system.spawn(root_actor, &shared); }
+RootActor spawn_root(caf::actor_system& system, Shared& shared) {
+  return system.spawn(root_actor, &shared);
+}
 
 }  // namespace tapedeck::actors

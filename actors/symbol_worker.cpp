@@ -1,25 +1,28 @@
 #include "actors/symbol_worker.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <chrono>
-#include <fmt/format.h>
 #include <stdexcept>
 
 namespace tapedeck::actors {
 
 FaultPlan::FaultPlan(const std::vector<FaultPoint>& points) : points_(points) {}
 
-std::optional<std::uint32_t> FaultPlan::fires(std::string_view symbol, const storage::Record& record) {
+std::optional<std::uint32_t> FaultPlan::fires(std::string_view symbol,
+                                              const storage::Record& record) {
   const std::scoped_lock lock(mutex_);
   for (auto& point : points_) {
-    if (point.times == 0 || point.symbol != symbol || point.position.offset != record.offset) continue;
+    if (point.times == 0 || point.symbol != symbol || point.position.offset != record.offset)
+      continue;
     --point.times;
     return point.position.index;
   }
   return std::nullopt;
 }
 
-SymbolWorker::SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_t incarnation, std::string symbol)
+SymbolWorker::SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_t incarnation,
+                           std::string symbol)
     : context_(std::move(context)),
       entry_(entry),
       incarnation_(incarnation),
@@ -31,12 +34,14 @@ void SymbolWorker::meet_fault(const storage::Record& record) {
   const auto index = context_.faults->fires(fold_.state().symbol(), record);
   if (!index) return;
   if (*index > 0) (void)fold_.apply_until(record, *index, market::kNever, outputs_);
-  throw std::runtime_error(fmt::format("fault point at {}:{}:{}", record.partition, record.offset, *index));
+  throw std::runtime_error(
+      fmt::format("fault point at {}:{}:{}", record.partition, record.offset, *index));
 }
 
 void SymbolWorker::apply(const storage::Record& record) {
   meet_fault(record);
-  if (auto applied = fold_.apply(record, outputs_); !applied) throw std::runtime_error(applied.error().message);
+  if (auto applied = fold_.apply(record, outputs_); !applied)
+    throw std::runtime_error(applied.error().message);
 }
 
 void SymbolWorker::advance(const market::TimeMark& mark) {
@@ -52,7 +57,8 @@ FoldAck SymbolWorker::ack(std::uint64_t work) {
   ack.due = fold_.state().next_due();
   ack.source = fold_.state().source();
   ack.counts = fold_.state().counts();
-  if (!outputs_.empty()) ack.outputs = std::make_shared<const market::Outputs>(std::exchange(outputs_, {}));
+  if (!outputs_.empty())
+    ack.outputs = std::make_shared<const market::Outputs>(std::exchange(outputs_, {}));
   return ack;
 }
 
@@ -69,7 +75,8 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
   auto mark = poll.marks.begin();
   for (std::uint32_t i = batch.first; i < batch.first + batch.count; ++i) {
     const auto& record = poll.block->records[poll.order[i]];
-    for (; mark != poll.marks.end() && mark->position.offset < record.offset; ++mark) advance(*mark);
+    for (; mark != poll.marks.end() && mark->position.offset < record.offset; ++mark)
+      advance(*mark);
     apply(record);
     if (fold_.wants_snapshot(context_.options->snapshots)) {
       if (!snapshots) snapshots = std::make_shared<std::vector<storage::StoredSnapshot>>();
@@ -99,30 +106,36 @@ FoldAck SymbolWorker::on(const Restore& restore) {
   };
   std::vector<std::string> notes;
   if (fold_.next() == 0) {
-    auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(), context_.partition, restore.upto,
-                                             *context_.settings));
+    auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(),
+                                             context_.partition, restore.upto, *context_.settings));
     fold_ = std::move(restored.fold);
     notes = std::move(restored.bad_snapshots);
   }
   const auto fault = [this](const storage::Record& record) { meet_fault(record); };
   market::Outputs unheard;
   if (restore.feed_times && fold_.next() <= restore.marks_from) {
-    const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from, replay::Marks::left_out, unheard, fault);
+    const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from,
+                                         replay::Marks::left_out, unheard, fault);
     if (!silent) throw std::runtime_error(silent.error().message);
-    for (const auto& time : *restore.feed_times) fold_.advance({time.source, time.feed_time, {}}, unheard);
+    for (const auto& time : *restore.feed_times)
+      fold_.advance({time.source, time.feed_time, {}}, unheard);
   }
-  const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto, replay::Marks::merged, outputs_, fault);
+  const auto caught_up =
+      replay::catch_up(fold_, *context_.tape, restore.upto, replay::Marks::merged, outputs_, fault);
   if (!caught_up) throw std::runtime_error(caught_up.error().message);
-  std::erase_if(outputs_, [&](const auto& output) { return output.position.offset < restore.silent_below; });
+  std::erase_if(outputs_,
+                [&](const auto& output) { return output.position.offset < restore.silent_below; });
   auto done = ack(restore.work);
   done.restored = true;
-  if (!notes.empty()) done.notes = std::make_shared<const std::vector<std::string>>(std::move(notes));
+  if (!notes.empty())
+    done.notes = std::make_shared<const std::vector<std::string>>(std::move(notes));
   return done;
 }
 
 BarrierAck SymbolWorker::on(const Barrier& barrier) {
   fold_.pass(barrier.next);
-  return {entry_, incarnation_, barrier.id, std::make_shared<storage::StoredSnapshot>(fold_.take_snapshot())};
+  return {entry_, incarnation_, barrier.id,
+          std::make_shared<storage::StoredSnapshot>(fold_.take_snapshot())};
 }
 
 void SymbolWorker::on(const Ask& ask) {

@@ -1,4 +1,5 @@
-// actors/symbol_worker.hpp -- what a symbol actor does with its messages. A plain object, no actor system needed.
+// actors/symbol_worker.hpp -- what a symbol actor does with its messages. A plain object, no actor
+// system needed.
 #pragma once
 
 #include <memory>
@@ -17,8 +18,10 @@ namespace tapedeck::actors {
 class FaultPlan {
 public:
   explicit FaultPlan(const std::vector<FaultPoint>& points);
-  /// The index in this record before which to throw, if a fault point is due here; counts it as fired.
-  [[nodiscard]] std::optional<std::uint32_t> fires(std::string_view symbol, const storage::Record& record);
+  /// The index in this record before which to throw, if a fault point is due here; counts it as
+  /// fired.
+  [[nodiscard]] std::optional<std::uint32_t> fires(std::string_view symbol,
+                                                   const storage::Record& record);
 
 private:
   std::mutex mutex_;
@@ -35,10 +38,12 @@ struct SymbolContext {
   std::shared_ptr<FaultPlan> faults;
 };
 
-/// Throws where the fold breaks an invariant or a record does not decode: its supervisor restarts it.
+/// Throws where the fold breaks an invariant or a record does not decode: its supervisor restarts
+/// it.
 class SymbolWorker {
 public:
-  SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_t incarnation, std::string symbol);
+  SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_t incarnation,
+               std::string symbol);
 
   [[nodiscard]] FoldAck on(const FoldBatch& batch);
   [[nodiscard]] FoldAck on(const TellMarks& tell);

@@ -30,7 +30,9 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 std::uint64_t bytes_below(const fs::path& folder) {
   std::uint64_t bytes = 0;
@@ -54,13 +56,15 @@ void print_latency(const std::string& label, std::vector<double> ms) {
   }
   std::ranges::sort(ms);
   const auto at = [&](double share) {
-    return ms[std::min(ms.size() - 1, static_cast<std::size_t>(share * static_cast<double>(ms.size())))];
+    return ms[std::min(ms.size() - 1,
+                       static_cast<std::size_t>(share * static_cast<double>(ms.size())))];
   };
-  fmt::print("{}: p50 {:.3f} ms, p99 {:.3f} ms, p99.9 {:.3f} ms, max {:.3f} ms over {} samples\n", label, at(0.5),
-             at(0.99), at(0.999), ms.back(), ms.size());
+  fmt::print("{}: p50 {:.3f} ms, p99 {:.3f} ms, p99.9 {:.3f} ms, max {:.3f} ms over {} samples\n",
+             label, at(0.5), at(0.99), at(0.999), ms.back(), ms.size());
 }
 
-// ---- engine: record in bulk, then tape to books, beside the yardstick ---------------------------------------------
+// ---- engine: record in bulk, then tape to books, beside the yardstick
+// ---------------------------------------------
 
 struct EngineArguments {
   std::string feed = "itch", directory;
@@ -112,9 +116,12 @@ Result<void> bench_recording(const EngineArguments& arguments) {
   writer->reset();
   const auto seconds = seconds_since(start);
   const auto events = static_cast<double>(summary->stats.events);
-  fmt::print("recording: {:.2f} M events/s ({} events, {} records, closed and on disk after {:.2f} s), log {:.2f} bytes "
-             "an event\n", events / seconds / 1e6, summary->stats.events, summary->stats.records, seconds,
-             static_cast<double>(bytes_below(fs::path(arguments.directory) / "log")) / events);
+  fmt::print(
+      "recording: {:.2f} M events/s ({} events, {} records, closed and on disk after {:.2f} s), "
+      "log {:.2f} bytes "
+      "an event\n",
+      events / seconds / 1e6, summary->stats.events, summary->stats.records, seconds,
+      static_cast<double>(bytes_below(fs::path(arguments.directory) / "log")) / events);
   return {};
 }
 
@@ -134,17 +141,22 @@ Result<double> bench_engine_once(const EngineArguments& arguments) {
     checkpoints += partition->checkpoints, snapshots += partition->snapshots;
     snapshot_bytes += partition->snapshot_bytes, outputs += partition->outputs;
   }
-  fmt::print("engine ({} threads): {:.2f} M events/s ({} events, {:.2f} s; {} checkpoints, {} snapshots of {:.1f} MB, "
-             "{} outputs; peak memory {:.0f} MB)\n", config->engine.threads,
-             static_cast<double>(counts.read) / seconds / 1e6, counts.read, seconds, checkpoints, snapshots,
-             static_cast<double>(snapshot_bytes) / 1e6, outputs, peak_memory_mb());
+  fmt::print(
+      "engine ({} threads): {:.2f} M events/s ({} events, {:.2f} s; {} checkpoints, {} snapshots "
+      "of {:.1f} MB, "
+      "{} outputs; peak memory {:.0f} MB)\n",
+      config->engine.threads, static_cast<double>(counts.read) / seconds / 1e6, counts.read,
+      seconds, checkpoints, snapshots, static_cast<double>(snapshot_bytes) / 1e6, outputs,
+      peak_memory_mb());
   return static_cast<double>(counts.read) / seconds;
 }
 
 int run_engine(const EngineArguments& arguments) {
   const bool temporary = arguments.directory.empty();
   EngineArguments own = arguments;
-  if (temporary) own.directory = (fs::temp_directory_path() / fmt::format("tapedeck-bench-{}", ::getpid())).string();
+  if (temporary)
+    own.directory =
+        (fs::temp_directory_path() / fmt::format("tapedeck-bench-{}", ::getpid())).string();
   const auto measure = [&]() -> Result<void> {
     if (auto recorded = bench_recording(own); !recorded) return recorded;
     std::vector<double> ratios;
@@ -156,7 +168,8 @@ int run_engine(const EngineArguments& arguments) {
       ratios.push_back(*engine / *naive);
     }
     std::ranges::sort(ratios);
-    fmt::print("engine over yardstick, median of {}: {:.2f}\n", ratios.size(), ratios[ratios.size() / 2]);
+    fmt::print("engine over yardstick, median of {}: {:.2f}\n", ratios.size(),
+               ratios[ratios.size() / 2]);
     fmt::print("state {:.1f} MB beside a log of {:.1f} MB\n",
                static_cast<double>(bytes_below(fs::path(own.directory) / "state")) / 1e6,
                static_cast<double>(bytes_below(fs::path(own.directory) / "log")) / 1e6);
@@ -167,7 +180,8 @@ int run_engine(const EngineArguments& arguments) {
   return done ? kDone : report(done.error());
 }
 
-// ---- latency: from append to visible in a book query -------------------------------------------------------------
+// ---- latency: from append to visible in a book query
+// -------------------------------------------------------------
 
 struct LatencyArguments {
   std::string parameters = "seed=1,symbols=200,messages=3000000";
@@ -185,7 +199,8 @@ public:
   };
   explicit Watched(storage::TapeWriter& writer) : writer_(writer) {}
 
-  Result<void> append(std::span<const storage::NewRecord> records, std::span<const storage::NewMark> marks) override {
+  Result<void> append(std::span<const storage::NewRecord> records,
+                      std::span<const storage::NewMark> marks) override {
     const auto at = Clock::now();
     std::optional<Sample> sample;
     if (!records.empty() && !taken_) {
@@ -207,7 +222,9 @@ public:
     }
     return done;
   }
-  Result<void> append(const storage::RecorderDeadLetter& letter) override { return writer_.append(letter); }
+  Result<void> append(const storage::RecorderDeadLetter& letter) override {
+    return writer_.append(letter);
+  }
   Result<void> sync() override { return writer_.sync(); }
   [[nodiscard]] storage::TapeReader& reader() override { return writer_.reader(); }
 
@@ -254,8 +271,8 @@ Result<void> measure_latency(const LatencyArguments& arguments, const std::strin
   if (!config) return tl::unexpected(config.error());
   auto running = start_engine(directory, *config, 0);
   if (!running) return tl::unexpected(running.error());
-  EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state, (*running)->settings,
-                        *(*running)->metrics);
+  EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
+                        (*running)->settings, *(*running)->metrics);
   Watched watched(*(*running)->writer);
   const feeds::FeedOptions input{arguments.parameters, "2026-01-05"};
   auto feed = feeds::open_feed("sim:l3", input);
@@ -280,8 +297,9 @@ Result<void> measure_latency(const LatencyArguments& arguments, const std::strin
   watched.stop();
   prober.join();
   if (!recorded) return tl::unexpected(recorded.error());
-  fmt::print("recorded and served {} events in {:.1f} s, {:.0f} events/s, {} records\n", recorded->stats.events, seconds,
-             static_cast<double>(recorded->stats.events) / seconds, recorded->stats.records);
+  fmt::print("recorded and served {} events in {:.1f} s, {:.0f} events/s, {} records\n",
+             recorded->stats.events, seconds, static_cast<double>(recorded->stats.events) / seconds,
+             recorded->stats.records);
   print_latency("append to visible in a book query", std::move(ms));
   return (*running)->engine->stop();
 }
@@ -290,13 +308,16 @@ int run_latency(const LatencyArguments& arguments) {
   watch_signals();
   const bool temporary = arguments.directory.empty();
   const auto directory =
-      temporary ? (fs::temp_directory_path() / fmt::format("tapedeck-bench-{}", ::getpid())).string() : arguments.directory;
+      temporary
+          ? (fs::temp_directory_path() / fmt::format("tapedeck-bench-{}", ::getpid())).string()
+          : arguments.directory;
   const auto done = measure_latency(arguments, directory);
   if (temporary) fs::remove_all(directory);
   return done ? kDone : report(done.error());
 }
 
-// ---- travel: the book at random instants -------------------------------------------------------------------------
+// ---- travel: the book at random instants
+// -------------------------------------------------------------------------
 
 struct TravelArguments {
   TapeOptions tape;
@@ -304,7 +325,8 @@ struct TravelArguments {
   bool check = false;
 };
 
-Result<std::uint64_t> travel(const TravelArguments& arguments, const OpenTape& open, std::vector<double>& ms) {
+Result<std::uint64_t> travel(const TravelArguments& arguments, const OpenTape& open,
+                             std::vector<double>& ms) {
   const auto symbols = open.tape->symbols();
   if (!symbols) return tl::unexpected(symbols.error());
   if (symbols->empty()) return fail(ErrorCode::not_found, "the tape holds no symbol", "--tape");
@@ -318,7 +340,8 @@ Result<std::uint64_t> travel(const TravelArguments& arguments, const OpenTape& o
     const auto index = open.tape->index(symbol, 0, *end);
     if (!index) return tl::unexpected(index.error());
     const auto& entry = (*index)[random() % index->size()];
-    const replay::Moment moment = replay::AtInstant{entry.max_event_time - static_cast<market::TimeNs>(random() % 1'000'000)};
+    const replay::Moment moment =
+        replay::AtInstant{entry.max_event_time - static_cast<market::TimeNs>(random() % 1'000'000)};
     const auto start = Clock::now();
     const auto at = replay::state_at(*open.tape, open.state.get(), symbol, moment, open.settings);
     ms.push_back(seconds_since(start) * 1e3);
@@ -328,8 +351,9 @@ Result<std::uint64_t> travel(const TravelArguments& arguments, const OpenTape& o
     const auto naive = replay::state_at(*open.tape, nullptr, symbol, moment, open.settings);
     if (!naive) return tl::unexpected(naive.error());
     if (naive->fold.state().digest() != at->fold.state().digest()) {
-      return fail(ErrorCode::corrupt, fmt::format("{} at {} differs from a fold from the beginning (seed {})", symbol,
-                                                  entry.max_event_time, arguments.seed));
+      return fail(ErrorCode::corrupt,
+                  fmt::format("{} at {} differs from a fold from the beginning (seed {})", symbol,
+                              entry.max_event_time, arguments.seed));
     }
   }
   return refolded;
@@ -359,11 +383,13 @@ void add_bench(CLI::App& app, Chosen& chosen) {
   bench->require_subcommand(1);
 
   auto engine = std::make_shared<EngineArguments>();
-  CLI::App* command = bench->add_subcommand("engine", "Record in bulk, then tape to books, beside a std::map book");
+  CLI::App* command =
+      bench->add_subcommand("engine", "Record in bulk, then tape to books, beside a std::map book");
   command->add_option("--feed", engine->feed, "Format")->capture_default_str();
   command->add_option("--input", engine->input.input, "File or parameters")->required();
   command->add_option("--date", engine->input.date, "Day of the session");
-  command->add_option("--tape", engine->directory, "Keep the tape here (default: a temporary folder)");
+  command->add_option("--tape", engine->directory,
+                      "Keep the tape here (default: a temporary folder)");
   command->add_option("--threads", engine->threads, "Threads that fold")->capture_default_str();
   command->add_option("--repeat", engine->repeat, "Runs of engine and yardstick in turn")
       ->check(CLI::Range(1u, 100u))
@@ -371,10 +397,13 @@ void add_bench(CLI::App& app, Chosen& chosen) {
   run_with(command, chosen, [engine] { return run_engine(*engine); });
 
   auto latency = std::make_shared<LatencyArguments>();
-  command = bench->add_subcommand("latency", "Record and serve at a rate: from append to visible in a book query");
-  command->add_option("--input", latency->parameters, "Parameters of sim:l3")->capture_default_str();
+  command = bench->add_subcommand(
+      "latency", "Record and serve at a rate: from append to visible in a book query");
+  command->add_option("--input", latency->parameters, "Parameters of sim:l3")
+      ->capture_default_str();
   command->add_option("--rate", latency->rate, "Messages a second")->capture_default_str();
-  command->add_option("--tape", latency->directory, "Keep the tape here (default: a temporary folder)");
+  command->add_option("--tape", latency->directory,
+                      "Keep the tape here (default: a temporary folder)");
   command->add_option("--threads", latency->threads, "Threads that fold")->capture_default_str();
   run_with(command, chosen, [latency] { return run_latency(*latency); });
 

@@ -1,9 +1,9 @@
 #include "apps/engine_backend.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <fmt/format.h>
 
 #include "api/time_format.hpp"
 #include "apps/open_tape.hpp"
@@ -31,7 +31,8 @@ struct EngineBackend::Impl {
   void post(const api::Reply<T>& reply, Work work) {
     if (waiting.fetch_add(1) >= kMaxWaiting) {
       --waiting;
-      reply(fail(ErrorCode::environment, fmt::format("{} questions about the past are waiting already", kMaxWaiting)));
+      reply(fail(ErrorCode::environment,
+                 fmt::format("{} questions about the past are waiting already", kMaxWaiting)));
       return;
     }
     boost::asio::post(past, [this, reply, work = std::move(work)] {
@@ -40,32 +41,38 @@ struct EngineBackend::Impl {
     });
   }
 
-  /// Asks the live fold; while it recovers, the tape up to what was folded before. `view` makes the answer of a fold.
+  /// Asks the live fold; while it recovers, the tape up to what was folded before. `view` makes the
+  /// answer of a fold.
   template <class T, class View>
   void ask(const std::string& symbol, api::Reply<T> reply, View view) {
-    engine.ask(symbol, false, [this, symbol, reply = std::move(reply), view](const SymbolAnswer& answer) {
-      if (answer.state == State::live) {
-        reply(view(*answer.fold));
-      } else if (answer.state == State::unknown) {
-        reply(fail(ErrorCode::not_found, "no record of symbol '" + symbol + "' has been read", "symbol"));
-      } else {
-        post<T>(reply, [this, symbol, view, delivered = answer.delivered]() -> Result<T> {
-          const replay::Moment moment = delivered > 0 ? replay::Moment(replay::AtOffset{{}, delivered - 1, {}})
-                                                      : replay::Moment(replay::AtOffset{{}, 0, {}});
-          auto at = replay::state_at(tape, &state, symbol, moment, settings);
-          if (!at) return tl::unexpected(at.error());
-          auto result = view(at->fold);
-          result.trust = market::Trust::recovering;
-          result.trust_since = result.position;
-          return result;
+    engine.ask(
+        symbol, false, [this, symbol, reply = std::move(reply), view](const SymbolAnswer& answer) {
+          if (answer.state == State::live) {
+            reply(view(*answer.fold));
+          } else if (answer.state == State::unknown) {
+            reply(fail(ErrorCode::not_found, "no record of symbol '" + symbol + "' has been read",
+                       "symbol"));
+          } else {
+            post<T>(reply, [this, symbol, view, delivered = answer.delivered]() -> Result<T> {
+              const replay::Moment moment =
+                  delivered > 0 ? replay::Moment(replay::AtOffset{{}, delivered - 1, {}})
+                                : replay::Moment(replay::AtOffset{{}, 0, {}});
+              auto at = replay::state_at(tape, &state, symbol, moment, settings);
+              if (!at) return tl::unexpected(at.error());
+              auto result = view(at->fold);
+              result.trust = market::Trust::recovering;
+              result.trust_since = result.position;
+              return result;
+            });
+          }
         });
-      }
-    });
   }
 };
 
-EngineBackend::EngineBackend(actors::Engine& engine, const storage::TapeReader& tape, const storage::StateReader& state,
-                             const market::FoldSettings& settings, const telemetry::Metrics& metrics)
+EngineBackend::EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
+                             const storage::StateReader& state,
+                             const market::FoldSettings& settings,
+                             const telemetry::Metrics& metrics)
     : impl_(new Impl{engine, tape, state, settings, metrics}) {}
 
 EngineBackend::~EngineBackend() {
@@ -84,12 +91,15 @@ void EngineBackend::symbols(api::Reply<std::vector<market::SymbolView>> reply) {
 }
 
 void EngineBackend::symbol(std::string symbol, api::Reply<market::SymbolView> reply) {
-  impl_->ask(symbol, std::move(reply), [](const replay::SymbolFold& fold) { return fold.state().view(); });
+  impl_->ask(symbol, std::move(reply),
+             [](const replay::SymbolFold& fold) { return fold.state().view(); });
 }
 
-void EngineBackend::book(std::string symbol, std::size_t depth, api::At at, api::Reply<market::BookView> reply) {
+void EngineBackend::book(std::string symbol, std::size_t depth, api::At at,
+                         api::Reply<market::BookView> reply) {
   if (at.empty()) {
-    impl_->ask(symbol, std::move(reply), [depth](const replay::SymbolFold& fold) { return fold.state().book(depth); });
+    impl_->ask(symbol, std::move(reply),
+               [depth](const replay::SymbolFold& fold) { return fold.state().book(depth); });
     return;
   }
   auto moment = parse_moment(at, "at");
@@ -97,11 +107,12 @@ void EngineBackend::book(std::string symbol, std::size_t depth, api::At at, api:
     reply(tl::unexpected(moment.error()));
     return;
   }
-  impl_->post<market::BookView>(reply, [impl = impl_.get(), symbol, depth, moment = *moment]() -> Result<market::BookView> {
-    auto past = replay::state_at(impl->tape, &impl->state, symbol, moment, impl->settings);
-    if (!past) return tl::unexpected(past.error());
-    return past->fold.state().book(depth);
-  });
+  impl_->post<market::BookView>(
+      reply, [impl = impl_.get(), symbol, depth, moment = *moment]() -> Result<market::BookView> {
+        auto past = replay::state_at(impl->tape, &impl->state, symbol, moment, impl->settings);
+        if (!past) return tl::unexpected(past.error());
+        return past->fold.state().book(depth);
+      });
 }
 
 namespace {
@@ -127,34 +138,41 @@ Result<replay::CandleRange> parse_range(const api::CandleQuery& query) {
 
 }  // namespace
 
-void EngineBackend::candles(api::CandleQuery query, api::Reply<std::vector<market::CandleView>> reply) {
+void EngineBackend::candles(api::CandleQuery query,
+                            api::Reply<std::vector<market::CandleView>> reply) {
   const auto range = parse_range(query);
   if (!range) {
     reply(tl::unexpected(range.error()));
     return;
   }
-  impl_->engine.ask(query.symbol, true, [impl = impl_.get(), symbol = query.symbol, range = *range,
-                                         reply = std::move(reply)](const SymbolAnswer& answer) {
-    if (answer.state == State::unknown) {
-      reply(fail(ErrorCode::not_found, "no record of symbol '" + symbol + "' has been read", "symbol"));
-      return;
-    }
-    replay::LiveCandles live;
-    if (answer.fold != nullptr) live = replay::live_candles(answer.fold->state(), range.width);
-    const bool recovering = answer.state == State::recovering;
-    impl->post<std::vector<market::CandleView>>(
-        reply, [impl, symbol, range, recovering, live = std::move(live), unstored = answer.unstored] {
-          auto views = replay::candles(&impl->state, impl->settings, symbol, range, unstored, live);
-          if (views && recovering) {
-            for (auto& view : *views) view.trust = market::Trust::recovering;
-          }
-          return views;
-        });
-  });
+  impl_->engine.ask(query.symbol, true,
+                    [impl = impl_.get(), symbol = query.symbol, range = *range,
+                     reply = std::move(reply)](const SymbolAnswer& answer) {
+                      if (answer.state == State::unknown) {
+                        reply(fail(ErrorCode::not_found,
+                                   "no record of symbol '" + symbol + "' has been read", "symbol"));
+                        return;
+                      }
+                      replay::LiveCandles live;
+                      if (answer.fold != nullptr)
+                        live = replay::live_candles(answer.fold->state(), range.width);
+                      const bool recovering = answer.state == State::recovering;
+                      impl->post<std::vector<market::CandleView>>(
+                          reply, [impl, symbol, range, recovering, live = std::move(live),
+                                  unstored = answer.unstored] {
+                            auto views = replay::candles(&impl->state, impl->settings, symbol,
+                                                         range, unstored, live);
+                            if (views && recovering) {
+                              for (auto& view : *views) view.trust = market::Trust::recovering;
+                            }
+                            return views;
+                          });
+                    });
 }
 
 void EngineBackend::metrics(std::string symbol, api::Reply<market::MetricsView> reply) {
-  impl_->ask(symbol, std::move(reply), [](const replay::SymbolFold& fold) { return fold.state().metrics(); });
+  impl_->ask(symbol, std::move(reply),
+             [](const replay::SymbolFold& fold) { return fold.state().metrics(); });
 }
 
 void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> reply) {
@@ -174,7 +192,8 @@ void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> re
 
 namespace {
 
-api::SupervisionNode node(const std::string& name, const std::map<std::string, actors::ChildStatus>& children) {
+api::SupervisionNode node(const std::string& name,
+                          const std::map<std::string, actors::ChildStatus>& children) {
   api::SupervisionNode result;
   result.name = name;
   result.state = "running";
@@ -193,14 +212,17 @@ void EngineBackend::supervision(api::Reply<api::SupervisionNode> reply) {
   const auto children = impl_->engine.board().children();
   const auto partitions = impl_->engine.board().partitions();
   auto root = node("root", children);
-  if (impl_->engine.failure()) root.state = "stopped", root.last_error = impl_->engine.failure()->message;
+  if (impl_->engine.failure())
+    root.state = "stopped", root.last_error = impl_->engine.failure()->message;
   for (std::uint32_t p = 0; p < partitions.size(); ++p) {
     auto partition = node(fmt::format("partition {}", p), children);
     partition.children.push_back(node(fmt::format("ingress {}", p), children));
     std::uint64_t listed = 0;
     for (const auto& [name, status] : children) {
       if (!name.starts_with("symbol ")) continue;
-      if (storage::partition_of(std::string_view(name).substr(7), static_cast<std::uint32_t>(partitions.size())) != p) continue;
+      if (storage::partition_of(std::string_view(name).substr(7),
+                                static_cast<std::uint32_t>(partitions.size())) != p)
+        continue;
       partition.children.push_back(node(name, children));
       ++listed;
     }
@@ -224,12 +246,13 @@ api::Health EngineBackend::health() const {
     return health;
   }
   const auto partitions = impl_->engine.board().partitions();
-  const auto behind = std::ranges::find_if(partitions, [](const auto& status) { return !status.caught_up; });
+  const auto behind =
+      std::ranges::find_if(partitions, [](const auto& status) { return !status.caught_up; });
   if (behind == partitions.end()) impl_->was_ready = true;
   health.ready = impl_->was_ready;
   if (!health.ready) {
-    health.reason = fmt::format("partition {} is catching up: {} of {}", behind - partitions.begin(), behind->next,
-                                behind->end);
+    health.reason = fmt::format("partition {} is catching up: {} of {}",
+                                behind - partitions.begin(), behind->next, behind->end);
   }
   return health;
 }

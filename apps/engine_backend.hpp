@@ -1,4 +1,5 @@
-// apps/engine_backend.hpp -- answers the HTTP server's questions from the running engine, and from the tape for the past.
+// apps/engine_backend.hpp -- answers the HTTP server's questions from the running engine, and from
+// the tape for the past.
 #pragma once
 
 #include <atomic>
@@ -13,19 +14,23 @@
 
 namespace tapedeck::apps {
 
-/// Questions about the past run on threads of its own, never on the engine's. All arguments outlive it.
+/// Questions about the past run on threads of its own, never on the engine's. All arguments outlive
+/// it.
 class EngineBackend : public api::Backend {
 public:
-  /// At this many questions waiting for the past, more are refused (ErrorCode::environment, HTTP 503).
+  /// At this many questions waiting for the past, more are refused (ErrorCode::environment, HTTP
+  /// 503).
   static constexpr std::size_t kMaxWaiting = 1024;
 
-  EngineBackend(actors::Engine& engine, const storage::TapeReader& tape, const storage::StateReader& state,
-                const market::FoldSettings& settings, const telemetry::Metrics& metrics);
+  EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
+                const storage::StateReader& state, const market::FoldSettings& settings,
+                const telemetry::Metrics& metrics);
   ~EngineBackend() override;
 
   void symbols(api::Reply<std::vector<market::SymbolView>> reply) override;
   void symbol(std::string symbol, api::Reply<market::SymbolView> reply) override;
-  void book(std::string symbol, std::size_t depth, api::At at, api::Reply<market::BookView> reply) override;
+  void book(std::string symbol, std::size_t depth, api::At at,
+            api::Reply<market::BookView> reply) override;
   void candles(api::CandleQuery query, api::Reply<std::vector<market::CandleView>> reply) override;
   void metrics(std::string symbol, api::Reply<market::MetricsView> reply) override;
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override;

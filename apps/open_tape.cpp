@@ -13,7 +13,8 @@ Result<OpenTape> open_tape(const TapeOptions& options) {
   if (!tape) return tl::unexpected(tape.error());
   open.tape = std::move(*tape);
   auto control = storage::open_control_reader(options.directory);
-  if (!control && control.error().code != ErrorCode::not_found) return tl::unexpected(control.error());
+  if (!control && control.error().code != ErrorCode::not_found)
+    return tl::unexpected(control.error());
   if (control) {
     auto settings = (*control)->settings();
     if (!settings) return tl::unexpected(settings.error());
@@ -31,7 +32,9 @@ Result<replay::Moment> parse_moment(const std::string& text, const std::string& 
   if (!parsed) return tl::unexpected(parsed.error());
   struct Convert {
     replay::Moment operator()(const api::AtEnd&) const { return replay::AtEnd{}; }
-    replay::Moment operator()(const api::AtOffset& at) const { return replay::AtOffset{{}, at.offset, {}}; }
+    replay::Moment operator()(const api::AtOffset& at) const {
+      return replay::AtOffset{{}, at.offset, {}};
+    }
     replay::Moment operator()(const api::AtPosition& at) const {
       return replay::AtOffset{at.partition, at.offset, at.index};
     }
@@ -57,14 +60,18 @@ std::string first_difference(const market::FoldSettings& a, const market::FoldSe
 
 }  // namespace
 
-Result<market::FoldSettings> settle_settings(storage::ControlStore& control, const market::FoldSettings& wanted,
+Result<market::FoldSettings> settle_settings(storage::ControlStore& control,
+                                             const market::FoldSettings& wanted,
                                              bool explicit_settings) {
   auto settings = control.settle(wanted);
   if (!settings || !explicit_settings || *settings == wanted) return settings;
   const auto field = first_difference(*settings, wanted);
   return fail(ErrorCode::conflict,
-              fmt::format("{} differs from the setting stored with this tape: leave it out to go on with the stored "
-                          "settings, or change them with `tapedeck config apply`", field), field);
+              fmt::format("{} differs from the setting stored with this tape: leave it out to go "
+                          "on with the stored "
+                          "settings, or change them with `tapedeck config apply`",
+                          field),
+              field);
 }
 
 }  // namespace tapedeck::apps

@@ -1,4 +1,5 @@
-// apps/open_tape.hpp -- a tape as the reading commands open it: log, state if there is one, fold settings in force.
+// apps/open_tape.hpp -- a tape as the reading commands open it: log, state if there is one, fold
+// settings in force.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@
 
 namespace tapedeck::apps {
 
-/// Writes nothing. Where no engine has opened the tape yet, `state` is null and the settings are the defaults.
+/// Writes nothing. Where no engine has opened the tape yet, `state` is null and the settings are
+/// the defaults.
 struct OpenTape {
   std::unique_ptr<storage::TapeReader> tape;
   std::unique_ptr<storage::StateReader> state;
@@ -21,12 +23,16 @@ struct OpenTape {
 };
 [[nodiscard]] Result<OpenTape> open_tape(const TapeOptions& options);
 
-/// P of the command line and `at` of HTTP: empty or `end`, `offset:N`, `partition:offset[:index]`, or an instant.
-[[nodiscard]] Result<replay::Moment> parse_moment(const std::string& text, const std::string& field);
+/// P of the command line and `at` of HTTP: empty or `end`, `offset:N`, `partition:offset[:index]`,
+/// or an instant.
+[[nodiscard]] Result<replay::Moment> parse_moment(const std::string& text,
+                                                  const std::string& field);
 
-/// Takes the settings that a tape's engine stored, or stores `wanted` where it is the first. Error `conflict` (field
-/// names what differs) where others are stored and `explicit_settings` says that the user asked for these.
+/// Takes the settings that a tape's engine stored, or stores `wanted` where it is the first. Error
+/// `conflict` (field names what differs) where others are stored and `explicit_settings` says that
+/// the user asked for these.
 [[nodiscard]] Result<market::FoldSettings> settle_settings(storage::ControlStore& control,
-                                                           const market::FoldSettings& wanted, bool explicit_settings);
+                                                           const market::FoldSettings& wanted,
+                                                           bool explicit_settings);
 
 }  // namespace tapedeck::apps

@@ -7,7 +7,8 @@
 
 namespace tapedeck::apps {
 
-/// Beside the target first, then renamed: a reader never sees half of it. Error `environment` names the path.
+/// Beside the target first, then renamed: a reader never sees half of it. Error `environment` names
+/// the path.
 [[nodiscard]] Result<void> write_file(const std::string& path, const std::string& text);
 
 }  // namespace tapedeck::apps

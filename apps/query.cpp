@@ -17,7 +17,8 @@ namespace tapedeck::apps {
 
 namespace {
 
-// ---- book --------------------------------------------------------------------------------------------------------
+// ---- book
+// --------------------------------------------------------------------------------------------------------
 
 struct BookArguments {
   TapeOptions tape;
@@ -25,7 +26,8 @@ struct BookArguments {
   std::size_t depth = 0;
 };
 
-std::string level_text(const std::vector<market::LevelView>& levels, std::size_t row, const market::Instrument& unit) {
+std::string level_text(const std::vector<market::LevelView>& levels, std::size_t row,
+                       const market::Instrument& unit) {
   if (row >= levels.size()) return fmt::format("{:>14} {:>12} {:>6}", "", "", "");
   const auto& level = levels[row];
   return fmt::format("{:>14} {:>12} {:>6}", api::decimal(level.price, unit.price_exponent),
@@ -34,11 +36,14 @@ std::string level_text(const std::vector<market::LevelView>& levels, std::size_t
 }
 
 void print_book(const market::BookView& book) {
-  fmt::print("{}  {}:{}:{}  {}  {}  {}\n", book.symbol, book.position.partition, book.position.offset,
-             book.position.index, api::format_time(book.event_time), market::name(book.trust), book.digest.hex());
-  fmt::print("{:>14} {:>12} {:>6} | {:>14} {:>12} {:>6}\n", "bid", "size", "orders", "ask", "size", "orders");
+  fmt::print("{}  {}:{}:{}  {}  {}  {}\n", book.symbol, book.position.partition,
+             book.position.offset, book.position.index, api::format_time(book.event_time),
+             market::name(book.trust), book.digest.hex());
+  fmt::print("{:>14} {:>12} {:>6} | {:>14} {:>12} {:>6}\n", "bid", "size", "orders", "ask", "size",
+             "orders");
   for (std::size_t row = 0; row < std::max(book.bids.size(), book.asks.size()); ++row) {
-    fmt::print("{} | {}\n", level_text(book.bids, row, book.instrument), level_text(book.asks, row, book.instrument));
+    fmt::print("{} | {}\n", level_text(book.bids, row, book.instrument),
+               level_text(book.asks, row, book.instrument));
   }
 }
 
@@ -47,9 +52,11 @@ int run_book(const BookArguments& arguments) {
   if (!moment) return report(moment.error());
   auto open = open_tape(arguments.tape);
   if (!open) return report(open.error());
-  auto at = replay::state_at(*open->tape, open->state.get(), arguments.symbol, *moment, open->settings);
+  auto at =
+      replay::state_at(*open->tape, open->state.get(), arguments.symbol, *moment, open->settings);
   if (!at) return report(at.error());
-  for (const auto& bad : at->bad_snapshots) fmt::print(stderr, "tapedeck: passed over a bad snapshot: {}\n", bad);
+  for (const auto& bad : at->bad_snapshots)
+    fmt::print(stderr, "tapedeck: passed over a bad snapshot: {}\n", bad);
   const auto book = at->fold.state().book(arguments.depth);
   if (arguments.format == "json") {
     fmt::print("{}\n", api::to_json(book));
@@ -59,7 +66,8 @@ int run_book(const BookArguments& arguments) {
   return kDone;
 }
 
-// ---- candles -----------------------------------------------------------------------------------------------------
+// ---- candles
+// -----------------------------------------------------------------------------------------------------
 
 struct CandleArguments {
   TapeOptions tape;
@@ -77,7 +85,8 @@ Result<replay::CandleRange> range_of(const CandleArguments& arguments) {
     market::TimeNs& time;
     const char* field;
   };
-  for (const auto& bound : {Bound{arguments.from, range.from, "--from"}, Bound{arguments.to, range.to, "--to"}}) {
+  for (const auto& bound :
+       {Bound{arguments.from, range.from, "--from"}, Bound{arguments.to, range.to, "--to"}}) {
     if (bound.text.empty()) continue;
     const auto time = api::parse_time(bound.text, bound.field);
     if (!time) return tl::unexpected(time.error());
@@ -87,8 +96,8 @@ Result<replay::CandleRange> range_of(const CandleArguments& arguments) {
 }
 
 void print_candles(const std::vector<market::CandleView>& candles, bool csv) {
-  constexpr const char* kHeads[] = {"open_time", "open", "high", "low", "close", "volume", "vwap", "trades", "revision",
-                                    "state"};
+  constexpr const char* kHeads[] = {"open_time", "open", "high",   "low",      "close",
+                                    "volume",    "vwap", "trades", "revision", "state"};
   constexpr int kWidths[] = {30, 12, 12, 12, 12, 12, 16, 7, 8, 6};
   for (std::size_t i = 0; i < std::size(kHeads); ++i) {
     if (csv) {
@@ -100,10 +109,18 @@ void print_candles(const std::vector<market::CandleView>& candles, bool csv) {
   fmt::print("\n");
   for (const auto& view : candles) {
     const auto& c = view.candle;
-    const auto price = [&](market::Price p) { return api::decimal(p, view.instrument.price_exponent); };
-    const std::string cells[] = {api::format_time(c.open_time), price(c.open), price(c.high), price(c.low),
-                                 price(c.close), api::decimal(c.volume, view.instrument.size_exponent),
-                                 api::vwap(c, view.instrument), std::to_string(c.trades), std::to_string(c.revision),
+    const auto price = [&](market::Price p) {
+      return api::decimal(p, view.instrument.price_exponent);
+    };
+    const std::string cells[] = {api::format_time(c.open_time),
+                                 price(c.open),
+                                 price(c.high),
+                                 price(c.low),
+                                 price(c.close),
+                                 api::decimal(c.volume, view.instrument.size_exponent),
+                                 api::vwap(c, view.instrument),
+                                 std::to_string(c.trades),
+                                 std::to_string(c.revision),
                                  c.closed ? "closed" : "open"};
     for (std::size_t i = 0; i < std::size(cells); ++i) {
       if (csv) {
@@ -116,12 +133,16 @@ void print_candles(const std::vector<market::CandleView>& candles, bool csv) {
   }
 }
 
-/// What the output store does not have yet: the symbol folded on from its newest snapshot before the store's cursor.
-Result<std::vector<market::CandleView>> candles_of(const OpenTape& open, const CandleArguments& arguments,
+/// What the output store does not have yet: the symbol folded on from its newest snapshot before
+/// the store's cursor.
+Result<std::vector<market::CandleView>> candles_of(const OpenTape& open,
+                                                   const CandleArguments& arguments,
                                                    const replay::CandleRange& range) {
   const auto last = open.tape->last_of(arguments.symbol);
   if (!last) return tl::unexpected(last.error());
-  if (!*last) return fail(ErrorCode::not_found, "no record of symbol '" + arguments.symbol + "' on this tape", "--symbol");
+  if (!*last)
+    return fail(ErrorCode::not_found, "no record of symbol '" + arguments.symbol + "' on this tape",
+                "--symbol");
   const auto partition = storage::partition_of(arguments.symbol, open.tape->partitions());
   storage::Offset cursor = 0;
   if (open.state) {
@@ -129,16 +150,19 @@ Result<std::vector<market::CandleView>> candles_of(const OpenTape& open, const C
     if (!stored) return tl::unexpected(stored.error());
     cursor = *stored;
   }
-  auto restored = replay::newest_good(open.state.get(), arguments.symbol, partition, cursor, open.settings);
+  auto restored =
+      replay::newest_good(open.state.get(), arguments.symbol, partition, cursor, open.settings);
   if (!restored) return tl::unexpected(restored.error());
   const auto end = open.tape->end(partition);
   if (!end) return tl::unexpected(end.error());
   market::Outputs newer;
-  if (auto done = replay::catch_up(restored->fold, *open.tape, *end, replay::Marks::merged, newer); !done) {
+  if (auto done = replay::catch_up(restored->fold, *open.tape, *end, replay::Marks::merged, newer);
+      !done) {
     return tl::unexpected(done.error());
   }
   const auto live = replay::live_candles(restored->fold.state(), range.width);
-  auto views = replay::candles(open.state.get(), open.settings, arguments.symbol, range, newer, live);
+  auto views =
+      replay::candles(open.state.get(), open.settings, arguments.symbol, range, newer, live);
   if (views) {
     const auto instrument = restored->fold.state().view().instrument;
     for (auto& view : *views) view.instrument = instrument;
@@ -165,17 +189,21 @@ int run_candles(const CandleArguments& arguments) {
 
 void add_book(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<BookArguments>();
-  CLI::App* command = app.add_subcommand("book", "Print the book of a symbol, now or as of any position or instant");
+  CLI::App* command = app.add_subcommand(
+      "book", "Print the book of a symbol, now or as of any position or instant");
   command->footer(
       "Examples:\n"
       "  tapedeck book --tape day --symbol AMZN --at 2012-06-21T10:31:07.123-04:00 --depth 10\n"
       "  tapedeck book --tape day --symbol AMZN --at offset:1200 --format json\n"
-      "\nP is end, offset:N, partition:offset[:index] (inclusive), or an instant: the state just before the symbol's\n"
+      "\nP is end, offset:N, partition:offset[:index] (inclusive), or an instant: the state just "
+      "before the symbol's\n"
       "first event later than it.");
   add_tape_options(command, arguments->tape);
   command->add_option("--symbol", arguments->symbol, "Symbol")->type_name("S")->required();
   command->add_option("--at", arguments->at, "Position or instant (default: end)")->type_name("P");
-  command->add_option("--depth", arguments->depth, "Levels a side, 0 for all")->type_name("N")->capture_default_str();
+  command->add_option("--depth", arguments->depth, "Levels a side, 0 for all")
+      ->type_name("N")
+      ->capture_default_str();
   command->add_option("--format", arguments->format, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
@@ -188,7 +216,8 @@ void add_candles(CLI::App& app, Chosen& chosen) {
   command->footer("Example:\n  tapedeck candles --tape day --symbol AMZN --width 1m --format csv");
   add_tape_options(command, arguments->tape);
   command->add_option("--symbol", arguments->symbol, "Symbol")->type_name("S")->required();
-  command->add_option("--width", arguments->width, "Width, one of the tape's fold settings")->capture_default_str();
+  command->add_option("--width", arguments->width, "Width, one of the tape's fold settings")
+      ->capture_default_str();
   command->add_option("--from", arguments->from, "First open time (RFC 3339)")->type_name("TIME");
   command->add_option("--to", arguments->to, "Open times before this one")->type_name("TIME");
   command->add_option("--fill", arguments->fill, "previous: empty intervals repeat the last close")

@@ -42,7 +42,8 @@ public:
     if (speed_ == 0 || time == market::kNoTime) return !stop_requested;
     std::unique_lock lock(mutex_);
     if (first_ == market::kNoTime) first_ = time, start_ = Clock::now();
-    const auto due = start_ + std::chrono::nanoseconds((time - first_) / static_cast<market::TimeNs>(speed_));
+    const auto due =
+        start_ + std::chrono::nanoseconds((time - first_) / static_cast<market::TimeNs>(speed_));
     while (!stop_requested && Clock::now() < due) {
       changed_.wait_until(lock, std::min(due, Clock::now() + std::chrono::milliseconds(50)));
     }
@@ -59,8 +60,8 @@ private:
 };
 
 /// [from, to) by partition. An instant is turned into offsets by the first record that reaches it.
-Result<replay::Offset> bound(const storage::TapeReader& tape, storage::Partition partition, const replay::Moment& moment,
-                             bool upper) {
+Result<replay::Offset> bound(const storage::TapeReader& tape, storage::Partition partition,
+                             const replay::Moment& moment, bool upper) {
   const auto end = tape.end(partition);
   if (!end) return tl::unexpected(end.error());
   if (const auto* at = std::get_if<replay::AtOffset>(&moment)) {
@@ -80,8 +81,8 @@ Result<replay::Offset> bound(const storage::TapeReader& tape, storage::Partition
   return *end;
 }
 
-Result<std::vector<replay::Offset>> bounds(const OpenTape& open, const std::string& text, const std::string& field,
-                                           bool upper) {
+Result<std::vector<replay::Offset>> bounds(const OpenTape& open, const std::string& text,
+                                           const std::string& field, bool upper) {
   if (text.empty()) return std::vector<replay::Offset>{};
   const auto moment = parse_moment(text, field);
   if (!moment) return tl::unexpected(moment.error());
@@ -94,7 +95,8 @@ Result<std::vector<replay::Offset>> bounds(const OpenTape& open, const std::stri
   return offsets;
 }
 
-Result<replay::RefoldOptions> refold_options(const OpenTape& open, const ReplayArguments& arguments) {
+Result<replay::RefoldOptions> refold_options(const OpenTape& open,
+                                             const ReplayArguments& arguments) {
   replay::RefoldOptions options;
   options.threads = arguments.threads;
   options.symbols.insert(arguments.symbols.begin(), arguments.symbols.end());
@@ -119,16 +121,19 @@ public:
       const auto price = [&](market::Price p) { return api::decimal(p, unit.price_exponent); };
       const auto size = [&](market::Int128 s) { return api::decimal(s, unit.size_exponent); };
       lines_[fold.state().symbol() + '\0' + market::identity(output)] = fmt::format(
-          "{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", fold.state().symbol(), api::format_duration(candle->width),
-          api::format_time(candle->open_time), price(candle->open), price(candle->high), price(candle->low),
-          price(candle->close), size(candle->volume), size(candle->buy_volume), size(candle->sell_volume),
-          api::decimal(candle->notional, unit.price_exponent + unit.size_exponent), candle->trades, candle->revision,
-          market::name(output.trust));
+          "{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", fold.state().symbol(),
+          api::format_duration(candle->width), api::format_time(candle->open_time),
+          price(candle->open), price(candle->high), price(candle->low), price(candle->close),
+          size(candle->volume), size(candle->buy_volume), size(candle->sell_volume),
+          api::decimal(candle->notional, unit.price_exponent + unit.size_exponent), candle->trades,
+          candle->revision, market::name(output.trust));
     }
   }
   [[nodiscard]] std::string text() const {
-    std::string text = "symbol,width,open_time,open,high,low,close,volume,buy_volume,sell_volume,notional,trades,revision,"
-                       "trust\n";
+    std::string text =
+        "symbol,width,open_time,open,high,low,close,volume,buy_volume,sell_volume,notional,trades,"
+        "revision,"
+        "trust\n";
     for (const auto& [identity, line] : lines_) text += line;
     return text;
   }
@@ -141,7 +146,8 @@ private:
 std::string digest_lines(const replay::Refolded& refolded) {
   std::string text;
   for (const auto& [symbol, fold] : refolded.symbols) {
-    text += fmt::format("{} {} {}\n", symbol, fold.state().counts().folded, fold.state().digest().hex());
+    text += fmt::format("{} {} {}\n", symbol, fold.state().counts().folded,
+                        fold.state().digest().hex());
   }
   return text;
 }
@@ -153,7 +159,8 @@ int run_replay(const ReplayArguments& arguments) {
     const auto end = arguments.speed.data() + arguments.speed.size();
     const auto [last, error] = std::from_chars(arguments.speed.data(), end, speed);
     if (error != std::errc{} || last != end || speed == 0) {
-      return report({ErrorCode::invalid, "expected a whole number from 1 on or max, found '" + arguments.speed + "'",
+      return report({ErrorCode::invalid,
+                     "expected a whole number from 1 on or max, found '" + arguments.speed + "'",
                      "--speed"});
     }
   }
@@ -168,7 +175,8 @@ int run_replay(const ReplayArguments& arguments) {
   Progress progress("replaying", "events");
   std::atomic<std::uint64_t> records = 0, events = 0;
   std::uint64_t total = 0;
-  for (storage::Partition p = 0; p < open->tape->partitions(); ++p) total += open->tape->end(p).value_or(0);
+  for (storage::Partition p = 0; p < open->tape->partitions(); ++p)
+    total += open->tape->end(p).value_or(0);
   const auto main_thread = std::this_thread::get_id();
   replay::RefoldListener listener;
   listener.go_on = [&](storage::Partition, market::TimeNs time) { return pacer.wait(time); };
@@ -177,7 +185,9 @@ int run_replay(const ReplayArguments& arguments) {
     if (std::this_thread::get_id() == main_thread) progress.update(records, total, events);
   };
   if (!arguments.candles.empty()) {
-    listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) { candles.take(fold, outputs); };
+    listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
+      candles.take(fold, outputs);
+    };
   }
   const auto start = std::chrono::steady_clock::now();
   const auto refolded = replay::refold(*open->tape, open->settings, *options, listener);
@@ -185,17 +195,20 @@ int run_replay(const ReplayArguments& arguments) {
   if (!refolded) return report(refolded.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (!arguments.candles.empty()) {
-    if (auto written = write_file(arguments.candles, candles.text()); !written) return report(written.error());
+    if (auto written = write_file(arguments.candles, candles.text()); !written)
+      return report(written.error());
   }
   if (!arguments.digests.empty()) {
-    if (auto written = write_file(arguments.digests, digest_lines(*refolded)); !written) return report(written.error());
+    if (auto written = write_file(arguments.digests, digest_lines(*refolded)); !written)
+      return report(written.error());
   }
   const auto& counts = refolded->counts;
-  fmt::print("replayed {} events in {} records of {} symbols, {:.1f} s, {:.2f} M events/s\n"
-             "{} folded, {} duplicates, {} refused, {} filtered\n",
-             counts.read, refolded->records, refolded->symbols.size(), seconds.count(),
-             static_cast<double>(counts.read) / seconds.count() / 1e6, counts.folded, counts.duplicates, counts.refused,
-             counts.filtered);
+  fmt::print(
+      "replayed {} events in {} records of {} symbols, {:.1f} s, {:.2f} M events/s\n"
+      "{} folded, {} duplicates, {} refused, {} filtered\n",
+      counts.read, refolded->records, refolded->symbols.size(), seconds.count(),
+      static_cast<double>(counts.read) / seconds.count() / 1e6, counts.folded, counts.duplicates,
+      counts.refused, counts.filtered);
   if (stop_requested) fmt::print("interrupted\n");
   return kDone;
 }
@@ -204,7 +217,8 @@ int run_replay(const ReplayArguments& arguments) {
 
 void add_replay(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<ReplayArguments>();
-  CLI::App* command = app.add_subcommand("replay", "Fold a tape, or a stretch of it, and write down what comes of it");
+  CLI::App* command = app.add_subcommand(
+      "replay", "Fold a tape, or a stretch of it, and write down what comes of it");
   command->footer(
       "Examples:\n"
       "  tapedeck replay --tape day --digests digests.txt --candles candles.csv --threads 2\n"
@@ -216,9 +230,13 @@ void add_replay(CLI::App& app, Chosen& chosen) {
   command->add_option("--speed", arguments->speed, "Times the speed of the session, or max")
       ->type_name("N|max")
       ->capture_default_str();
-  command->add_option("--symbols", arguments->symbols, "Fold only these")->type_name("A,B")->delimiter(',');
-  command->add_option("--candles", arguments->candles, "Write closed candles here")->type_name("FILE.csv");
-  command->add_option("--digests", arguments->digests, "Write each symbol's digest here")->type_name("FILE");
+  command->add_option("--symbols", arguments->symbols, "Fold only these")
+      ->type_name("A,B")
+      ->delimiter(',');
+  command->add_option("--candles", arguments->candles, "Write closed candles here")
+      ->type_name("FILE.csv");
+  command->add_option("--digests", arguments->digests, "Write each symbol's digest here")
+      ->type_name("FILE");
   command->add_option("--threads", arguments->threads, "Threads; partitions are dealt out to them")
       ->type_name("N")
       ->check(CLI::Range(1u, 256u))

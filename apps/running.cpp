@@ -1,9 +1,9 @@
 #include "apps/running.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <fmt/format.h>
 #include <thread>
 
 #include "apps/cli.hpp"
@@ -12,9 +12,10 @@
 
 namespace tapedeck::apps {
 
-Result<config::Config> load_config(const std::string& file,
-                                   const std::vector<std::pair<std::string, std::string>>& overrides) {
-  return config::load(file.empty() ? std::nullopt : std::optional(file), config::process_environment(), overrides);
+Result<config::Config> load_config(
+    const std::string& file, const std::vector<std::pair<std::string, std::string>>& overrides) {
+  return config::load(file.empty() ? std::nullopt : std::optional(file),
+                      config::process_environment(), overrides);
 }
 
 namespace {
@@ -29,20 +30,23 @@ Result<std::vector<actors::FaultPoint>> fault_points() {
     const auto at = one.find('@');
     const auto star = one.find('*');
     const auto wrong = [&] {
-      return fail(ErrorCode::invalid, fmt::format("expected SYMBOL@partition:offset:index[*times], found '{}'", one),
+      return fail(ErrorCode::invalid,
+                  fmt::format("expected SYMBOL@partition:offset:index[*times], found '{}'", one),
                   "TAPEDECK_FAULT");
     };
     if (at == std::string_view::npos) return wrong();
-    const auto moment = parse_moment(std::string(one.substr(at + 1, star == one.npos ? star : star - at - 1)),
-                                     "TAPEDECK_FAULT");
+    const auto moment = parse_moment(
+        std::string(one.substr(at + 1, star == one.npos ? star : star - at - 1)), "TAPEDECK_FAULT");
     if (!moment) return tl::unexpected(moment.error());
     const auto* position = std::get_if<replay::AtOffset>(&*moment);
     if (position == nullptr || !position->partition) return wrong();
     actors::FaultPoint point{std::string(one.substr(0, at)),
-                             {*position->partition, position->offset, position->index.value_or(0)}, 1};
+                             {*position->partition, position->offset, position->index.value_or(0)},
+                             1};
     if (star != one.npos) {
       const auto times = one.substr(star + 1);
-      if (std::from_chars(times.data(), times.data() + times.size(), point.times).ec != std::errc{}) return wrong();
+      if (std::from_chars(times.data(), times.data() + times.size(), point.times).ec != std::errc{})
+        return wrong();
     }
     points.push_back(std::move(point));
   }
@@ -54,12 +58,14 @@ std::chrono::milliseconds milliseconds(market::TimeNs time) {
 }
 
 bool sets_fold(const config::Config& config) {
-  return std::ranges::any_of(config.origins, [](const auto& origin) { return origin.first.starts_with("fold."); });
+  return std::ranges::any_of(config.origins,
+                             [](const auto& origin) { return origin.first.starts_with("fold."); });
 }
 
 Result<actors::EngineOptions> engine_options(const config::Config& config) {
   actors::EngineOptions options;
-  options.threads = config.engine.threads > 0 ? config.engine.threads : std::max(1u, std::thread::hardware_concurrency());
+  options.threads = config.engine.threads > 0 ? config.engine.threads
+                                              : std::max(1u, std::thread::hardware_concurrency());
   options.poll_bytes = config.engine.poll_bytes;
   options.poll_records = config.engine.poll_records;
   options.max_inflight_bytes = config.engine.max_inflight_bytes;
@@ -80,7 +86,8 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   return options;
 }
 
-Result<void> open_stores(Running& running, const std::string& directory, const config::Config& config,
+Result<void> open_stores(Running& running, const std::string& directory,
+                         const config::Config& config,
                          std::optional<std::uint32_t> record_partitions) {
   if (record_partitions) {
     auto writer = open_writer({directory}, *record_partitions);
@@ -107,7 +114,8 @@ Result<void> open_stores(Running& running, const std::string& directory, const c
 
 }  // namespace
 
-Result<std::unique_ptr<Running>> start_engine(const std::string& directory, const config::Config& config,
+Result<std::unique_ptr<Running>> start_engine(const std::string& directory,
+                                              const config::Config& config,
                                               std::optional<std::uint32_t> record_partitions) {
   auto options = engine_options(config);
   if (!options) return tl::unexpected(options.error());
@@ -117,8 +125,8 @@ Result<std::unique_ptr<Running>> start_engine(const std::string& directory, cons
   }
   if (running->own_reader) options->refresh_interval = std::chrono::milliseconds(5);
   running->metrics = std::make_unique<telemetry::Metrics>(running->tape->partitions());
-  running->engine = std::make_unique<actors::Engine>(*running->tape, *running->state, running->settings,
-                                                     std::move(*options), *running->metrics);
+  running->engine = std::make_unique<actors::Engine>(
+      *running->tape, *running->state, running->settings, std::move(*options), *running->metrics);
   return running;
 }
 

@@ -26,12 +26,13 @@ struct Running {
 };
 
 /// Configuration from flags, TAPEDECK_* variables and file.
-[[nodiscard]] Result<config::Config> load_config(const std::string& file,
-                                                 const std::vector<std::pair<std::string, std::string>>& overrides);
+[[nodiscard]] Result<config::Config> load_config(
+    const std::string& file, const std::vector<std::pair<std::string, std::string>>& overrides);
 
-/// Opens the tape (to write as well where `record_partitions` is given; 0 is the default number), settles the fold
-/// settings, opens the state and starts the engine.
-[[nodiscard]] Result<std::unique_ptr<Running>> start_engine(const std::string& directory, const config::Config& config,
-                                                            std::optional<std::uint32_t> record_partitions);
+/// Opens the tape (to write as well where `record_partitions` is given; 0 is the default number),
+/// settles the fold settings, opens the state and starts the engine.
+[[nodiscard]] Result<std::unique_ptr<Running>> start_engine(
+    const std::string& directory, const config::Config& config,
+    std::optional<std::uint32_t> record_partitions);
 
 }  // namespace tapedeck::apps

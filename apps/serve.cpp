@@ -22,7 +22,8 @@ namespace {
 
 constexpr auto kLookEvery = std::chrono::milliseconds(20);
 
-Result<std::unique_ptr<api::Server>> start_server(const config::Config& config, api::Backend& backend,
+Result<std::unique_ptr<api::Server>> start_server(const config::Config& config,
+                                                  api::Backend& backend,
                                                   telemetry::Metrics& metrics) {
   api::ServerOptions options;
   options.address = config.http.address;
@@ -39,7 +40,8 @@ Result<std::unique_ptr<api::Server>> start_server(const config::Config& config, 
 /// A feed being recorded beside the engine, on a thread of its own.
 class Recording {
 public:
-  Recording(const ServeOptions::Recording& what, storage::TapeWriter& writer) : what_(what), writer_(writer) {}
+  Recording(const ServeOptions::Recording& what, storage::TapeWriter& writer)
+      : what_(what), writer_(writer) {}
   ~Recording() {
     stop_ = true;
     if (thread_.joinable()) thread_.join();
@@ -78,7 +80,8 @@ private:
   std::thread thread_;
 };
 
-/// Ends what runs, in order: no more questions, no more input, then the engine with a last checkpoint.
+/// Ends what runs, in order: no more questions, no more input, then the engine with a last
+/// checkpoint.
 int end(Running& running, api::Server& server, Recording* recording) {
   server.stop();
   int code = kDone;
@@ -101,8 +104,8 @@ int serve(const ServeOptions& options) {
   if (options.recording) partitions = options.recording->partitions;
   auto running = start_engine(options.directory, *config, partitions);
   if (!running) return report(running.error());
-  EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state, (*running)->settings,
-                        *(*running)->metrics);
+  EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
+                        (*running)->settings, *(*running)->metrics);
   auto server = start_server(*config, backend, *(*running)->metrics);
   if (!server) return report(server.error());
   std::unique_ptr<Recording> recording;
@@ -110,8 +113,8 @@ int serve(const ServeOptions& options) {
     recording = std::make_unique<Recording>(*options.recording, *(*running)->writer);
     if (auto started = recording->start(); !started) return report(started.error());
   }
-  fmt::print("serving {} on http://{}:{}\n{}", options.directory, config->http.address, (*server)->port(),
-             options.greeting);
+  fmt::print("serving {} on http://{}:{}\n{}", options.directory, config->http.address,
+             (*server)->port(), options.greeting);
   std::fflush(stdout);
   while (!stop_requested && !(*running)->engine->failure() && !(recording && recording->failed())) {
     std::this_thread::sleep_for(kLookEvery);
@@ -149,8 +152,8 @@ int index_tape(const IndexOptions& options) {
   if (!*outcome) return report(outcome->error());
   if (auto synced = (*running)->state->sync(); !synced) return report(synced.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  fmt::print("indexed {} events in {:.1f} s: {} folded, {} duplicates, {} refused\n", counts.read, seconds.count(),
-             counts.folded, counts.duplicates, counts.refused);
+  fmt::print("indexed {} events in {:.1f} s: {} folded, {} duplicates, {} refused\n", counts.read,
+             seconds.count(), counts.folded, counts.duplicates, counts.refused);
   return kDone;
 }
 
@@ -165,14 +168,17 @@ struct ServeArguments {
 };
 
 void add_engine_options(CLI::App* command, std::string& config_file, std::string& threads) {
-  command->add_option("--config", config_file, "Settings; TAPEDECK_SECTION_KEY and flags win over it")->type_name("FILE");
+  command
+      ->add_option("--config", config_file, "Settings; TAPEDECK_SECTION_KEY and flags win over it")
+      ->type_name("FILE");
   command->add_option("--threads", threads, "Threads that fold (engine.threads)")->type_name("N");
 }
 
 int run_serve(ServeArguments arguments) {
   auto& options = arguments.options;
   options.directory = arguments.tape.directory;
-  if (!arguments.threads.empty()) options.overrides.emplace_back("engine.threads", arguments.threads);
+  if (!arguments.threads.empty())
+    options.overrides.emplace_back("engine.threads", arguments.threads);
   if (!arguments.port.empty()) options.overrides.emplace_back("http.port", arguments.port);
   if (!arguments.address.empty()) options.overrides.emplace_back("http.address", arguments.address);
   if (!arguments.feed.empty()) {
@@ -182,7 +188,8 @@ int run_serve(ServeArguments arguments) {
     recording.options.pace = *pace;
     if (pace->mode != Pace::Mode::max) set_live_defaults(recording.options.recorder);
     if (!arguments.linger.empty()) {
-      if (auto done = parse_linger(arguments.linger, "--linger", recording.options.recorder); !done) {
+      if (auto done = parse_linger(arguments.linger, "--linger", recording.options.recorder);
+          !done) {
         return report(done.error());
       }
     }
@@ -195,25 +202,35 @@ int run_serve(ServeArguments arguments) {
 
 void add_serve(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<ServeArguments>();
-  CLI::App* command = app.add_subcommand("serve", "Run the engine over a tape: API, page and /metrics");
+  CLI::App* command =
+      app.add_subcommand("serve", "Run the engine over a tape: API, page and /metrics");
   command->footer(
       "Examples:\n"
       "  tapedeck serve --tape day\n"
       "  tapedeck serve --tape live --feed itch --input day.itch --date 2012-06-21 --rate 100000\n"
-      "\nWith a feed it records and serves in one process. SIGINT or SIGTERM ends it with a last checkpoint.");
+      "\nWith a feed it records and serves in one process. SIGINT or SIGTERM ends it with a last "
+      "checkpoint.");
   add_tape_options(command, arguments->tape);
   add_engine_options(command, arguments->options.config_file, arguments->threads);
-  command->add_option("--port", arguments->port, "Port (http.port); 0: any free one")->type_name("N");
-  command->add_option("--address", arguments->address, "Address to bind (http.address)")->type_name("ADDRESS");
-  command->add_option("--feed", arguments->feed, "Record this format while serving")->type_name("FORMAT");
-  command->add_option("--input", arguments->input.input, "Its file or parameters")->type_name("PATH");
-  command->add_option("--date", arguments->input.date, "Day of its session")->type_name("YYYY-MM-DD");
-  command->add_option("--timezone", arguments->input.timezone, "Zone of its times of day")->capture_default_str();
+  command->add_option("--port", arguments->port, "Port (http.port); 0: any free one")
+      ->type_name("N");
+  command->add_option("--address", arguments->address, "Address to bind (http.address)")
+      ->type_name("ADDRESS");
+  command->add_option("--feed", arguments->feed, "Record this format while serving")
+      ->type_name("FORMAT");
+  command->add_option("--input", arguments->input.input, "Its file or parameters")
+      ->type_name("PATH");
+  command->add_option("--date", arguments->input.date, "Day of its session")
+      ->type_name("YYYY-MM-DD");
+  command->add_option("--timezone", arguments->input.timezone, "Zone of its times of day")
+      ->capture_default_str();
   command->add_option("--rate", arguments->rate, "Messages per second, max or realtime")
       ->type_name("N|max|realtime")
       ->capture_default_str();
-  command->add_option("--linger", arguments->linger, "How long events wait to share a record")->type_name("T|N");
-  command->add_option("--partitions", arguments->partitions, "Partitions of a new tape (default 4)")->type_name("N");
+  command->add_option("--linger", arguments->linger, "How long events wait to share a record")
+      ->type_name("T|N");
+  command->add_option("--partitions", arguments->partitions, "Partitions of a new tape (default 4)")
+      ->type_name("N");
   run_with(command, chosen, [arguments] { return run_serve(*arguments); });
 }
 
@@ -223,14 +240,17 @@ void add_index(CLI::App* tape, Chosen& chosen) {
     std::string config_file, threads;
   };
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = tape->add_subcommand("index", "Fold a tape once: snapshots, digests, outputs");
-  command->footer("Makes DIR/state as serving the tape would; goes on where an earlier run stopped.\n"
-                  "Example:\n  tapedeck tape index --tape day");
+  CLI::App* command =
+      tape->add_subcommand("index", "Fold a tape once: snapshots, digests, outputs");
+  command->footer(
+      "Makes DIR/state as serving the tape would; goes on where an earlier run stopped.\n"
+      "Example:\n  tapedeck tape index --tape day");
   add_tape_options(command, arguments->tape);
   add_engine_options(command, arguments->config_file, arguments->threads);
   run_with(command, chosen, [arguments] {
     IndexOptions options{arguments->tape.directory, arguments->config_file, {}};
-    if (!arguments->threads.empty()) options.overrides.emplace_back("engine.threads", arguments->threads);
+    if (!arguments->threads.empty())
+      options.overrides.emplace_back("engine.threads", arguments->threads);
     return index_tape(options);
   });
 }

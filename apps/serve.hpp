@@ -1,4 +1,5 @@
-// apps/serve.hpp -- runs the engine, the API and the page over a tape; with a feed it records as well.
+// apps/serve.hpp -- runs the engine, the API and the page over a tape; with a feed it records as
+// well.
 #pragma once
 
 #include <cstdint>

@@ -23,13 +23,16 @@ struct VerifyArguments {
 int tell(const replay::Verified& verified) {
   for (const auto& bad : verified.bad_snapshots) fmt::print("bad: {}\n", bad);
   for (const auto& mismatch : verified.mismatches) {
-    fmt::print("differs: {} before {}:{}: recorded {} after {} events, refolded {} after {}\n", mismatch.key.symbol,
-               mismatch.key.partition, mismatch.key.next, mismatch.recorded.hex(), mismatch.recorded_events,
-               mismatch.refolded.hex(), mismatch.refolded_events);
+    fmt::print("differs: {} before {}:{}: recorded {} after {} events, refolded {} after {}\n",
+               mismatch.key.symbol, mismatch.key.partition, mismatch.key.next,
+               mismatch.recorded.hex(), mismatch.recorded_events, mismatch.refolded.hex(),
+               mismatch.refolded_events);
   }
-  fmt::print("{} digests of {} symbols compared over {} events, {} snapshots restored: {} differ, {} bad\n",
-             verified.digests, verified.symbols, verified.events, verified.snapshots, verified.mismatches.size(),
-             verified.bad_snapshots.size());
+  fmt::print(
+      "{} digests of {} symbols compared over {} events, {} snapshots restored: {} differ, {} "
+      "bad\n",
+      verified.digests, verified.symbols, verified.events, verified.snapshots,
+      verified.mismatches.size(), verified.bad_snapshots.size());
   return verified.mismatches.empty() && verified.bad_snapshots.empty() ? kDone : kWorkFailed;
 }
 
@@ -37,7 +40,9 @@ int run_verify(const VerifyArguments& arguments) {
   auto open = open_tape(arguments.tape);
   if (!open) return report(open.error());
   if (open->state == nullptr) {
-    fmt::print(stderr, "tapedeck: {} has no state, so there is no digest to compare with: run `tapedeck tape index`\n",
+    fmt::print(stderr,
+               "tapedeck: {} has no state, so there is no digest to compare with: run `tapedeck "
+               "tape index`\n",
                arguments.tape.directory);
     return kWorkFailed;
   }
@@ -47,18 +52,21 @@ int run_verify(const VerifyArguments& arguments) {
   }
   Progress progress("verifying", "events");
   std::uint64_t total = 0;
-  for (storage::Partition p = 0; p < open->tape->partitions(); ++p) total += open->tape->end(p).value_or(0);
+  for (storage::Partition p = 0; p < open->tape->partitions(); ++p)
+    total += open->tape->end(p).value_or(0);
   std::atomic<std::uint64_t> records = 0, events = 0;
   const auto main_thread = std::this_thread::get_id();
-  const auto verified =
-      replay::verify(*open->tape, *open->state, open->settings, arguments.threads, [&](std::uint64_t r, std::uint64_t e) {
-        records += r, events += e;
-        if (std::this_thread::get_id() == main_thread) progress.update(records, total, events);
-      });
+  const auto verified = replay::verify(*open->tape, *open->state, open->settings, arguments.threads,
+                                       [&](std::uint64_t r, std::uint64_t e) {
+                                         records += r, events += e;
+                                         if (std::this_thread::get_id() == main_thread)
+                                           progress.update(records, total, events);
+                                       });
   progress.finish();
   if (!verified) {
     report(verified.error());
-    return verified.error().code == ErrorCode::not_found ? kWorkFailed : exit_code(verified.error());
+    return verified.error().code == ErrorCode::not_found ? kWorkFailed
+                                                         : exit_code(verified.error());
   }
   return tell(*verified);
 }
@@ -75,12 +83,14 @@ int run_diff(const DiffArguments& arguments) {
   const auto differences = replay::diff(*left->tape, *right->tape, left->settings);
   if (!differences) return report(differences.error());
   const auto place = [](const std::optional<market::Position>& position) {
-    return position ? fmt::format("{}:{}:{}", position->partition, position->offset, position->index)
-                    : std::string("its end");
+    return position
+               ? fmt::format("{}:{}:{}", position->partition, position->offset, position->index)
+               : std::string("its end");
   };
   for (const auto& difference : *differences) {
-    fmt::print("{}: equal for {} events, then {} in {} and {} in {}\n", difference.symbol, difference.events,
-               place(difference.left), arguments.left.directory, place(difference.right), arguments.right.directory);
+    fmt::print("{}: equal for {} events, then {} in {} and {} in {}\n", difference.symbol,
+               difference.events, place(difference.left), arguments.left.directory,
+               place(difference.right), arguments.right.directory);
   }
   if (differences->empty()) fmt::print("no difference\n");
   return differences->empty() ? kDone : kWorkFailed;
@@ -90,21 +100,30 @@ int run_diff(const DiffArguments& arguments) {
 
 void add_verify(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<VerifyArguments>();
-  CLI::App* command = app.add_subcommand("verify", "Fold everything again and compare with every recorded digest");
-  command->footer("Exit status 1: something differs, stored bytes are bad, or no digest is recorded at all.\n"
-                  "Example:\n  tapedeck verify --tape day --threads 2");
+  CLI::App* command =
+      app.add_subcommand("verify", "Fold everything again and compare with every recorded digest");
+  command->footer(
+      "Exit status 1: something differs, stored bytes are bad, or no digest is recorded at all.\n"
+      "Example:\n  tapedeck verify --tape day --threads 2");
   add_tape_options(command, arguments->tape);
-  command->add_option("--threads", arguments->threads, "Threads")->check(CLI::Range(1u, 256u))->capture_default_str();
+  command->add_option("--threads", arguments->threads, "Threads")
+      ->check(CLI::Range(1u, 256u))
+      ->capture_default_str();
   run_with(command, chosen, [arguments] { return run_verify(*arguments); });
 }
 
 void add_diff(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<DiffArguments>();
-  CLI::App* command = app.add_subcommand("diff", "Find the first event at which two tapes' states differ");
-  command->footer("Offsets, record sizes and marks may differ; events and digests may not. Exit status 1: they differ.\n"
-                  "Example:\n  tapedeck diff --tape day --other copy");
+  CLI::App* command =
+      app.add_subcommand("diff", "Find the first event at which two tapes' states differ");
+  command->footer(
+      "Offsets, record sizes and marks may differ; events and digests may not. Exit status 1: they "
+      "differ.\n"
+      "Example:\n  tapedeck diff --tape day --other copy");
   add_tape_options(command, arguments->left);
-  command->add_option("--other", arguments->right.directory, "Folder of the other tape")->type_name("DIR")->required();
+  command->add_option("--other", arguments->right.directory, "Folder of the other tape")
+      ->type_name("DIR")
+      ->required();
   run_with(command, chosen, [arguments] { return run_diff(*arguments); });
 }
 

@@ -97,9 +97,20 @@ private:
   template <class T>
   [[gnu::always_inline]] static inline void shift(T* to, const T* from, std::uint32_t count) noexcept {
     if (count <= kBlock) [[likely]] {
+#ifdef __AVX2__
+      constexpr std::size_t lanes = kBlock * sizeof(T) / sizeof(__m256i);
+      __m256i block[lanes];
+      for (std::size_t i = 0; i < lanes; ++i) {
+        block[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from) + i);
+      }
+      for (std::size_t i = 0; i < lanes; ++i) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + i, block[i]);
+      }
+#else
       T block[kBlock];
       std::memcpy(block, from, sizeof block);
       std::memcpy(to, block, sizeof block);
+#endif
     } else {
       std::memmove(to, from, count * sizeof(T));
     }

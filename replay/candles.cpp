@@ -1,7 +1,7 @@
 #include "replay/candles.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 #include <map>
 
 namespace tapedeck::replay {
@@ -58,24 +58,30 @@ LiveCandles live_candles(const market::SymbolState& state, TimeNs width) {
   return live;
 }
 
-Result<std::vector<market::CandleView>> candles(const storage::StateReader* state, const market::FoldSettings& settings,
+Result<std::vector<market::CandleView>> candles(const storage::StateReader* state,
+                                                const market::FoldSettings& settings,
                                                 std::string_view symbol, const CandleRange& range,
-                                                const market::Outputs& newer, const LiveCandles& live) {
+                                                const market::Outputs& newer,
+                                                const LiveCandles& live) {
   if (std::ranges::find(settings.candle_widths, range.width) == settings.candle_widths.end()) {
-    return fail(ErrorCode::invalid, fmt::format("this tape keeps no candles of {} ns", range.width), "width");
+    return fail(ErrorCode::invalid, fmt::format("this tape keeps no candles of {} ns", range.width),
+                "width");
   }
   Found found;
   const auto take = [&](const market::Output& output) {
     const auto* candle = std::get_if<market::Candle>(&output.body);
     if (candle != nullptr && candle->width == range.width) {
-      found.take(range, {std::string(symbol), *candle, live.instrument, output.trust, output.position}, output.source);
+      found.take(range,
+                 {std::string(symbol), *candle, live.instrument, output.trust, output.position},
+                 output.source);
     }
     return true;
   };
   if (state != nullptr) {
     const auto lower = lower_identity(range.width, range.from);
     const auto upper = lower_identity(range.width, range.to);
-    if (auto read = state->outputs(symbol, lower, upper, take); !read) return tl::unexpected(read.error());
+    if (auto read = state->outputs(symbol, lower, upper, take); !read)
+      return tl::unexpected(read.error());
   }
   for (const auto& output : newer) take(output);
   for (const auto& view : live.views) found.take(range, view, live.source);

@@ -25,12 +25,14 @@ struct LiveCandles {
 };
 [[nodiscard]] LiveCandles live_candles(const market::SymbolState& state, TimeNs width);
 
-/// Newest revision of each candle with an open time in the range, ascending by open time, then in the order of their
-/// sources' ids. `newer` are outputs that are not in the store yet. `state` may be null. Error `invalid` (field
-/// "width") where the fold settings have no such width.
+/// Newest revision of each candle with an open time in the range, ascending by open time, then in
+/// the order of their sources' ids. `newer` are outputs that are not in the store yet. `state` may
+/// be null. Error `invalid` (field "width") where the fold settings have no such width.
 [[nodiscard]] Result<std::vector<market::CandleView>> candles(const storage::StateReader* state,
                                                               const market::FoldSettings& settings,
-                                                              std::string_view symbol, const CandleRange& range,
-                                                              const market::Outputs& newer, const LiveCandles& live);
+                                                              std::string_view symbol,
+                                                              const CandleRange& range,
+                                                              const market::Outputs& newer,
+                                                              const LiveCandles& live);
 
 }  // namespace tapedeck::replay

@@ -10,8 +10,9 @@ namespace {
 constexpr storage::ReadLimits kRefillLimits{std::size_t{4} << 20, 4096};
 
 /// Tries the stored snapshots from the newest down; the first that restores wins.
-Result<Restored> fall_back(const storage::StateReader& state, Restored restored, std::string_view symbol,
-                           Partition partition, Offset at_most, const market::FoldSettings& settings) {
+Result<Restored> fall_back(const storage::StateReader& state, Restored restored,
+                           std::string_view symbol, Partition partition, Offset at_most,
+                           const market::FoldSettings& settings) {
   auto rows = state.snapshots(symbol, partition);
   if (!rows) return tl::unexpected(rows.error());
   for (const auto& row : *rows | std::views::reverse) {
@@ -36,8 +37,9 @@ Result<Restored> fall_back(const storage::StateReader& state, Restored restored,
 
 }  // namespace
 
-Result<Restored> newest_good(const storage::StateReader* state, std::string_view symbol, Partition partition,
-                             Offset at_most, const market::FoldSettings& settings) {
+Result<Restored> newest_good(const storage::StateReader* state, std::string_view symbol,
+                             Partition partition, Offset at_most,
+                             const market::FoldSettings& settings) {
   Restored restored{SymbolFold(std::string(symbol), partition, settings), {}};
   if (state == nullptr) return restored;
   auto stored = state->newest_snapshot(symbol, partition, at_most);
@@ -53,7 +55,8 @@ Result<Restored> newest_good(const storage::StateReader* state, std::string_view
 }
 
 Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
-                      market::Outputs& outputs, const std::function<void(const storage::Record&)>& before) {
+                      market::Outputs& outputs,
+                      const std::function<void(const storage::Record&)>& before) {
   if (fold.next() >= to) return {};
   storage::RecordBlockPtr mark_block;
   if (marks == Marks::merged) {
@@ -95,7 +98,8 @@ Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition part
   plan.cursor = *cursor;
   const auto checkpoints = state.checkpoints(partition);
   if (!checkpoints) return tl::unexpected(checkpoints.error());
-  const auto usable = std::ranges::find_if(*checkpoints, [&](const auto& c) { return c.next <= plan.cursor; });
+  const auto usable =
+      std::ranges::find_if(*checkpoints, [&](const auto& c) { return c.next <= plan.cursor; });
   if (usable == checkpoints->end()) return plan;
   plan.checkpoint = *usable;
   auto symbols = state.symbols(partition);

@@ -1,4 +1,5 @@
-// replay/recovery.hpp -- a symbol's state as of an offset: newest good snapshot before it, plus its own records.
+// replay/recovery.hpp -- a symbol's state as of an offset: newest good snapshot before it, plus its
+// own records.
 #pragma once
 
 #include <functional>
@@ -20,27 +21,30 @@ struct Restored {
   std::vector<std::string> bad_snapshots;
 };
 
-/// The newest good snapshot with next <= `at_most`, restored; an empty fold where there is none. A bad snapshot falls
-/// back to the one before. `state` may be null: no snapshots.
-[[nodiscard]] Result<Restored> newest_good(const storage::StateReader* state, std::string_view symbol,
-                                           Partition partition, Offset at_most,
-                                           const market::FoldSettings& settings);
+/// The newest good snapshot with next <= `at_most`, restored; an empty fold where there is none. A
+/// bad snapshot falls back to the one before. `state` may be null: no snapshots.
+[[nodiscard]] Result<Restored> newest_good(const storage::StateReader* state,
+                                           std::string_view symbol, Partition partition,
+                                           Offset at_most, const market::FoldSettings& settings);
 
-/// Whether outputs get the emission positions they had (merge the partition's marks by position), or only the state
-/// matters (leave the marks out).
+/// Whether outputs get the emission positions they had (merge the partition's marks by position),
+/// or only the state matters (leave the marks out).
 enum class Marks { merged, left_out };
 
-/// Folds the symbol's records in [fold.next(), to). Afterwards fold.next() == to. `before` sees each record first.
+/// Folds the symbol's records in [fold.next(), to). Afterwards fold.next() == to. `before` sees
+/// each record first.
 Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
-                      market::Outputs& outputs, const std::function<void(const storage::Record&)>& before = {});
+                      market::Outputs& outputs,
+                      const std::function<void(const storage::Record&)>& before = {});
 
-/// Where a partition resumes: the newest checkpoint not past the output store's cursor; from the beginning where there
-/// is none.
+/// Where a partition resumes: the newest checkpoint not past the output store's cursor; from the
+/// beginning where there is none.
 struct ResumePlan {
   storage::Checkpoint checkpoint;
   Offset cursor = 0;
   std::vector<std::string> symbols;  ///< that have a state at or before the checkpoint, ascending
 };
-[[nodiscard]] Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition);
+[[nodiscard]] Result<ResumePlan> plan_resume(const storage::StateReader& state,
+                                             Partition partition);
 
 }  // namespace tapedeck::replay

@@ -12,9 +12,13 @@ namespace {
 /// One partition's refold: reads polls, groups them by symbol, folds each group in one go.
 class PartitionRefold {
 public:
-  PartitionRefold(const storage::TapeReader& tape, const market::FoldSettings& settings, const RefoldOptions& options,
-                  const RefoldListener& listener, Partition partition)
-      : tape_(tape), settings_(settings), options_(options), listener_(listener), partition_(partition) {}
+  PartitionRefold(const storage::TapeReader& tape, const market::FoldSettings& settings,
+                  const RefoldOptions& options, const RefoldListener& listener, Partition partition)
+      : tape_(tape),
+        settings_(settings),
+        options_(options),
+        listener_(listener),
+        partition_(partition) {}
 
   Result<void> run() {
     const auto end = tape_.end(partition_);
@@ -101,7 +105,8 @@ private:
   }
 
   void tell_marks(Entry& entry, Offset before) {
-    for (; entry.marks_told < marks_.size() && marks_[entry.marks_told].position.offset < before; ++entry.marks_told) {
+    for (; entry.marks_told < marks_.size() && marks_[entry.marks_told].position.offset < before;
+         ++entry.marks_told) {
       if (marks_[entry.marks_told].feed_time < entry.fold.state().next_due()) continue;
       entry.fold.advance(marks_[entry.marks_told], outputs_);
     }
@@ -129,7 +134,8 @@ private:
   std::vector<std::unique_ptr<std::string>> names_;
   std::unordered_map<std::string_view, std::size_t> by_symbol_;
   std::vector<std::size_t> touched_;
-  std::vector<market::TimeMark> marks_;  ///< of this stretch; a mark a second, told to each symbol once
+  std::vector<market::TimeMark>
+      marks_;  ///< of this stretch; a mark a second, told to each symbol once
   market::Outputs outputs_;
   std::uint64_t filtered_ = 0, records_ = 0, marks_count_ = 0;
 };
@@ -141,7 +147,8 @@ Result<Refolded> refold(const storage::TapeReader& tape, const market::FoldSetti
   const std::uint32_t partitions = tape.partitions();
   std::vector<PartitionRefold> work;
   work.reserve(partitions);
-  for (Partition p = 0; p < partitions; ++p) work.emplace_back(tape, settings, options, listener, p);
+  for (Partition p = 0; p < partitions; ++p)
+    work.emplace_back(tape, settings, options, listener, p);
   std::atomic<Partition> next_partition = 0;
   std::atomic<bool> failed = false;
   std::mutex mutex;
@@ -156,7 +163,8 @@ Result<Refolded> refold(const storage::TapeReader& tape, const market::FoldSetti
     }
   };
   std::vector<std::thread> threads;
-  for (std::uint32_t t = 1; t < std::min(std::max(options.threads, 1u), partitions); ++t) threads.emplace_back(run);
+  for (std::uint32_t t = 1; t < std::min(std::max(options.threads, 1u), partitions); ++t)
+    threads.emplace_back(run);
   run();
   for (auto& thread : threads) thread.join();
   if (error) return tl::unexpected(*error);

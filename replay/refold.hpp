@@ -1,4 +1,5 @@
-// replay/refold.hpp -- folds a stretch of the tape in plain loops, without actors: replay, verify, bench.
+// replay/refold.hpp -- folds a stretch of the tape in plain loops, without actors: replay, verify,
+// bench.
 #pragma once
 
 #include <atomic>
@@ -17,11 +18,11 @@
 namespace tapedeck::replay {
 
 struct RefoldOptions {
-  std::uint32_t threads = 1;          ///< partitions are dealt out to them
+  std::uint32_t threads = 1;  ///< partitions are dealt out to them
   storage::ReadLimits poll{std::size_t{32} << 20, 1u << 20};
-  std::set<std::string> symbols;      ///< empty: all; the others' events are counted as filtered
-  std::vector<Offset> from, to;       ///< by partition, [from, to); empty: whole tape
-  bool marks = true;                  ///< false: outputs that only a mark makes due stay open
+  std::set<std::string> symbols;  ///< empty: all; the others' events are counted as filtered
+  std::vector<Offset> from, to;   ///< by partition, [from, to); empty: whole tape
+  bool marks = true;              ///< false: outputs that only a mark makes due stay open
 };
 
 /// What a refold tells while it runs; calls for one partition come from one thread.
@@ -31,7 +32,8 @@ struct RefoldListener {
   std::function<void(const SymbolFold& fold, const market::Outputs& outputs)> said;
   /// Records and events so far; from any thread.
   std::function<void(std::uint64_t records, std::uint64_t events)> progress;
-  /// Called before each poll with the highest event time folded; may wait (pacing). False stops the refold.
+  /// Called before each poll with the highest event time folded; may wait (pacing). False stops the
+  /// refold.
   std::function<bool(Partition, TimeNs)> go_on;
 };
 
@@ -44,7 +46,9 @@ struct Refolded {
 };
 
 /// Every symbol starts empty at `from`. Error: the first that any partition met.
-[[nodiscard]] Result<Refolded> refold(const storage::TapeReader& tape, const market::FoldSettings& settings,
-                                      const RefoldOptions& options, const RefoldListener& listener = {});
+[[nodiscard]] Result<Refolded> refold(const storage::TapeReader& tape,
+                                      const market::FoldSettings& settings,
+                                      const RefoldOptions& options,
+                                      const RefoldListener& listener = {});
 
 }  // namespace tapedeck::replay

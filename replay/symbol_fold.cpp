@@ -1,8 +1,8 @@
 #include "replay/symbol_fold.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
-#include <fmt/format.h>
 
 #include "schemas/state_codec.hpp"
 
@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kChunkEvents = 256;
 
-/// Events of `chunk` before the first one that is later than `instant`; an event too far ahead to be believed (the fold
-/// refuses it) does not count as later.
+/// Events of `chunk` before the first one that is later than `instant`; an event too far ahead to
+/// be believed (the fold refuses it) does not count as later.
 std::size_t events_until(std::span<const market::Event> chunk, TimeNs instant) {
   const auto later = [instant](const market::Event& event) {
     return event.time > instant && event.time <= event.feed_time;
@@ -23,15 +23,23 @@ std::size_t events_until(std::span<const market::Event> chunk, TimeNs instant) {
 
 }  // namespace
 
-std::string place(Partition partition, Offset offset) { return fmt::format("{}:{}", partition, offset); }
+std::string place(Partition partition, Offset offset) {
+  return fmt::format("{}:{}", partition, offset);
+}
 
-SymbolFold::SymbolFold(std::string symbol, Partition partition, const market::FoldSettings& settings)
+SymbolFold::SymbolFold(std::string symbol, Partition partition,
+                       const market::FoldSettings& settings)
     : state_(std::move(symbol), settings), partition_(partition) {}
 
-SymbolFold::SymbolFold(market::SymbolState state, Partition partition, Offset next, std::uint64_t snapshot_bytes)
-    : state_(std::move(state)), partition_(partition), next_(next), snapshot_bytes_(snapshot_bytes) {}
+SymbolFold::SymbolFold(market::SymbolState state, Partition partition, Offset next,
+                       std::uint64_t snapshot_bytes)
+    : state_(std::move(state)),
+      partition_(partition),
+      next_(next),
+      snapshot_bytes_(snapshot_bytes) {}
 
-Result<SymbolFold> SymbolFold::restore(const storage::StoredSnapshot& stored, const market::FoldSettings& settings) {
+Result<SymbolFold> SymbolFold::restore(const storage::StoredSnapshot& stored,
+                                       const market::FoldSettings& settings) {
   const auto bad = [&](const std::string& why) {
     return fail(ErrorCode::corrupt, fmt::format("snapshot of {} at {}: {}", stored.key.symbol,
                                                 place(stored.key.partition, stored.key.next), why));
@@ -45,13 +53,14 @@ Result<SymbolFold> SymbolFold::restore(const storage::StoredSnapshot& stored, co
   return SymbolFold(std::move(*state), stored.key.partition, stored.key.next, stored.bytes.size());
 }
 
-Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_t event_count, TimeNs instant,
-                                     market::Outputs& outputs) {
+Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_t event_count,
+                                     TimeNs instant, market::Outputs& outputs) {
   if (record.offset < next_) return true;
   schemas::BatchReader reader;
   if (auto opened = reader.open(record.payload); !opened) {
-    return fail(ErrorCode::corrupt, fmt::format("record {} of {}: {}", place(record.partition, record.offset),
-                                                state_.symbol(), opened.error().message));
+    return fail(ErrorCode::corrupt,
+                fmt::format("record {} of {}: {}", place(record.partition, record.offset),
+                            state_.symbol(), opened.error().message));
   }
   thread_local std::array<market::Event, kChunkEvents> chunk;
   market::Batch batch;
@@ -60,7 +69,8 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
   batch.first = {record.partition, record.offset, 0};
   while (const std::size_t decoded = reader.next(chunk)) {
     std::size_t count = std::min<std::size_t>(decoded, event_count - batch.first.index);
-    if (instant != market::kNever) count = std::min(count, events_until({chunk.data(), decoded}, instant));
+    if (instant != market::kNever)
+      count = std::min(count, events_until({chunk.data(), decoded}, instant));
     batch.events = {chunk.data(), count};
     if (count > 0) state_.apply(batch, outputs);
     events_since_ += count;
@@ -93,8 +103,9 @@ storage::StoredSnapshot SymbolFold::take_snapshot() {
 Result<market::TimeMark> time_mark(const storage::Record& record) {
   const auto mark = schemas::decode_mark(record.payload);
   if (!mark) {
-    return fail(ErrorCode::corrupt,
-                fmt::format("mark {}: {}", place(record.partition, record.offset), mark.error().message));
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("mark {}: {}", place(record.partition, record.offset), mark.error().message));
   }
   return market::TimeMark{mark->source, mark->feed_time, {record.partition, record.offset, 0}};
 }

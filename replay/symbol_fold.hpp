@@ -1,4 +1,5 @@
-// replay/symbol_fold.hpp -- a symbol's state and how far on the tape it is: decodes records and folds them. Start here.
+// replay/symbol_fold.hpp -- a symbol's state and how far on the tape it is: decodes records and
+// folds them. Start here.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@ using market::Offset;
 using market::Partition;
 using market::TimeNs;
 
-/// When a symbol snapshots itself for time travel: after so many events or records, but not before the records since
-/// its last snapshot weigh as much as that snapshot, so that snapshots at most double the disk.
+/// When a symbol snapshots itself for time travel: after so many events or records, but not before
+/// the records since its last snapshot weigh as much as that snapshot, so that snapshots at most
+/// double the disk.
 struct SnapshotPolicy {
   std::uint64_t events = 65'536;
   std::uint64_t records = 256;
@@ -33,19 +35,21 @@ public:
   [[nodiscard]] static Result<SymbolFold> restore(const storage::StoredSnapshot& stored,
                                                   const market::FoldSettings& settings);
 
-  /// Folds a record of this symbol; one below next() is passed over. Error `corrupt` names partition:offset where the
-  /// payload does not decode; nothing of it was folded then.
+  /// Folds a record of this symbol; one below next() is passed over. Error `corrupt` names
+  /// partition:offset where the payload does not decode; nothing of it was folded then.
   Result<void> apply(const storage::Record& record, market::Outputs& outputs) {
     return apply_until(record, kWholeRecord, market::kNever, outputs).map([](bool) {});
   }
 
-  /// Folds the record's events with an index below `event_count`, up to the first one later than `instant`.
-  /// False: it stopped before the record's end, and next() still names this record.
+  /// Folds the record's events with an index below `event_count`, up to the first one later than
+  /// `instant`. False: it stopped before the record's end, and next() still names this record.
   Result<bool> apply_until(const storage::Record& record, std::uint32_t event_count, TimeNs instant,
                            market::Outputs& outputs);
   static constexpr std::uint32_t kWholeRecord = std::numeric_limits<std::uint32_t>::max();
 
-  void advance(const market::TimeMark& mark, market::Outputs& outputs) { state_.advance(mark, outputs); }
+  void advance(const market::TimeMark& mark, market::Outputs& outputs) {
+    state_.advance(mark, outputs);
+  }
   /// Everything of this symbol below `next` has been folded, whether it had records there or not.
   void pass(Offset next) {
     if (next > next_) next_ = next;
@@ -62,7 +66,8 @@ public:
   [[nodiscard]] storage::StoredSnapshot take_snapshot();
 
 private:
-  SymbolFold(market::SymbolState state, Partition partition, Offset next, std::uint64_t snapshot_bytes);
+  SymbolFold(market::SymbolState state, Partition partition, Offset next,
+             std::uint64_t snapshot_bytes);
 
   market::SymbolState state_;
   Partition partition_ = 0;

@@ -1,9 +1,9 @@
 #include "replay/time_travel.hpp"
 
-#include <algorithm>
-#include <chrono>
 #include <date/date.h>
 #include <fmt/format.h>
+#include <algorithm>
+#include <chrono>
 #include <ranges>
 #include <sstream>
 
@@ -15,24 +15,27 @@ constexpr storage::ReadLimits kTravelLimits{std::size_t{256} << 10, 256};
 
 std::string rfc3339(TimeNs time) {
   std::ostringstream text;
-  text << date::format("%FT%TZ", date::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(time)));
+  text << date::format("%FT%TZ",
+                       date::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(time)));
   return text.str();
 }
 
-/// The newest offset at or below which a snapshot may be taken for `time`: no event later than it is folded there.
-Result<Offset> snapshot_bound(const storage::StateReader* state, std::string_view symbol, Partition partition,
-                              TimeNs time) {
+/// The newest offset at or below which a snapshot may be taken for `time`: no event later than it
+/// is folded there.
+Result<Offset> snapshot_bound(const storage::StateReader* state, std::string_view symbol,
+                              Partition partition, TimeNs time) {
   if (state == nullptr) return Offset{0};
   const auto rows = state->snapshots(symbol, partition);
   if (!rows) return tl::unexpected(rows.error());
-  const auto late = std::ranges::partition_point(*rows, [time](const auto& row) { return row.max_event_time <= time; });
+  const auto late = std::ranges::partition_point(
+      *rows, [time](const auto& row) { return row.max_event_time <= time; });
   return late == rows->begin() ? Offset{0} : std::prev(late)->key.next;
 }
 
-/// Folds the symbol's records below `to`, at most `event_count` events of the last one, up to the first event later
-/// than `instant`.
-Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape, Offset to, std::uint32_t last_events,
-                        TimeNs instant) {
+/// Folds the symbol's records below `to`, at most `event_count` events of the last one, up to the
+/// first event later than `instant`.
+Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape, Offset to,
+                        std::uint32_t last_events, TimeNs instant) {
   market::Outputs unheard;
   while (fold.next() < to) {
     const auto block = tape.read_symbol(fold.state().symbol(), fold.next(), to, kTravelLimits);
@@ -40,8 +43,8 @@ Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape, Offse
     if ((*block)->records.empty()) break;
     for (const auto& record : (*block)->records) {
       const auto events = record.offset + 1 == to ? last_events : SymbolFold::kWholeRecord;
-      const auto whole = fold.apply_until(record, events,
-                                          record.max_event_time > instant ? instant : market::kNever, unheard);
+      const auto whole = fold.apply_until(
+          record, events, record.max_event_time > instant ? instant : market::kNever, unheard);
       if (!whole) return tl::unexpected(whole.error());
       if (!*whole) return {};
       unheard.clear();
@@ -51,27 +54,29 @@ Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape, Offse
 }
 
 struct Target {
-  Offset to = 0;             ///< exclusive
-  Offset snapshot_bound = 0; ///< newest snapshot that may be taken
+  Offset to = 0;              ///< exclusive
+  Offset snapshot_bound = 0;  ///< newest snapshot that may be taken
   std::uint32_t last_events = SymbolFold::kWholeRecord;
   TimeNs instant = market::kNever;
 };
 
-Result<Target> resolve(const storage::TapeReader& tape, const storage::StateReader* state, std::string_view symbol,
-                       Partition partition, const Moment& moment) {
+Result<Target> resolve(const storage::TapeReader& tape, const storage::StateReader* state,
+                       std::string_view symbol, Partition partition, const Moment& moment) {
   const auto end = tape.end(partition);
   if (!end) return tl::unexpected(end.error());
   Target target;
   target.to = target.snapshot_bound = *end;
   if (const auto* at = std::get_if<AtOffset>(&moment)) {
     if (at->partition && *at->partition != partition) {
-      return fail(ErrorCode::invalid, fmt::format("{} is in partition {}, not in {}", symbol, partition, *at->partition),
-                  "at");
+      return fail(
+          ErrorCode::invalid,
+          fmt::format("{} is in partition {}, not in {}", symbol, partition, *at->partition), "at");
     }
     if (at->offset >= *end) {
       return fail(ErrorCode::out_of_range,
-                  fmt::format("offset {} is past the end of partition {}: its last offset is {}", at->offset, partition,
-                              *end - 1), "at");
+                  fmt::format("offset {} is past the end of partition {}: its last offset is {}",
+                              at->offset, partition, *end - 1),
+                  "at");
     }
     target.to = target.snapshot_bound = at->offset + 1;
     if (at->index) {
@@ -82,10 +87,11 @@ Result<Target> resolve(const storage::TapeReader& tape, const storage::StateRead
     const auto mark = tape.last_mark(partition);
     if (!mark) return tl::unexpected(mark.error());
     if (!*mark || (*mark)->feed_time < instant->time) {
-      const auto last = *mark ? "the last time mark of partition " + std::to_string(partition) + " is " +
-                                    rfc3339((*mark)->feed_time)
+      const auto last = *mark ? "the last time mark of partition " + std::to_string(partition) +
+                                    " is " + rfc3339((*mark)->feed_time)
                               : "partition " + std::to_string(partition) + " has no time mark yet";
-      return fail(ErrorCode::out_of_range, rfc3339(instant->time) + " is not on the tape yet: " + last, "at");
+      return fail(ErrorCode::out_of_range,
+                  rfc3339(instant->time) + " is not on the tape yet: " + last, "at");
     }
     target.instant = instant->time;
     const auto bound = snapshot_bound(state, symbol, partition, instant->time);
@@ -97,12 +103,14 @@ Result<Target> resolve(const storage::TapeReader& tape, const storage::StateRead
 
 }  // namespace
 
-Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateReader* state, std::string_view symbol,
-                         const Moment& moment, const market::FoldSettings& settings) {
+Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateReader* state,
+                         std::string_view symbol, const Moment& moment,
+                         const market::FoldSettings& settings) {
   const auto last = tape.last_of(symbol);
   if (!last) return tl::unexpected(last.error());
   if (!*last) {
-    return fail(ErrorCode::not_found, fmt::format("no record of symbol '{}' on this tape", symbol), "symbol");
+    return fail(ErrorCode::not_found, fmt::format("no record of symbol '{}' on this tape", symbol),
+                "symbol");
   }
   const Partition partition = storage::partition_of(symbol, tape.partitions());
   const auto target = resolve(tape, state, symbol, partition, moment);
@@ -111,7 +119,8 @@ Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateRe
   if (!restored) return tl::unexpected(restored.error());
   StateAt result{std::move(restored->fold), std::move(restored->bad_snapshots), 0};
   const auto before = result.fold.state().counts().read;
-  if (auto folded = fold_up_to(result.fold, tape, target->to, target->last_events, target->instant); !folded) {
+  if (auto folded = fold_up_to(result.fold, tape, target->to, target->last_events, target->instant);
+      !folded) {
     return tl::unexpected(folded.error());
   }
   result.refolded_events = result.fold.state().counts().read - before;

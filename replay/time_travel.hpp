@@ -33,12 +33,12 @@ struct StateAt {
   std::uint64_t refolded_events = 0;  ///< since the snapshot it began with
 };
 
-/// The state of `symbol` at `moment`: newest good snapshot before it, then the symbol's own records through the index.
-/// `state` may be null. Errors: not_found (field "symbol") where the tape has no record of it; out_of_range (field
-/// "at") beyond the tape's end or, for an instant, beyond the partition's last time mark, naming what is the last.
-/// Thread safe.
-[[nodiscard]] Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateReader* state,
-                                       std::string_view symbol, const Moment& moment,
-                                       const market::FoldSettings& settings);
+/// The state of `symbol` at `moment`: newest good snapshot before it, then the symbol's own records
+/// through the index. `state` may be null. Errors: not_found (field "symbol") where the tape has no
+/// record of it; out_of_range (field "at") beyond the tape's end or, for an instant, beyond the
+/// partition's last time mark, naming what is the last. Thread safe.
+[[nodiscard]] Result<StateAt> state_at(const storage::TapeReader& tape,
+                                       const storage::StateReader* state, std::string_view symbol,
+                                       const Moment& moment, const market::FoldSettings& settings);
 
 }  // namespace tapedeck::replay

@@ -43,16 +43,18 @@ struct Comparison {
   }
 };
 
-Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows, const market::FoldSettings& settings,
-                             Verified& verified) {
+Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows,
+                             const market::FoldSettings& settings, Verified& verified) {
   for (const auto& [symbol, digests] : rows) {
     const auto stored_rows = state.snapshots(symbol, digests.front().key.partition);
     if (!stored_rows) return tl::unexpected(stored_rows.error());
     for (const auto& row : *stored_rows) {
       const auto stored = state.newest_snapshot(symbol, row.key.partition, row.key.next);
       if (!stored || !*stored) {
-        if (!stored && stored.error().code != ErrorCode::corrupt) return tl::unexpected(stored.error());
-        verified.bad_snapshots.push_back(stored ? "snapshot of " + symbol + " is gone" : stored.error().message);
+        if (!stored && stored.error().code != ErrorCode::corrupt)
+          return tl::unexpected(stored.error());
+        verified.bad_snapshots.push_back(stored ? "snapshot of " + symbol + " is gone"
+                                                : stored.error().message);
         continue;
       }
       ++verified.snapshots;
@@ -73,7 +75,8 @@ Result<Verified> verify(const storage::TapeReader& tape, const storage::StateRea
   if (!rows) return tl::unexpected(rows.error());
   if (rows->empty()) {
     return fail(ErrorCode::not_found,
-                "no digest is recorded for this tape, so there is nothing to compare with: run `tapedeck tape index`");
+                "no digest is recorded for this tape, so there is nothing to compare with: run "
+                "`tapedeck tape index`");
   }
   std::map<std::string, Comparison, std::less<>> comparisons;
   for (const auto& [symbol, digests] : *rows) comparisons[symbol].rows = &digests;
@@ -110,7 +113,8 @@ namespace {
 /// Walks one symbol's events on a tape, one event at a time.
 class EventWalk {
 public:
-  EventWalk(const storage::TapeReader& tape, std::string symbol) : tape_(tape), symbol_(std::move(symbol)) {}
+  EventWalk(const storage::TapeReader& tape, std::string symbol)
+      : tape_(tape), symbol_(std::move(symbol)) {}
 
   /// The next event, or nothing at the end.
   Result<const market::Event*> next() {
@@ -161,12 +165,14 @@ private:
 
 bool same_fact(const market::Event& a, const market::Event& b) {
   const auto fields = [](const market::Event& e) {
-    return std::tuple(e.time, e.feed_time, e.sequence, e.id, e.price, e.size, e.other, e.kind, e.side, e.flags, e.code);
+    return std::tuple(e.time, e.feed_time, e.sequence, e.id, e.price, e.size, e.other, e.kind,
+                      e.side, e.flags, e.code);
   };
   return fields(a) == fields(b);
 }
 
-Result<std::optional<Difference>> diff_symbol(const storage::TapeReader& left, const storage::TapeReader& right,
+Result<std::optional<Difference>> diff_symbol(const storage::TapeReader& left,
+                                              const storage::TapeReader& right,
                                               const std::string& symbol) {
   EventWalk a(left, symbol), b(right, symbol);
   for (std::uint64_t events = 0;; ++events) {
@@ -185,7 +191,8 @@ Result<std::optional<Difference>> diff_symbol(const storage::TapeReader& left, c
 
 }  // namespace
 
-Result<std::vector<Difference>> diff(const storage::TapeReader& left, const storage::TapeReader& right,
+Result<std::vector<Difference>> diff(const storage::TapeReader& left,
+                                     const storage::TapeReader& right,
                                      const market::FoldSettings& settings) {
   const auto a = refold(left, settings, {});
   if (!a) return tl::unexpected(a.error());

@@ -1,4 +1,5 @@
-// replay/verify.hpp -- refolds everything and compares with every recorded digest; compares two tapes.
+// replay/verify.hpp -- refolds everything and compares with every recorded digest; compares two
+// tapes.
 #pragma once
 
 #include <cstdint>
@@ -24,23 +25,27 @@ struct Verified {
   std::uint64_t digests = 0;    ///< compared
   std::uint64_t snapshots = 0;  ///< restored and compared with their digest
   std::uint64_t events = 0, symbols = 0;
-  std::vector<DigestMismatch> mismatches;   ///< by symbol, then offset
-  std::vector<std::string> bad_snapshots;   ///< stored bytes that do not restore
+  std::vector<DigestMismatch> mismatches;  ///< by symbol, then offset
+  std::vector<std::string> bad_snapshots;  ///< stored bytes that do not restore
 };
 
 /// Error `not_found` where no digest is recorded at all: nothing would have been verified.
-[[nodiscard]] Result<Verified> verify(const storage::TapeReader& tape, const storage::StateReader& state,
-                                      const market::FoldSettings& settings, std::uint32_t threads,
-                                      const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+[[nodiscard]] Result<Verified> verify(
+    const storage::TapeReader& tape, const storage::StateReader& state,
+    const market::FoldSettings& settings, std::uint32_t threads,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
-/// The first event, by symbol and then by count of folded events, after which two tapes' states differ.
+/// The first event, by symbol and then by count of folded events, after which two tapes' states
+/// differ.
 struct Difference {
   std::string symbol;
   std::uint64_t events = 0;  ///< folded events up to which the states are equal
-  std::optional<market::Position> left, right;  ///< of the event that makes the difference; none: the tape ends before it
+  std::optional<market::Position> left,
+      right;  ///< of the event that makes the difference; none: the tape ends before it
 };
 /// One for each symbol that differs, ascending; none: the tapes hold the same. Offsets may differ.
-[[nodiscard]] Result<std::vector<Difference>> diff(const storage::TapeReader& left, const storage::TapeReader& right,
+[[nodiscard]] Result<std::vector<Difference>> diff(const storage::TapeReader& left,
+                                                   const storage::TapeReader& right,
                                                    const market::FoldSettings& settings);
 
 }  // namespace tapedeck::replay

@@ -1,5 +1,5 @@
-// schemas/output_block.cpp -- outputs as variable-length numbers, differences from the one before. Structured bindings:
-// a field more or less does not compile until it is handled here.
+// schemas/output_block.cpp -- outputs as variable-length numbers, differences from the one before.
+// Structured bindings: a field more or less does not compile until it is handled here.
 #include <cstring>
 
 #include "schemas/state_codec.hpp"
@@ -29,8 +29,8 @@ struct Before {
 };
 
 void put(VarintWriter& out, const Candle& candle, Before& before) {
-  const auto& [width, open_time, open, high, low, close, volume, buy_volume, sell_volume, notional, trades, revision,
-               closed, ohlc_exact] = candle;
+  const auto& [width, open_time, open, high, low, close, volume, buy_volume, sell_volume, notional,
+               trades, revision, closed, ohlc_exact] = candle;
   out.put_signed(width);
   out.put_delta(open_time, before.open_time);
   out.put_delta(open, before.price);
@@ -49,7 +49,8 @@ void take(VarintReader& in, Candle& candle, Before& before) {
                                       static_cast<std::uint64_t>(in.get_signed()));
   };
   candle.high = from_open(), candle.low = from_open(), candle.close = from_open();
-  candle.volume = in.get_wide(), candle.buy_volume = in.get_wide(), candle.sell_volume = in.get_wide();
+  candle.volume = in.get_wide(), candle.buy_volume = in.get_wide(),
+  candle.sell_volume = in.get_wide();
   candle.notional = in.get_wide();
   candle.trades = in.get(), candle.revision = static_cast<std::uint32_t>(in.get());
   const auto bits = in.get();
@@ -66,7 +67,8 @@ void take(VarintReader& in, market::Summary& summary) {
 }
 
 void put(VarintWriter& out, const MetricsRow& row, Before& before) {
-  const auto& [width, open_time, samples, imbalance_ppm, spread, spread_samples, order_flow_imbalance] = row;
+  const auto& [width, open_time, samples, imbalance_ppm, spread, spread_samples,
+               order_flow_imbalance] = row;
   out.put_signed(width);
   out.put_delta(open_time, before.open_time);
   out.put(samples), out.put(spread_samples);
@@ -82,22 +84,28 @@ void take(VarintReader& in, MetricsRow& row, Before& before) {
 }
 
 void put(VarintWriter& out, const Event& event, Before& before) {
-  const auto& [time, feed_time, receive_time, sequence, id, price, size, other, kind, side, flags, code] = event;
+  const auto& [time, feed_time, receive_time, sequence, id, price, size, other, kind, side, flags,
+               code] = event;
   out.put_delta(time, before.event.time), out.put_delta(feed_time, before.event.feed_time);
-  out.put_delta(receive_time, before.event.receive_time), out.put_delta(sequence, before.event.sequence);
+  out.put_delta(receive_time, before.event.receive_time),
+      out.put_delta(sequence, before.event.sequence);
   out.put_delta(id, before.event.id), out.put_delta(price, before.event.price);
   out.put_signed(size), out.put_delta(other, before.event.other);
-  out.put(static_cast<std::uint64_t>(kind)), out.put(static_cast<std::uint64_t>(side)), out.put(flags), out.put(code);
+  out.put(static_cast<std::uint64_t>(kind)), out.put(static_cast<std::uint64_t>(side)),
+      out.put(flags), out.put(code);
 }
 void take(VarintReader& in, Event& event, Before& before) {
-  event.time = in.get_delta(before.event.time), event.feed_time = in.get_delta(before.event.feed_time);
+  event.time = in.get_delta(before.event.time),
+  event.feed_time = in.get_delta(before.event.feed_time);
   event.receive_time = in.get_delta(before.event.receive_time);
   event.sequence = in.get_delta(before.event.sequence);
   event.id = in.get_delta(before.event.id), event.price = in.get_delta(before.event.price);
   event.size = in.get_signed(), event.other = in.get_delta(before.event.other);
   // Whole, as it was refused: a kind or side that nobody knows stays what it is.
-  event.kind = static_cast<market::EventKind>(in.get()), event.side = static_cast<market::Side>(in.get());
-  event.flags = static_cast<std::uint8_t>(in.get()), event.code = static_cast<std::uint8_t>(in.get());
+  event.kind = static_cast<market::EventKind>(in.get()),
+  event.side = static_cast<market::Side>(in.get());
+  event.flags = static_cast<std::uint8_t>(in.get()),
+  event.code = static_cast<std::uint8_t>(in.get());
 }
 
 void put(VarintWriter& out, const LateTrade& late, Before& before) {
@@ -116,7 +124,8 @@ void put(VarintWriter& out, const Refusal& refusal, Before& before) {
   put(out, event, before);
 }
 void take(VarintReader& in, Refusal& refusal, Before& before) {
-  refusal.rule = static_cast<market::Refused>(in.get()), refusal.message_index = static_cast<std::uint32_t>(in.get());
+  refusal.rule = static_cast<market::Refused>(in.get()),
+  refusal.message_index = static_cast<std::uint32_t>(in.get());
   take(in, refusal.event, before);
 }
 
@@ -136,7 +145,8 @@ const char* take_output(VarintReader& in, Output& output, Before& before) {
     case market::OutputKind::late_trade: take(in, output.body.emplace<LateTrade>(), before); break;
     case market::OutputKind::refusal:
       take(in, output.body.emplace<Refusal>(), before);
-      if (static_cast<std::uint64_t>(std::get<Refusal>(output.body).rule) >= kRules) return "unknown rule";
+      if (static_cast<std::uint64_t>(std::get<Refusal>(output.body).rule) >= kRules)
+        return "unknown rule";
       break;
   }
   return nullptr;
@@ -150,7 +160,8 @@ std::string encode_block(std::span<const Output* const> outputs) {
   out.put(kVersion);
   out.put(outputs.size());
   for (const Output* output : outputs) {
-    out.put(static_cast<std::uint64_t>(output->kind()) * kTrusts + static_cast<std::uint64_t>(output->trust) % kTrusts);
+    out.put(static_cast<std::uint64_t>(output->kind()) * kTrusts +
+            static_cast<std::uint64_t>(output->trust) % kTrusts);
     out.put_delta(output->time, before.time);
     out.put_delta(output->source, before.source);
     out.put(output->position.partition);
@@ -171,7 +182,8 @@ Result<std::vector<Output>> decode_block(std::span<const std::byte> bytes) {
     return bad("version " + std::to_string(version) + " is not known", 0);
   }
   const auto count = in.get();
-  if (count > bytes.size() / kOutputBytes) return bad(std::to_string(count) + " outputs in fewer bytes", 1);
+  if (count > bytes.size() / kOutputBytes)
+    return bad(std::to_string(count) + " outputs in fewer bytes", 1);
   std::vector<Output> outputs(count);
   Before before;
   for (auto& output : outputs) {

@@ -1,5 +1,5 @@
-// storage/state_store.hpp -- the port of DIR/state: snapshots, digests, checkpoints, outputs. All of it derived from
-// the tape: delete it, and the engine makes it again, equal.
+// storage/state_store.hpp -- the port of DIR/state: snapshots, digests, checkpoints, outputs. All
+// of it derived from the tape: delete it, and the engine makes it again, equal.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ struct DigestRow {
   market::Digest digest;
 };
 
-/// Where a partition can resume: every symbol's newest snapshot with next <= `next` is its state as of `next`, but
-/// for the symbols in `behind`, whose state is as of the older offset given there.
+/// Where a partition can resume: every symbol's newest snapshot with next <= `next` is its state as
+/// of `next`, but for the symbols in `behind`, whose state is as of the older offset given there.
 struct Checkpoint {
   Partition partition = 0;
   Offset next = 0;
@@ -72,14 +72,17 @@ struct OutputRow {
 class StateReader {
 public:
   virtual ~StateReader() = default;
-  /// Newest snapshot of the symbol with key.next <= `at_most`. Error `corrupt` names the key if its bytes do not match
-  /// their checksum; ask again with `at_most = key.next - 1` for the one before (older_than gives it directly).
-  [[nodiscard]] virtual Result<std::optional<StoredSnapshot>> newest_snapshot(std::string_view symbol, Partition partition,
-                                                                              Offset at_most) const = 0;
+  /// Newest snapshot of the symbol with key.next <= `at_most`. Error `corrupt` names the key if its
+  /// bytes do not match their checksum; ask again with `at_most = key.next - 1` for the one before
+  /// (older_than gives it directly).
+  [[nodiscard]] virtual Result<std::optional<StoredSnapshot>> newest_snapshot(
+      std::string_view symbol, Partition partition, Offset at_most) const = 0;
   /// The stored snapshots of a symbol (keys, times), ascending, without their bytes.
-  [[nodiscard]] virtual Result<std::vector<DigestRow>> snapshots(std::string_view symbol, Partition partition) const = 0;
+  [[nodiscard]] virtual Result<std::vector<DigestRow>> snapshots(std::string_view symbol,
+                                                                 Partition partition) const = 0;
   /// Every digest ever recorded for the symbol, ascending: outlives thinned snapshots.
-  [[nodiscard]] virtual Result<std::vector<DigestRow>> digests(std::string_view symbol, Partition partition) const = 0;
+  [[nodiscard]] virtual Result<std::vector<DigestRow>> digests(std::string_view symbol,
+                                                               Partition partition) const = 0;
   /// Symbols with a digest, ascending.
   [[nodiscard]] virtual Result<std::vector<std::string>> symbols(Partition partition) const = 0;
   /// Newest first.
@@ -88,7 +91,8 @@ public:
   [[nodiscard]] virtual Result<Offset> cursor(Partition partition) const = 0;
   /// Outputs with lower <= identity < upper (market::identity; empty upper: to the end), ascending.
   /// `visit` returns false to stop.
-  virtual Result<void> outputs(std::string_view symbol, std::string_view lower, std::string_view upper,
+  virtual Result<void> outputs(std::string_view symbol, std::string_view lower,
+                               std::string_view upper,
                                const std::function<bool(const market::Output&)>& visit) const = 0;
   /// Verifies every stored checksum; error `corrupt` names the first bad key.
   virtual Result<std::uint64_t> verify() const = 0;
@@ -99,7 +103,8 @@ public:
 
 class StateStore : public StateReader {
 public:
-  /// Writes snapshots (with their digests), outputs and cursor in one atomic batch. Same identity: replaced.
+  /// Writes snapshots (with their digests), outputs and cursor in one atomic batch. Same identity:
+  /// replaced.
   struct Batch {
     std::vector<StoredSnapshot> snapshots;
     std::vector<OutputRow> outputs;
@@ -107,10 +112,12 @@ public:
     std::optional<std::pair<Partition, Offset>> cursor;
   };
   virtual Result<void> write(const Batch& batch) = 0;
-  /// Removes snapshots of the partition that the policy does not want: all newer than `keep_after` (event time) stay, of
-  /// the older ones the last of each hour; never the newest at or before a kept checkpoint. Keeps the newest
-  /// `checkpoints` checkpoints that are at or below the cursor, and all above. Digests stay.
-  virtual Result<std::uint64_t> thin(Partition partition, TimeNs keep_after, std::size_t checkpoints) = 0;
+  /// Removes snapshots of the partition that the policy does not want: all newer than `keep_after`
+  /// (event time) stay, of the older ones the last of each hour; never the newest at or before a
+  /// kept checkpoint. Keeps the newest `checkpoints` checkpoints that are at or below the cursor,
+  /// and all above. Digests stay.
+  virtual Result<std::uint64_t> thin(Partition partition, TimeNs keep_after,
+                                     std::size_t checkpoints) = 0;
   virtual Result<void> sync() = 0;
 };
 

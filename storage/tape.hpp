@@ -33,10 +33,10 @@ struct Record {
   Partition partition = 0;
   Offset offset = 0;
   RecordKind kind = RecordKind::events;
-  std::uint32_t event_count = 0;      ///< 0 for a mark
-  TimeNs max_event_time = 0;          ///< highest event time in the record; feed time for a mark
-  std::string_view symbol;            ///< empty for a mark
-  std::span<const std::byte> payload; ///< BatchReader's, or decode_mark's
+  std::uint32_t event_count = 0;       ///< 0 for a mark
+  TimeNs max_event_time = 0;           ///< highest event time in the record; feed time for a mark
+  std::string_view symbol;             ///< empty for a mark
+  std::span<const std::byte> payload;  ///< BatchReader's, or decode_mark's
 };
 
 /// What one read brought. Immutable, shared: records stay valid as long as the block lives.
@@ -48,7 +48,8 @@ struct RecordBlock {
 using RecordBlockPtr = std::shared_ptr<const RecordBlock>;
 
 struct ReadLimits {
-  std::size_t bytes = std::size_t{4} << 20;  ///< stop after the record that reaches it (payload bytes)
+  std::size_t bytes = std::size_t{4}
+                      << 20;  ///< stop after the record that reaches it (payload bytes)
   std::size_t records = 1u << 20;
 };
 
@@ -64,23 +65,27 @@ struct IndexEntry {
 struct SourceInfo {
   std::string name;
   bool complete = false;
-  /// Newest mark of the source on each partition (index = partition); none where there is no mark yet.
+  /// Newest mark of the source on each partition (index = partition); none where there is no mark
+  /// yet.
   std::vector<std::optional<schemas::MarkPayload>> marks;
 };
 
 /// A dead letter of the recorder: bytes that could not be decoded.
 struct RecorderDeadLetter {
   std::string source;
-  std::uint64_t byte_offset = 0;  ///< in the (uncompressed) input; with `source` its identity: written twice, kept once
+  std::uint64_t byte_offset =
+      0;  ///< in the (uncompressed) input; with `source` its identity: written twice, kept once
   std::string reason;
   std::string bytes;
 };
 
-/// The partition of a symbol: murmur2 as Kafka's clients compute it (toPositive(murmur2(key)) % partitions).
+/// The partition of a symbol: murmur2 as Kafka's clients compute it (toPositive(murmur2(key)) %
+/// partitions).
 [[nodiscard]] Partition partition_of(std::string_view symbol, std::uint32_t partitions) noexcept;
 
-/// Reading side. Every read verifies checksums: error `corrupt` names partition:offset. Safe to use from several
-/// threads. Reading a tape that another process writes is allowed; refresh() makes its news visible.
+/// Reading side. Every read verifies checksums: error `corrupt` names partition:offset. Safe to use
+/// from several threads. Reading a tape that another process writes is allowed; refresh() makes its
+/// news visible.
 class TapeReader {
 public:
   virtual ~TapeReader() = default;
@@ -88,24 +93,29 @@ public:
   /// First offset that is not there yet.
   [[nodiscard]] virtual Result<Offset> end(Partition partition) const = 0;
   /// Records from `from` on, in order; an empty block at the end.
-  [[nodiscard]] virtual Result<RecordBlockPtr> read(Partition partition, Offset from, ReadLimits limits) const = 0;
+  [[nodiscard]] virtual Result<RecordBlockPtr> read(Partition partition, Offset from,
+                                                    ReadLimits limits) const = 0;
   /// Only this symbol's records in [from, to), through the index.
-  [[nodiscard]] virtual Result<RecordBlockPtr> read_symbol(std::string_view symbol, Offset from, Offset to,
-                                                           ReadLimits limits) const = 0;
+  [[nodiscard]] virtual Result<RecordBlockPtr> read_symbol(std::string_view symbol, Offset from,
+                                                           Offset to, ReadLimits limits) const = 0;
   /// Index entries of the symbol with offset in [from, to), ascending.
   [[nodiscard]] virtual Result<std::vector<IndexEntry>> index(std::string_view symbol, Offset from,
                                                               Offset to) const = 0;
   /// The symbol's newest record, if it has one.
-  [[nodiscard]] virtual Result<std::optional<IndexEntry>> last_of(std::string_view symbol) const = 0;
+  [[nodiscard]] virtual Result<std::optional<IndexEntry>> last_of(
+      std::string_view symbol) const = 0;
   /// Marks of the partition in [from, to), ascending, as records.
-  [[nodiscard]] virtual Result<RecordBlockPtr> marks(Partition partition, Offset from, Offset to) const = 0;
+  [[nodiscard]] virtual Result<RecordBlockPtr> marks(Partition partition, Offset from,
+                                                     Offset to) const = 0;
   /// The partition's newest mark.
-  [[nodiscard]] virtual Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition) const = 0;
+  [[nodiscard]] virtual Result<std::optional<schemas::MarkPayload>> last_mark(
+      Partition partition) const = 0;
   /// Symbols that have records, ascending.
   [[nodiscard]] virtual Result<std::vector<std::string>> symbols() const = 0;
   [[nodiscard]] virtual Result<std::vector<SourceInfo>> sources() const = 0;
   [[nodiscard]] virtual Result<std::vector<RecorderDeadLetter>> dead_letters() const = 0;
-  /// Makes visible what another process appended since. Nothing to do where writer and reader are one.
+  /// Makes visible what another process appended since. Nothing to do where writer and reader are
+  /// one.
   virtual Result<void> refresh() = 0;
   /// `wake` is called, from any thread, after each append in this process. Pass nullptr to stop.
   virtual void on_append(std::function<void()> wake) = 0;
@@ -122,13 +132,15 @@ struct NewMark {
   schemas::MarkPayload mark;
 };
 
-/// Writing side: one owner at a time (a second one gets error `conflict`, naming the folder). An append is atomic:
-/// after a crash either all of it is there or nothing.
+/// Writing side: one owner at a time (a second one gets error `conflict`, naming the folder). An
+/// append is atomic: after a crash either all of it is there or nothing.
 class TapeWriter {
 public:
   virtual ~TapeWriter() = default;
-  /// Records first, then marks. Error `environment` on a full disk or the like: nothing was written, try again.
-  virtual Result<void> append(std::span<const NewRecord> records, std::span<const NewMark> marks) = 0;
+  /// Records first, then marks. Error `environment` on a full disk or the like: nothing was
+  /// written, try again.
+  virtual Result<void> append(std::span<const NewRecord> records,
+                              std::span<const NewMark> marks) = 0;
   virtual Result<void> append(const RecorderDeadLetter& letter) = 0;
   /// What was appended survives a power loss from here on.
   virtual Result<void> sync() = 0;

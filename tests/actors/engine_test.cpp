@@ -44,7 +44,8 @@ Found stored(const storage::TapeReader& tape, const storage::StateReader& state)
       return true;
     }));
     const auto partition = storage::partition_of(symbol, tape.partitions());
-    const auto newest = state.newest_snapshot(symbol, partition, tape.end(partition).value()).value();
+    const auto newest =
+        state.newest_snapshot(symbol, partition, tape.end(partition).value()).value();
     REQUIRE(newest);
     found.digests[symbol] = {newest->events, newest->digest};
   }
@@ -56,7 +57,8 @@ void check_left_behind(const storage::TapeReader& tape, const storage::StateRead
   const auto found = stored(tape, state);
   CHECK(found.digests == expected.digests);
   tests::check_same_outputs(found.outputs, expected.outputs, positions);
-  for (storage::Partition p = 0; p < tape.partitions(); ++p) CHECK(state.cursor(p).value() == tape.end(p).value());
+  for (storage::Partition p = 0; p < tape.partitions(); ++p)
+    CHECK(state.cursor(p).value() == tape.end(p).value());
 }
 
 market::EventCounts counts_of(const actors::Engine& engine) {
@@ -71,8 +73,8 @@ bool caught_up(const actors::Engine& engine) {
 }
 
 /// Stops hard, as a crash would, once the engine has read `records` records.
-void crash_after(storage::MemoryTape& tape, storage::StateStore& state, actors::EngineOptions options,
-                 std::uint64_t records) {
+void crash_after(storage::MemoryTape& tape, storage::StateStore& state,
+                 actors::EngineOptions options, std::uint64_t records) {
   telemetry::Metrics metrics(tape.partitions());
   actors::Engine engine(tape, state, kSettings, options, metrics);
   const auto read = [&] {
@@ -107,7 +109,8 @@ TEST_CASE("the engine leaves what a plain refold gives, for any threads and poll
   }
 }
 
-TEST_CASE("killed at any moment and started again, nothing is lost and nothing repeated", "[engine]") {
+TEST_CASE("killed at any moment and started again, nothing is lost and nothing repeated",
+          "[engine]") {
   storage::MemoryTape tape;
   tests::record_session(tape, {"seed=2,symbols=12,messages=30000", 256, 256});
   const auto expected = tests::plain_refold(tape, kSettings);
@@ -116,7 +119,8 @@ TEST_CASE("killed at any moment and started again, nothing is lost and nothing r
   std::mt19937 random(seed);
   for (int round = 0; round < 6; ++round) {
     storage::MemoryStateStore state;
-    for (int crash = 0; crash < 4; ++crash) crash_after(tape, state, small_engine(), random() % 400);
+    for (int crash = 0; crash < 4; ++crash)
+      crash_after(tape, state, small_engine(), random() % 400);
     telemetry::Metrics metrics(tape.partitions());
     actors::Engine engine(tape, state, kSettings, small_engine(), metrics);
     REQUIRE(engine.run_to_end());
@@ -125,7 +129,8 @@ TEST_CASE("killed at any moment and started again, nothing is lost and nothing r
   }
 }
 
-TEST_CASE("stopped in order, it goes on from its last checkpoint and reads nothing twice", "[engine]") {
+TEST_CASE("stopped in order, it goes on from its last checkpoint and reads nothing twice",
+          "[engine]") {
   storage::MemoryTape tape;
   tests::record_session(tape, {"seed=9,symbols=8,messages=20000", 128, 128});
   const auto expected = tests::plain_refold(tape, kSettings);
@@ -138,13 +143,15 @@ TEST_CASE("stopped in order, it goes on from its last checkpoint and reads nothi
     options.poll_records = 16;
     actors::Engine engine(tape, state, kSettings, options, metrics);
     REQUIRE((part < 2 ? engine.stop() : engine.run_to_end()));
-    for (const auto& partition : metrics.partitions) records += partition->records + partition->marks;
+    for (const auto& partition : metrics.partitions)
+      records += partition->records + partition->marks;
   }
   CHECK(records == all);
   check_left_behind(tape, state, expected);
 }
 
-TEST_CASE("a symbol that throws comes back with the right state, and no other symbol notices", "[engine]") {
+TEST_CASE("a symbol that throws comes back with the right state, and no other symbol notices",
+          "[engine]") {
   storage::MemoryTape tape;
   tests::record_session(tape, {"seed=4,symbols=12,messages=30000", 128, 128});
   const auto expected = tests::plain_refold(tape, kSettings);
@@ -158,7 +165,8 @@ TEST_CASE("a symbol that throws comes back with the right state, and no other sy
       storage::MemoryStateStore state;
       telemetry::Metrics metrics(tape.partitions());
       auto options = small_engine();
-      options.faults = {{symbol, {partition, index[record].offset, index[record].event_count / 2}, times}};
+      options.faults = {
+          {symbol, {partition, index[record].offset, index[record].event_count / 2}, times}};
       actors::Engine engine(tape, state, kSettings, options, metrics);
       REQUIRE(engine.run_to_end());
       check_left_behind(tape, state, expected);
@@ -184,7 +192,8 @@ TEST_CASE("a symbol that never folds again spends its budget, and the engine say
   auto options = small_engine();
   options.restart.budget = 3;
   options.restart.backoff_max = std::chrono::milliseconds(2);
-  options.faults = {{symbol, {partition, tape.index(symbol, 0, ~0ull).value().front().offset, 0}, 1'000'000}};
+  options.faults = {
+      {symbol, {partition, tape.index(symbol, 0, ~0ull).value().front().offset, 0}, 1'000'000}};
   actors::Engine engine(tape, state, kSettings, options, metrics);
   const auto ended = engine.run_to_end();
   REQUIRE_FALSE(ended);
@@ -219,13 +228,15 @@ TEST_CASE("a question is answered from the live fold, once", "[engine]") {
   std::map<std::string, market::Digest> digests;
   bool done = false;
   int unknown = 0;
-  engine.ask_all([&](const actors::SymbolAnswer& answer) {
-    digests[answer.fold->state().symbol()] = answer.fold->state().digest();
-  }, [&] {
-    const std::scoped_lock lock(mutex);
-    done = true;
-    changed.notify_all();
-  });
+  engine.ask_all(
+      [&](const actors::SymbolAnswer& answer) {
+        digests[answer.fold->state().symbol()] = answer.fold->state().digest();
+      },
+      [&] {
+        const std::scoped_lock lock(mutex);
+        done = true;
+        changed.notify_all();
+      });
   engine.ask("NOSUCH", false, [&](const actors::SymbolAnswer& answer) {
     const std::scoped_lock lock(mutex);
     unknown += answer.state == actors::SymbolAnswer::State::unknown ? 1 : 100;

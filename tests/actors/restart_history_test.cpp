@@ -9,7 +9,8 @@ namespace {
 const RestartHistory::Clock::time_point kStart{};
 }
 
-TEST_CASE("the first restart is at once, then the back-off doubles up to its maximum", "[restart]") {
+TEST_CASE("the first restart is at once, then the back-off doubles up to its maximum",
+          "[restart]") {
   RestartPolicy policy;
   policy.jitter_percent = 0;
   policy.budget = 100;

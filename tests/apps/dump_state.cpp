@@ -1,5 +1,6 @@
-// dump_state DIR [--refold]: a line a symbol of what an engine left in DIR/state (or what a plain refold of the tape
-// gives): events folded, digest, number of outputs, hash over all outputs by identity and content. For the process tests.
+// dump_state DIR [--refold]: a line a symbol of what an engine left in DIR/state (or what a plain
+// refold of the tape gives): events folded, digest, number of outputs, hash over all outputs by
+// identity and content. For the process tests.
 #include <fmt/format.h>
 
 #include <cstring>
@@ -58,7 +59,8 @@ Lines stored(const storage::TapeReader& tape, const storage::StateReader& state)
   for (const auto& symbol : must(tape.symbols())) {
     const auto partition = storage::partition_of(symbol, tape.partitions());
     Line& line = lines[symbol];
-    if (const auto newest = must(state.newest_snapshot(symbol, partition, must(tape.end(partition))))) {
+    if (const auto newest =
+            must(state.newest_snapshot(symbol, partition, must(tape.end(partition))))) {
       line.events = newest->events;
       line.digest = newest->digest;
     }
@@ -79,7 +81,8 @@ int main(int argc, char** argv) {
   const auto tape = must(storage::open_tape_reader(dir));
   const auto settings = settings_of(dir);
   const bool refold = argc > 2 && std::strcmp(argv[2], "--refold") == 0;
-  const auto lines = refold ? refolded(*tape, settings) : stored(*tape, *must(storage::open_state_reader(dir)));
+  const auto lines =
+      refold ? refolded(*tape, settings) : stored(*tape, *must(storage::open_state_reader(dir)));
   for (const auto& [symbol, line] : lines) {
     std::string all;
     for (const auto& [identity, content] : line.outputs) all += identity, all += content;

@@ -13,7 +13,7 @@ import urllib.request
 
 from harness import PROGRAM, ProcessTest, interrupt, kill_after, run, start, until
 
-DUMP = os.environ["TAPEDECK_DUMP_STATE"]
+DUMP = os.environ["TAPEDECK_TEST_DUMP_STATE"]
 # The session of the determinism matrix: 5 million events over 300 symbols; smaller for a quick look.
 MESSAGES = int(os.environ.get("TAPEDECK_TEST_MESSAGES", "5000000"))
 SYMBOLS = int(os.environ.get("TAPEDECK_TEST_SYMBOLS", "300"))

@@ -60,12 +60,14 @@ TEST_CASE("the fold says and holds what a naive one does, over valid streams of 
   }
 }
 
-TEST_CASE("the fold says and holds what a naive one does, over invalid and late streams", "[book]") {
+TEST_CASE("the fold says and holds what a naive one does, over invalid and late streams",
+          "[book]") {
   for (std::uint64_t seed = 100; seed <= 140; ++seed) compare_with_naive(seed, {.messages = 1500});
 }
 
-TEST_CASE("the fold says and holds what a naive one does, when levels and quotes stand among orders",
-          "[book]") {
+TEST_CASE(
+    "the fold says and holds what a naive one does, when levels and quotes stand among orders",
+    "[book]") {
   for (std::uint64_t seed = 200; seed <= 230; ++seed) {
     compare_with_naive(seed, {.messages = 1500, .levels = true});
   }
@@ -73,11 +75,13 @@ TEST_CASE("the fold says and holds what a naive one does, when levels and quotes
 
 TEST_CASE("a deep book is the naive book too", "[book]") {
   for (std::uint64_t seed = 300; seed <= 305; ++seed) {
-    compare_with_naive(seed, {.messages = 3000, .invalid = false, .middle = 5000, .spread_of_prices = 3000});
+    compare_with_naive(
+        seed, {.messages = 3000, .invalid = false, .middle = 5000, .spread_of_prices = 3000});
   }
 }
 
-TEST_CASE("orders of a level keep the order in which they came; a reduced one keeps its place", "[book]") {
+TEST_CASE("orders of a level keep the order in which they came; a reduced one keeps its place",
+          "[book]") {
   FoldTester fold;
   fold.apply({add_order(1, 1, Side::bid, 100, 10), add_order(1, 2, Side::bid, 100, 20),
               add_order(1, 3, Side::bid, 100, 30), take_order(EventKind::reduce, 2, 1, 5)});

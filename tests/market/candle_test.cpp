@@ -62,7 +62,8 @@ TEST_CASE("a mark of another source closes nothing", "[candle]") {
 TEST_CASE("open and close go by event time, and by tape order at the same time", "[candle]") {
   FoldTester fold(one_width());
   fold.apply({trade_of(ms(500), 20, 1), seen_at(trade_of(ms(100), 10, 1), ms(500)),
-              seen_at(trade_of(ms(100), 11, 1), ms(500)), seen_at(trade_of(ms(500), 21, 1), ms(500)),
+              seen_at(trade_of(ms(100), 11, 1), ms(500)),
+              seen_at(trade_of(ms(500), 21, 1), ms(500)),
               seen_at(trade_of(ms(300), 30, 1), ms(500))});
   fold.mark(5 * kSecond);
   const Candle candle = fold.said<Candle>().at(0);
@@ -105,7 +106,8 @@ TEST_CASE("lateness keeps intervals open side by side", "[candle]") {
   CHECK(fold.said<Candle>().empty());
   fold.apply({trade_of(ms(2900), 11, 1)});
   CHECK(fold.said<Candle>().empty());
-  // Feed time passes the first end by idle_after (2 s) before event time passes it by the lateness (3 s).
+  // Feed time passes the first end by idle_after (2 s) before event time passes it by the lateness
+  // (3 s).
   fold.apply({trade_of(ms(3000), 11, 1)});
   REQUIRE(fold.said<Candle>().size() == 1);
   CHECK(fold.said<Candle>()[0].trades == 2);
@@ -156,7 +158,8 @@ TEST_CASE("a break of a trade in the open candle changes it silently", "[candle]
   CHECK(fold.state.candles(kSecond).at(0).high == 10);
 }
 
-TEST_CASE("where a candle's trades are not all kept, a break leaves its prices and says so", "[candle]") {
+TEST_CASE("where a candle's trades are not all kept, a break leaves its prices and says so",
+          "[candle]") {
   FoldSettings settings = one_width();
   settings.kept_trades = 2;
   FoldTester fold(settings);
@@ -197,8 +200,8 @@ TEST_CASE("executions trade at the order's price, priced ones at theirs if print
   Event hidden = priced;
   hidden.flags = 0;
   hidden.price = 1;
-  fold.apply({add_order(ms(1), 1, Side::bid, 100, 10), take_order(EventKind::execute, ms(2), 1, 3, 5),
-              priced, hidden});
+  fold.apply({add_order(ms(1), 1, Side::bid, 100, 10),
+              take_order(EventKind::execute, ms(2), 1, 3, 5), priced, hidden});
   fold.mark(10 * kSecond);
   const Candle candle = fold.said<Candle>().at(0);
   CHECK(candle.trades == 2);

@@ -1,4 +1,5 @@
-// tests/market/fold_tester.hpp -- a SymbolState with short ways to feed it and to look at what it said.
+// tests/market/fold_tester.hpp -- a SymbolState with short ways to feed it and to look at what it
+// said.
 #pragma once
 
 #include <initializer_list>
@@ -86,7 +87,8 @@ inline FoldSettings test_settings() {
 class FoldTester {
 public:
   /// With `started`, a session of kSource at time 0 is folded already.
-  explicit FoldTester(FoldSettings settings = test_settings(), bool started = true, std::uint8_t code = 0)
+  explicit FoldTester(FoldSettings settings = test_settings(), bool started = true,
+                      std::uint8_t code = 0)
       : settings_(std::move(settings)), state("ABC", settings_) {
     if (started) apply({session_event(kSource, 0, code)});
   }

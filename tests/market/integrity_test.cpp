@@ -40,7 +40,8 @@ TEST_CASE("holes in message numbers mean nothing", "[integrity]") {
   CHECK(trust_of(fold) == Trust::clean);
 }
 
-TEST_CASE("a hole in contiguous sequences makes the state gapped, since that event", "[integrity]") {
+TEST_CASE("a hole in contiguous sequences makes the state gapped, since that event",
+          "[integrity]") {
   FoldTester fold(test_settings(), true, kPerSymbol);
   fold.apply({with_sequence(add_order(1, 1, Side::bid, 100, 1), 10),
               with_sequence(add_order(1, 2, Side::bid, 100, 1), 11)});
@@ -67,7 +68,8 @@ TEST_CASE("a jump is believed only when the next message follows it", "[integrit
   CHECK(fold.state.snapshot().streams[0].last == 6'000'001);
 }
 
-TEST_CASE("unknown orders and reductions beyond an order's size make the state gapped", "[integrity]") {
+TEST_CASE("unknown orders and reductions beyond an order's size make the state gapped",
+          "[integrity]") {
   for (const EventKind kind : {EventKind::execute, EventKind::reduce, EventKind::remove,
                                EventKind::replace, EventKind::execute_price}) {
     FoldTester fold;
@@ -109,7 +111,8 @@ TEST_CASE("crossed and locked books are counted when they become so", "[integrit
   CHECK(fold.state.view().integrity.locked == 2);
 }
 
-TEST_CASE("a new session closes what is open as its source would have, and starts anew", "[integrity]") {
+TEST_CASE("a new session closes what is open as its source would have, and starts anew",
+          "[integrity]") {
   FoldTester fold;
   fold.apply({with_sequence(add_order(10, 1, Side::bid, 100, 1), 100), trade_of(20, 50, 1)});
   fold.apply({session_event(kSource + 1, 5)}, kSource + 1);

@@ -1,5 +1,5 @@
-// The law of time: where marks fall, how messages are batched, and where a state is stored and taken up again changes
-// when something is said, never what, nor any digest.
+// The law of time: where marks fall, how messages are batched, and where a state is stored and
+// taken up again changes when something is said, never what, nor any digest.
 #include <catch2/catch.hpp>
 
 #include <map>
@@ -50,7 +50,8 @@ Run disturbed_run(const std::vector<Message>& messages, const FoldSettings& sett
       for (std::uint64_t marks = random.below(4); marks > 0; --marks) {
         const TimeNs next = events.front().feed_time;
         if (next <= reached) break;
-        reached += static_cast<TimeNs>(random.below(static_cast<std::uint64_t>(next - reached) + 1));
+        reached +=
+            static_cast<TimeNs>(random.below(static_cast<std::uint64_t>(next - reached) + 1));
         const Digest before = state.digest();
         state.advance({batch_source, reached, {0, offset++, 0}}, run.outputs);
         REQUIRE(state.digest() == before);
@@ -127,9 +128,12 @@ TEST_CASE("the law of time holds over several sources, holes and jumps", "[law]"
 
 TEST_CASE("the law of time holds while resyncing", "[law]") {
   for (std::uint64_t seed = 200; seed <= 225; ++seed) {
-    check_law(seed, {.messages = 1000, .sessions = true, .resync = true,
-                     .sequencing = seed % 2 == 0 ? Sequencing::per_symbol : Sequencing::message_number,
-                     .levels = seed % 3 == 0});
+    check_law(seed,
+              {.messages = 1000,
+               .sessions = true,
+               .resync = true,
+               .sequencing = seed % 2 == 0 ? Sequencing::per_symbol : Sequencing::message_number,
+               .levels = seed % 3 == 0});
   }
 }
 

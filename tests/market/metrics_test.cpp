@@ -6,7 +6,8 @@
 
 using namespace tapedeck::market;
 
-TEST_CASE("a window says its samples' minimum, maximum, last and sum when feed time passes its end", "[metrics]") {
+TEST_CASE("a window says its samples' minimum, maximum, last and sum when feed time passes its end",
+          "[metrics]") {
   FoldTester fold;
   fold.apply({set_level(10, Side::bid, 100, 30)});
   fold.apply({set_level(20, Side::ask, 104, 10)});

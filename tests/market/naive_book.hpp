@@ -1,4 +1,5 @@
-// tests/market/naive_book.hpp -- the oracle: a book of std::map, written to be obviously right and slow.
+// tests/market/naive_book.hpp -- the oracle: a book of std::map, written to be obviously right and
+// slow.
 #pragma once
 
 #include <list>
@@ -191,7 +192,8 @@ private:
     if (e.other != e.id && find(e.other) != nullptr) return Refused::duplicate_order;
     const Where at = where_.at(e.id);
     const Size leaves = at.price == e.price ? order->size : 0;
-    if (total_of_orders(at.side, e.price) - leaves > kMaxSize - e.size) return Refused::size_too_large;
+    if (total_of_orders(at.side, e.price) - leaves > kMaxSize - e.size)
+      return Refused::size_too_large;
     drop(e.id);
     add(e.other, at.side, e.price, e.size);
     return std::nullopt;

@@ -1,4 +1,5 @@
-// tests/market/naive_candles.hpp -- the oracle: keeps every trade for ever and recomputes a candle whenever it speaks.
+// tests/market/naive_candles.hpp -- the oracle: keeps every trade for ever and recomputes a candle
+// whenever it speaks.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +36,9 @@ public:
     TimeNs due;
     std::size_t width;
     TimeNs open_time;
-    bool operator<(const Closing& o) const { return std::tie(due, width) < std::tie(o.due, o.width); }
+    bool operator<(const Closing& o) const {
+      return std::tie(due, width) < std::tie(o.due, o.width);
+    }
   };
   using Say = std::function<void(TimeNs, Candle)>;
   using SayLate = std::function<void(TimeNs width)>;

@@ -1,4 +1,5 @@
-// tests/market/naive_fold.hpp -- the oracle of the whole fold of one source without resyncing, by the design's text.
+// tests/market/naive_fold.hpp -- the oracle of the whole fold of one source without resyncing, by
+// the design's text.
 #pragma once
 
 #include <map>
@@ -122,7 +123,8 @@ private:
     const bool unknown = trouble_ && !traded_with(e);
     if (unknown) trust = Trust::gapped;
     if (e.kind == EventKind::trade_break) {
-      if (candles_.trade_break(e.id, e.feed_time, feed_time_, say_candle(), say_late)) ++late_breaks;
+      if (candles_.trade_break(e.id, e.feed_time, feed_time_, say_candle(), say_late))
+        ++late_breaks;
     } else if (const auto trade = trade_of(e)) {
       if (candles_.trade(*trade, e.feed_time, event_time_, feed_time_, say_candle(), say_late)) {
         ++late_trades;

@@ -16,10 +16,13 @@ Output candle_output(TimeNs width, TimeNs open_time, SourceId source, std::uint3
 }  // namespace
 
 TEST_CASE("identities sort by kind, width, time, source, revision", "[output]") {
-  const std::vector<Output> ordered = {
-      candle_output(1, -5, 1, 0), candle_output(1, 0, 1, 0), candle_output(1, 0, 1, 1),
-      candle_output(1, 0, 2, 0),  candle_output(1, 7, 0, 0), candle_output(256, -9, 0, 0),
-      {0, 0, Trust::clean, {}, MetricsRow{}}};
+  const std::vector<Output> ordered = {candle_output(1, -5, 1, 0),
+                                       candle_output(1, 0, 1, 0),
+                                       candle_output(1, 0, 1, 1),
+                                       candle_output(1, 0, 2, 0),
+                                       candle_output(1, 7, 0, 0),
+                                       candle_output(256, -9, 0, 0),
+                                       {0, 0, Trust::clean, {}, MetricsRow{}}};
   for (std::size_t i = 1; i < ordered.size(); ++i) {
     CHECK(identity(ordered[i - 1]) < identity(ordered[i]));
   }
@@ -27,11 +30,16 @@ TEST_CASE("identities sort by kind, width, time, source, revision", "[output]") 
 
 TEST_CASE("an identity's layout is fixed", "[output]") {
   const std::string key = identity(candle_output(0x0102, 3, 0x0405, 6));
-  CHECK(key == std::string("\x01\0\0\0\0\0\0\x01\x02\x80\0\0\0\0\0\0\x03\0\0\0\0\0\0\x04\x05\0\0\0\x06", 29));
+  CHECK(key ==
+        std::string("\x01\0\0\0\0\0\0\x01\x02\x80\0\0\0\0\0\0\x03\0\0\0\0\0\0\x04\x05\0\0\0\x06",
+                    29));
   const Event event = with_sequence(trade_of(3, 100, 1), 0x0708);
   const std::string late = identity({9, 5, Trust::clean, {}, LateTrade{0x0102, event, 4}});
-  CHECK(late == std::string("\x03\0\0\0\0\0\0\x01\x02\x80\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x05\x02\0\0\0\0\0\0\x07\x08\0\0\0\x04", 38));
-  const std::string refusal = identity({9, 5, Trust::clean, {}, Refusal{Refused::bad_side, event, 4}});
+  CHECK(late == std::string("\x03\0\0\0\0\0\0\x01\x02\x80\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x05\x02\0\0"
+                            "\0\0\0\0\x07\x08\0\0\0\x04",
+                            38));
+  const std::string refusal =
+      identity({9, 5, Trust::clean, {}, Refusal{Refused::bad_side, event, 4}});
   CHECK(refusal[0] == 4);
   CHECK(refusal.size() == 38);
 }

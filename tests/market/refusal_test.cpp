@@ -53,7 +53,8 @@ TEST_CASE("each field rule refuses its event and leaves the state as it was", "[
   check_refused(seen_at(event_at(EventKind::gap, kNoTime), 6), Refused::bad_value);
 }
 
-TEST_CASE("a replace is refused if its new order is on the book or its level would grow too large", "[refusal]") {
+TEST_CASE("a replace is refused if its new order is on the book or its level would grow too large",
+          "[refusal]") {
   FoldTester fold;
   fold.apply({add_order(1, 1, Side::bid, 100, 10), add_order(1, 2, Side::bid, 100, kMaxSize - 10)});
   Event replace = take_order(EventKind::replace, 2, 1, 5);
@@ -72,7 +73,8 @@ TEST_CASE("a replace is refused if its new order is on the book or its level wou
 
 TEST_CASE("a refused event of a message does not keep the others from being folded", "[refusal]") {
   FoldTester fold;
-  std::vector<Event> events = {add_order(1, 1, Side::bid, 100, 1), add_order(1, 2, Side::bid, 100, 0),
+  std::vector<Event> events = {add_order(1, 1, Side::bid, 100, 1),
+                               add_order(1, 2, Side::bid, 100, 0),
                                add_order(1, 3, Side::bid, 100, 1)};
   for (Event& event : events) event.sequence = 1, event.flags = kMore;
   events.back().flags = 0;

@@ -10,7 +10,8 @@ using namespace tapedeck::market;
 namespace {
 
 std::int64_t odd_value(Random& random) {
-  const std::int64_t values[] = {0, 1, -1, kNever, kNoTime, kMaxSize, kMaxSize + 1, kMaxPrice, -kMaxPrice};
+  const std::int64_t values[] = {0,         1,         -1, kNever, kNoTime, kMaxSize, kMaxSize + 1,
+                                 kMaxPrice, -kMaxPrice};
   return random.chance(60) ? values[random.below(std::size(values))]
                            : static_cast<std::int64_t>(random.next() >> random.below(64));
 }
@@ -36,25 +37,55 @@ void spoil(SymbolSnapshot& s, Random& random) {
     case 7: s.in_snapshot = !s.in_snapshot; break;
     case 8: s.depth_seen = !s.depth_seen; break;
     case 9: s.streams[byte % 3] = {word, random.next()}; break;
-    case 10: if (auto* o = pick(s.orders, random)) o->price = value; break;
-    case 11: if (auto* o = pick(s.orders, random)) o->size = value; break;
-    case 12: if (auto* o = pick(s.orders, random)) o->id = word; break;
-    case 13: if (auto* o = pick(s.orders, random)) o->side = static_cast<Side>(byte); break;
-    case 14: if (auto* o = pick(s.orders, random)) o->joined = word; break;
-    case 15: if (auto* o = pick(s.orders, random)) s.orders.push_back(*o); break;
+    case 10:
+      if (auto* o = pick(s.orders, random)) o->price = value;
+      break;
+    case 11:
+      if (auto* o = pick(s.orders, random)) o->size = value;
+      break;
+    case 12:
+      if (auto* o = pick(s.orders, random)) o->id = word;
+      break;
+    case 13:
+      if (auto* o = pick(s.orders, random)) o->side = static_cast<Side>(byte);
+      break;
+    case 14:
+      if (auto* o = pick(s.orders, random)) o->joined = word;
+      break;
+    case 15:
+      if (auto* o = pick(s.orders, random)) s.orders.push_back(*o);
+      break;
     case 16: s.levels.push_back({value, odd_value(random), static_cast<Side>(byte)}); break;
-    case 17: if (auto* c = pick(s.candles, random)) c->candle.open_time = value; break;
-    case 18: if (auto* c = pick(s.candles, random)) c->candle.width = value; break;
-    case 19: if (auto* c = pick(s.candles, random)) c->candle.notional = Int128{value} << 63; break;
-    case 20: if (auto* c = pick(s.candles, random)) c->candle.closed = !c->candle.closed; break;
-    case 21: if (auto* c = pick(s.candles, random)) c->candle.trades = word; break;
-    case 22: if (auto* t = pick(s.kept_trades, random)) t->time = value; break;
-    case 23: if (auto* t = pick(s.kept_trades, random)) t->in_candles = static_cast<std::uint16_t>(word); break;
-    case 24: if (auto* t = pick(s.kept_trades, random)) t->price = value, t->size = odd_value(random); break;
+    case 17:
+      if (auto* c = pick(s.candles, random)) c->candle.open_time = value;
+      break;
+    case 18:
+      if (auto* c = pick(s.candles, random)) c->candle.width = value;
+      break;
+    case 19:
+      if (auto* c = pick(s.candles, random)) c->candle.notional = Int128{value} << 63;
+      break;
+    case 20:
+      if (auto* c = pick(s.candles, random)) c->candle.closed = !c->candle.closed;
+      break;
+    case 21:
+      if (auto* c = pick(s.candles, random)) c->candle.trades = word;
+      break;
+    case 22:
+      if (auto* t = pick(s.kept_trades, random)) t->time = value;
+      break;
+    case 23:
+      if (auto* t = pick(s.kept_trades, random)) t->in_candles = static_cast<std::uint16_t>(word);
+      break;
+    case 24:
+      if (auto* t = pick(s.kept_trades, random)) t->price = value, t->size = odd_value(random);
+      break;
     case 25: s.window.open_time = value; break;
     case 26: s.window_open = !s.window_open; break;
     case 27: s.window.order_flow_imbalance = Int128{value} << 64; break;
-    case 28: if (auto* u = pick(s.kept_updates, random)) u->event.size = value; break;
+    case 28:
+      if (auto* u = pick(s.kept_updates, random)) u->event.size = value;
+      break;
     default: s.quotes[byte % 2] = {value, odd_value(random)}; break;
   }
 }
@@ -113,10 +144,14 @@ TEST_CASE("a snapshot that contradicts itself is corrupt, and says why", "[resto
   check_corrupt("stands twice", [](SymbolSnapshot& s) { s.orders[1].id = 1; });
   check_corrupt("an order is impossible", [](SymbolSnapshot& s) { s.orders[1].size = 0; });
   check_corrupt("an order is impossible", [](SymbolSnapshot& s) { s.orders[1].price = -1; });
-  check_corrupt("orders out of order", [](SymbolSnapshot& s) { std::swap(s.orders[1], s.orders[2]); });
-  check_corrupt("a queue is out of order", [](SymbolSnapshot& s) { std::swap(s.orders[0], s.orders[1]); });
+  check_corrupt("orders out of order",
+                [](SymbolSnapshot& s) { std::swap(s.orders[1], s.orders[2]); });
+  check_corrupt("a queue is out of order",
+                [](SymbolSnapshot& s) { std::swap(s.orders[0], s.orders[1]); });
   check_corrupt("a level is too large", [](SymbolSnapshot& s) { s.orders[0].size = kMaxSize; });
-  check_corrupt("a price stands twice", [](SymbolSnapshot& s) { s.levels = {{100, 1, Side::bid}}; });
+  check_corrupt("a price stands twice", [](SymbolSnapshot& s) {
+    s.levels = {{100, 1, Side::bid}};
+  });
   check_corrupt("levels out of order", [](SymbolSnapshot& s) {
     s.levels = {{1, 1, Side::bid}, {2, 1, Side::bid}};
   });
@@ -142,7 +177,8 @@ TEST_CASE("hostile snapshots are refused or fold on; they never break anything",
     INFO("seed " << seed);
     Random random(seed);
     const FoldSettings settings = random_settings(seed);
-    const auto messages = generate(seed, {.messages = 300, .resync = true, .levels = seed % 2 == 0});
+    const auto messages =
+        generate(seed, {.messages = 300, .resync = true, .levels = seed % 2 == 0});
     SymbolState state("ABC", settings);
     Outputs outputs;
     for (std::size_t i = 0; i < 150; ++i) {

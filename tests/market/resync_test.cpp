@@ -27,7 +27,8 @@ Trust trust_of(const FoldTester& fold) { return fold.state.view().trust; }
 
 }  // namespace
 
-TEST_CASE("updates before the depth snapshot are kept and those it lacks applied after it", "[resync]") {
+TEST_CASE("updates before the depth snapshot are kept and those it lacks applied after it",
+          "[resync]") {
   FoldTester fold(test_settings(), true, kContiguousBySnapshot);
   CHECK(trust_of(fold) == Trust::resyncing);
   fold.apply({with_sequence(set_level(1, Side::bid, 100, 1), 5),
@@ -62,7 +63,8 @@ TEST_CASE("a hole between snapshot and kept updates leaves the state gapped", "[
   CHECK(trust_of(fold) == Trust::gapped);
 }
 
-TEST_CASE("a snapshot older than the updates already in the book leaves the state gapped", "[resync]") {
+TEST_CASE("a snapshot older than the updates already in the book leaves the state gapped",
+          "[resync]") {
   FoldTester fold(test_settings(), true, static_cast<std::uint8_t>(Sequencing::per_symbol));
   fold.apply({with_sequence(set_level(1, Side::bid, 100, 1), 8)});
   fold.apply(one_message({event_at(EventKind::snapshot_begin, 4), end_at(4, 6)}));

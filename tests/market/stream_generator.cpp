@@ -84,7 +84,8 @@ private:
   Side side() { return random_.chance(50) ? Side::bid : Side::ask; }
 
   OrderId some_order() {
-    if (orders_.empty() || (options_.invalid && random_.chance(3))) return 900'000 + random_.below(50);
+    if (orders_.empty() || (options_.invalid && random_.chance(3)))
+      return 900'000 + random_.below(50);
     return orders_[random_.below(orders_.size())];
   }
 
@@ -150,7 +151,8 @@ private:
     }
     if (kind < 85) {
       Event event = blank(EventKind::status);
-      event.code = static_cast<std::uint8_t>(random_.below(kStatusKinds + (options_.invalid ? 1 : 0)));
+      event.code =
+          static_cast<std::uint8_t>(random_.below(kStatusKinds + (options_.invalid ? 1 : 0)));
       event.other = random_.below(100);
       return event;
     }

@@ -1,4 +1,5 @@
-// tests/market/stream_generator.hpp -- seeded streams of messages, valid and not, for the property tests.
+// tests/market/stream_generator.hpp -- seeded streams of messages, valid and not, for the property
+// tests.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +30,12 @@ private:
 
 struct StreamOptions {
   std::size_t messages = 2000;
-  bool invalid = true;       ///< unknown orders, bad values, duplicates, times ahead
-  bool late = true;          ///< event times behind feed time
-  bool sessions = false;     ///< several sources one after the other, and old ones again
-  bool resync = false;       ///< depth snapshots
+  bool invalid = true;    ///< unknown orders, bad values, duplicates, times ahead
+  bool late = true;       ///< event times behind feed time
+  bool sessions = false;  ///< several sources one after the other, and old ones again
+  bool resync = false;    ///< depth snapshots
   Sequencing sequencing = Sequencing::message_number;
-  bool levels = false;       ///< L2 updates and quotes among the orders
+  bool levels = false;  ///< L2 updates and quotes among the orders
   Price middle = 1000;
   std::uint64_t spread_of_prices = 40;
 };

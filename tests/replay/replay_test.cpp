@@ -16,8 +16,10 @@ namespace {
 
 const market::FoldSettings kSettings;
 
-/// Snapshots of every symbol after each record that the policy picks, as an engine would leave them.
-void store_snapshots(const storage::TapeReader& tape, storage::StateStore& state, replay::SnapshotPolicy policy) {
+/// Snapshots of every symbol after each record that the policy picks, as an engine would leave
+/// them.
+void store_snapshots(const storage::TapeReader& tape, storage::StateStore& state,
+                     replay::SnapshotPolicy policy) {
   std::vector<storage::StoredSnapshot> snapshots;
   const auto symbols = tape.symbols().value();
   for (const auto& symbol : symbols) {
@@ -41,7 +43,8 @@ std::uint32_t seed_of_run() {
 
 }  // namespace
 
-TEST_CASE("the same session gives the same digests and outputs however it was recorded", "[replay]") {
+TEST_CASE("the same session gives the same digests and outputs however it was recorded",
+          "[replay]") {
   storage::MemoryTape reference;
   record_session(reference, {});
   const auto expected = tests::plain_refold(reference, kSettings);
@@ -78,11 +81,13 @@ TEST_CASE("state at any position or instant equals a naive replay from the begin
     replay::Moment moment = replay::AtOffset{{}, random() % end, {}};
     if (i % 3 == 0) {
       const auto& entry = index[random() % index.size()];
-      moment = replay::AtOffset{partition, entry.offset, static_cast<std::uint32_t>(random() % entry.event_count)};
+      moment = replay::AtOffset{partition, entry.offset,
+                                static_cast<std::uint32_t>(random() % entry.event_count)};
     } else if (i % 3 == 1) {
       const auto first = index.front().max_event_time, last = index.back().max_event_time;
-      moment = replay::AtInstant{first + static_cast<market::TimeNs>(
-                                             random() % static_cast<std::uint64_t>(last - first + 1))};
+      moment =
+          replay::AtInstant{first + static_cast<market::TimeNs>(
+                                        random() % static_cast<std::uint64_t>(last - first + 1))};
     }
     const auto quick = replay::state_at(tape, &state, symbol, moment, kSettings);
     const auto naive = replay::state_at(tape, nullptr, symbol, moment, kSettings);
@@ -111,7 +116,8 @@ TEST_CASE("an instant is the state just before the symbol's first later event", 
   }
   for (std::size_t i = 0; i + 1 < events.size(); i += 17) {
     const auto time = events[i].time;
-    const auto before = std::ranges::find_if(events, [time](const auto& e) { return e.time > time; });
+    const auto before =
+        std::ranges::find_if(events, [time](const auto& e) { return e.time > time; });
     const auto at = replay::state_at(tape, nullptr, symbol, replay::AtInstant{time}, kSettings);
     REQUIRE(at);
     CHECK(at->fold.state().counts().read == static_cast<std::uint64_t>(before - events.begin()));
@@ -122,11 +128,13 @@ TEST_CASE("a moment past the tape is refused and named", "[replay]") {
   storage::MemoryTape tape;
   record_session(tape, {"seed=3,symbols=3,messages=3000", 64, 64});
   const auto symbol = tape.symbols().value().front();
-  const auto late = replay::state_at(tape, nullptr, symbol, replay::AtInstant{market::kNever - 1}, kSettings);
+  const auto late =
+      replay::state_at(tape, nullptr, symbol, replay::AtInstant{market::kNever - 1}, kSettings);
   REQUIRE_FALSE(late);
   CHECK(late.error().code == ErrorCode::out_of_range);
   CHECK(late.error().message.find("last time mark") != std::string::npos);
-  const auto beyond = replay::state_at(tape, nullptr, symbol, replay::AtOffset{{}, 1'000'000, {}}, kSettings);
+  const auto beyond =
+      replay::state_at(tape, nullptr, symbol, replay::AtOffset{{}, 1'000'000, {}}, kSettings);
   REQUIRE_FALSE(beyond);
   CHECK(beyond.error().code == ErrorCode::out_of_range);
   const auto unknown = replay::state_at(tape, nullptr, "NOSUCH", replay::AtEnd{}, kSettings);
@@ -149,7 +157,8 @@ TEST_CASE("verify compares every recorded digest, and names the one that differs
 
   const auto symbol = tape.symbols().value().front();
   const auto partition = storage::partition_of(symbol, tape.partitions());
-  auto stored = state.newest_snapshot(symbol, partition, tape.end(partition).value()).value().value();
+  auto stored =
+      state.newest_snapshot(symbol, partition, tape.end(partition).value()).value().value();
   stored.digest.low ^= 1;
   REQUIRE(state.write({{stored}, {}, {}, {}}));
   const auto bad = replay::verify(tape, state, kSettings, 1, {});
@@ -200,6 +209,7 @@ TEST_CASE("a symbol filter counts what it leaves out", "[replay]") {
   const auto all = replay::refold(tape, kSettings, {}).value();
   CHECK(some.symbols.size() == 1);
   CHECK(some.counts.read == all.counts.read);
-  CHECK(some.counts.read == some.counts.folded + some.counts.duplicates + some.counts.refused + some.counts.filtered);
+  CHECK(some.counts.read ==
+        some.counts.folded + some.counts.duplicates + some.counts.refused + some.counts.filtered);
   CHECK(some.symbols.at(symbol).state().digest() == all.symbols.at(symbol).state().digest());
 }

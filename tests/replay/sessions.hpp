@@ -49,12 +49,14 @@ struct Expected {
   market::EventCounts counts;
 };
 
-inline Expected plain_refold(const storage::TapeReader& tape, const market::FoldSettings& settings) {
+inline Expected plain_refold(const storage::TapeReader& tape,
+                             const market::FoldSettings& settings) {
   Expected expected;
   replay::RefoldListener listener;
   listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
     for (const auto& output : outputs) {
-      const auto fresh = expected.outputs.emplace(std::pair(fold.state().symbol(), market::identity(output)), output);
+      const auto fresh = expected.outputs.emplace(
+          std::pair(fold.state().symbol(), market::identity(output)), output);
       INFO("an output was said twice: " << fold.state().symbol());
       CHECK(fresh.second);
     }
@@ -72,12 +74,14 @@ inline void check_same_outputs(const OutputMap& found, const OutputMap& expected
   CHECK(found.size() == expected.size());
   for (const auto& [key, output] : expected) {
     const auto at = found.find(key);
-    INFO("symbol " << key.first << ", output kind " << static_cast<int>(output.kind()) << " at " << output.time);
+    INFO("symbol " << key.first << ", output kind " << static_cast<int>(output.kind()) << " at "
+                   << output.time);
     REQUIRE(at != found.end());
     REQUIRE(at->second.same_content(output));
     if (!positions) continue;
-    INFO("emitted at " << at->second.position.offset << "." << at->second.position.index << ", expected at "
-                       << output.position.offset << "." << output.position.index);
+    INFO("emitted at " << at->second.position.offset << "." << at->second.position.index
+                       << ", expected at " << output.position.offset << "."
+                       << output.position.index);
     REQUIRE(at->second.position == output.position);
   }
 }

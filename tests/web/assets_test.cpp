@@ -42,7 +42,8 @@ TEST_CASE("the page is at / and everything has its content type", "[web]") {
 }
 
 TEST_CASE("what is no file of the page is not found", "[web]") {
-  for (const auto* path : {"", "app.js", "/app", "/app.js/", "/../web/dist/app.js", "/APP.JS", "//"}) {
+  for (const auto* path :
+       {"", "app.js", "/app", "/app.js/", "/../web/dist/app.js", "/APP.JS", "//"}) {
     INFO(path);
     CHECK(web::find(path) == nullptr);
   }
