@@ -240,7 +240,6 @@ void Ingress::prune_marks() {
 }
 
 // ---- the account
-// -----------------------------------------------------------------------------------------------
 
 std::uint64_t Ingress::open_work(Offset begin, std::size_t bytes) {
   const auto id = next_work_++;
@@ -321,7 +320,6 @@ void Ingress::settle() {
 }
 
 // ---- symbols that fail
-// -----------------------------------------------------------------------------------------
 
 void Ingress::on(const SymbolDown& down) {
   Entry& entry = entries_.at(down.entry);
@@ -384,7 +382,6 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
 }
 
 // ---- questions
-// -------------------------------------------------------------------------------------------------
 
 void Ingress::on(Ask ask) {
   const auto found = by_symbol_.find(ask.symbol);

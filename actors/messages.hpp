@@ -29,7 +29,6 @@ using market::TimeNs;
 using EntryIndex = std::uint32_t;
 
 // ---- to a symbol actor
-// ----------------------------------------------------------------------------------------
 
 /// What one read of the tape brought, grouped by symbol; shared by all symbols' batches.
 struct Poll {
@@ -117,7 +116,6 @@ struct AskAll {
 };
 
 // ---- to an ingress
-// ---------------------------------------------------------------------------------------------
 
 struct FoldAck {
   EntryIndex entry = 0;
@@ -162,7 +160,6 @@ struct Drain {
 };
 
 // ---- to the checkpointer
-// ---------------------------------------------------------------------------------------
 
 struct StoreRequest {
   std::uint64_t id = 0;
@@ -195,7 +192,6 @@ struct NewCheckpointer {
 };
 
 // ---- to supervisors
-// --------------------------------------------------------------------------------------------
 
 /// The ingress spawned a symbol actor: watch it.
 struct Watch {

@@ -39,7 +39,6 @@ caf::error exit_reason_of(const std::exception_ptr& thrown) {
 }
 
 // ---- symbol
-// ----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -77,7 +76,6 @@ SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition pa
 }
 
 // ---- ingress
-// ---------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -220,7 +218,6 @@ IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition 
 }
 
 // ---- checkpointer
-// ----------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -295,7 +292,6 @@ CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared) 
 }
 
 // ---- gateway
-// ---------------------------------------------------------------------------------------------------
 
 GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
   const auto behavior = [](GatewayActor::pointer self, Shared* all) -> GatewayActor::behavior_type {

@@ -112,7 +112,6 @@ PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<P
 }
 
 // ---- root: one for one over partitions, checkpointer, and in the end the process
-// ----------------------------------
 
 class RootShell {
 public:

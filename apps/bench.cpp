@@ -64,7 +64,6 @@ void print_latency(const std::string& label, std::vector<double> ms) {
 }
 
 // ---- engine: record in bulk, then tape to books, beside the yardstick
-// ---------------------------------------------
 
 struct EngineArguments {
   std::string feed = "itch", directory;
@@ -181,7 +180,6 @@ int run_engine(const EngineArguments& arguments) {
 }
 
 // ---- latency: from append to visible in a book query
-// -------------------------------------------------------------
 
 struct LatencyArguments {
   std::string parameters = "seed=1,symbols=200,messages=3000000";
@@ -317,7 +315,6 @@ int run_latency(const LatencyArguments& arguments) {
 }
 
 // ---- travel: the book at random instants
-// -------------------------------------------------------------------------
 
 struct TravelArguments {
   TapeOptions tape;

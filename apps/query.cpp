@@ -18,7 +18,6 @@ namespace tapedeck::apps {
 namespace {
 
 // ---- book
-// --------------------------------------------------------------------------------------------------------
 
 struct BookArguments {
   TapeOptions tape;
@@ -67,7 +66,6 @@ int run_book(const BookArguments& arguments) {
 }
 
 // ---- candles
-// -----------------------------------------------------------------------------------------------------
 
 struct CandleArguments {
   TapeOptions tape;

@@ -1,10 +1,12 @@
-// bench/kernel_bench.cpp -- the fold alone on a real stream: events of one thread, pre-decoded, grouped by symbol.
+// bench/kernel_bench.cpp -- the fold alone on a real stream: events of one thread, pre-decoded,
+// grouped by symbol.
 //
-//   TAPEDECK_BENCH_ITCH=wide.itch [TAPEDECK_BENCH_CHUNK=1000000] bench_kernel [--benchmark_filter=…]
+//   TAPEDECK_BENCH_ITCH=wide.itch [TAPEDECK_BENCH_CHUNK=1000000] bench_kernel
+//   [--benchmark_filter=…]
 //
-// Fold: L3 book with queues, candles of three widths, imbalance and windows, digest, all checks. Naive: kernel_naive.hpp
-// over the same events in the same run; the ratio is printed at the end. Rates are by CPU time of the thread, so that
-// a busy machine falsifies them less.
+// Fold: L3 book with queues, candles of three widths, imbalance and windows, digest, all checks.
+// Naive: kernel_naive.hpp over the same events in the same run; the ratio is printed at the end.
+// Rates are by CPU time of the thread, so that a busy machine falsifies them less.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 #include <sys/resource.h>
@@ -33,7 +35,8 @@ std::map<std::string, double> best_rate;  // million events a second
 double system_seconds() {
   rusage usage{};
   getrusage(RUSAGE_THREAD, &usage);
-  return static_cast<double>(usage.ru_stime.tv_sec) + static_cast<double>(usage.ru_stime.tv_usec) * 1e-6;
+  return static_cast<double>(usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_stime.tv_usec) * 1e-6;
 }
 
 double cpu_seconds() {
@@ -63,7 +66,8 @@ void fold(benchmark::State& state, const Stream& stream, const std::string& name
     const double system_start = system_seconds();
     const double start = cpu_seconds();
     for (const Run& run : stream.runs) {
-      states[run.symbol].apply({bench::kSource, {}, {}, {&stream.events[run.first], run.count}}, outputs);
+      states[run.symbol].apply({bench::kSource, {}, {}, {&stream.events[run.first], run.count}},
+                               outputs);
       said += outputs.size();
       outputs.clear();
     }
@@ -104,7 +108,8 @@ void naive(benchmark::State& state, const Stream& stream, const std::string& nam
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Memory stays with the process between iterations: the best one shows the fold, not the kernel's page faults.
+  // Memory stays with the process between iterations: the best one shows the fold, not the kernel's
+  // page faults.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, -1);
   // Both take turns, so that what disturbs one disturbs the other.
@@ -128,12 +133,20 @@ int main(int argc, char** argv) {
     return 2;
   }
   benchmark::RegisterBenchmark("fold", fold, std::cref(*stream), "fold")
-      ->UseManualTime()->Iterations(1)->Repetitions(7)->Unit(benchmark::kMillisecond);
+      ->UseManualTime()
+      ->Iterations(1)
+      ->Repetitions(7)
+      ->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("naive", naive, std::cref(*stream), "naive")
-      ->UseManualTime()->Iterations(1)->Repetitions(7)->Unit(benchmark::kMillisecond);
+      ->UseManualTime()
+      ->Iterations(1)
+      ->Repetitions(7)
+      ->Unit(benchmark::kMillisecond);
   benchmark::RunSpecifiedBenchmarks();
-  std::printf("%u symbols, %zu events, grouped in chunks of %zu: fold %.1f M events/s, naive %.1f, ratio %.2f\n",
-              stream->symbols, stream->events.size(), chunk, best_rate["fold"], best_rate["naive"],
-              best_rate["fold"] / best_rate["naive"]);
+  std::printf(
+      "%u symbols, %zu events, grouped in chunks of %zu: fold %.1f M events/s, naive %.1f, ratio "
+      "%.2f\n",
+      stream->symbols, stream->events.size(), chunk, best_rate["fold"], best_rate["naive"],
+      best_rate["fold"] / best_rate["naive"]);
   return 0;
 }

@@ -111,7 +111,8 @@ Stream read_itch(const std::string& path, std::size_t chunk) {
   market::Sequence sequence = 0;
   for (std::size_t at = 0; at + 2 < bytes.size();) {
     const std::size_t length = big_endian(&bytes[at], 2);
-    if (length < 11 || at + 2 + length > bytes.size()) throw std::runtime_error("bad length in " + path);
+    if (length < 11 || at + 2 + length > bytes.size())
+      throw std::runtime_error("bad length in " + path);
     const unsigned char* message = &bytes[at + 2];
     at += 2 + length;
     ++sequence;

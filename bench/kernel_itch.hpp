@@ -1,4 +1,5 @@
-// bench/kernel_itch.hpp -- an ITCH 5.0 BinaryFILE as events in memory: only what the kernel's figures need.
+// bench/kernel_itch.hpp -- an ITCH 5.0 BinaryFILE as events in memory: only what the kernel's
+// figures need.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ struct Stream {
   std::uint32_t symbols = 0;
 };
 
-/// Messages A F E C X D U P of the file, grouped by symbol within chunks of `chunk` messages; 1: as they come.
-/// Throws std::runtime_error if the file cannot be read.
+/// Messages A F E C X D U P of the file, grouped by symbol within chunks of `chunk` messages; 1: as
+/// they come. Throws std::runtime_error if the file cannot be read.
 [[nodiscard]] Stream read_itch(const std::string& path, std::size_t chunk);
 
 }  // namespace tapedeck::bench

@@ -1,5 +1,6 @@
-// bench/kernel_naive.hpp -- the yardstick: std::map levels, an std::unordered_map of orders, std::map candles. It keeps
-// quantity per level (no queues), checks nothing and has no digest, metrics or corrections.
+// bench/kernel_naive.hpp -- the yardstick: std::map levels, an std::unordered_map of orders,
+// std::map candles. It keeps quantity per level (no queues), checks nothing and has no digest,
+// metrics or corrections.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// bench/yardstick.hpp -- the book as one writes it in an afternoon: std::map levels, std::unordered_map orders, no
-// queues, no digest. What our figures are compared with, in the same run on the same machine.
+// bench/yardstick.hpp -- the book as one writes it in an afternoon: std::map levels,
+// std::unordered_map orders, no queues, no digest. What our figures are compared with, in the same
+// run on the same machine.
 #pragma once
 
 #include <algorithm>

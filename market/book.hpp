@@ -14,7 +14,7 @@ namespace tapedeck::market {
 /// `orders` 0: a level without orders. Freed levels are chained by `head`.
 struct Level {
   std::int64_t key;  ///< Ladder::key of its price
-  Size size;  ///< total
+  Size size;         ///< total
   std::uint32_t head, tail;
   std::uint32_t orders;
   Side side;
@@ -22,8 +22,9 @@ struct Level {
   [[nodiscard]] Price price() const noexcept { return Ladder::price(side, key); }
 };
 
-/// Keeps, beside the book itself, the volume of the best N levels a side and the sum of the digest's terms.
-/// Callers check what the fold's rules ask (ids unknown, sizes positive, totals at most kMaxSize) before they change it.
+/// Keeps, beside the book itself, the volume of the best N levels a side and the sum of the
+/// digest's terms. Callers check what the fold's rules ask (ids unknown, sizes positive, totals at
+/// most kMaxSize) before they change it.
 class Book {
 public:
   using Found = OrderTable::Found;
@@ -31,7 +32,7 @@ public:
   explicit Book(std::uint32_t top_levels) noexcept
       : ladders_{Ladder(top_levels), Ladder(top_levels)}, top_levels_(top_levels) {}
 
-  // -- reading ------------------------------------------------------------------------------------------------
+  // -- reading
   [[nodiscard]] const Ladder& ladder(Side side) const noexcept { return ladders_[index(side)]; }
   [[nodiscard]] const Level& level(std::uint32_t index) const noexcept { return levels_[index]; }
   [[nodiscard]] const Order& order(std::uint32_t slot) const noexcept { return orders_[slot]; }
@@ -69,7 +70,7 @@ public:
     return level.orders == 0 ? 0 : level.size;
   }
 
-  // -- orders -------------------------------------------------------------------------------------------------
+  // -- orders
   [[gnu::always_inline]] inline void reserve_order() { orders_.reserve_one(); }
 
   /// A new order at the back of its queue. It takes the place of a level without orders.
@@ -132,7 +133,7 @@ public:
     orders_.erase(found);
   }
 
-  // -- levels without orders ------------------------------------------------------------------------------------
+  // -- levels without orders
   /// Sets a level's total, 0 takes it away; orders that stood there are gone.
   void set_level(Side side, Price price, Size size) {
     const Ladder::Place place = find_level(side, price);
@@ -220,11 +221,11 @@ private:
     const bool top = ladders_[side].in_top(level.key);
     const bool best_of_side = ladders_[side].is_best(level.key);
     volume_[side] += top ? static_cast<std::uint64_t>(change) : 0;
-    touched_ |= static_cast<std::uint8_t>((top ? kTouchedTop : 0) | (best_of_side ? kTouchedBest : 0));
+    touched_ |=
+        static_cast<std::uint8_t>((top ? kTouchedTop : 0) | (best_of_side ? kTouchedBest : 0));
   }
 
-  [[gnu::always_inline]] inline std::uint32_t new_level(Side side, std::int64_t key,
-                                                         Size size) {
+  [[gnu::always_inline]] inline std::uint32_t new_level(Side side, std::int64_t key, Size size) {
     std::uint32_t at = free_level_;
     if (at != kNone) {
       free_level_ = levels_[at].head;

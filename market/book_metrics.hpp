@@ -1,4 +1,5 @@
-// market/book_metrics.hpp -- the tumbling window of book samples, and the metrics of a book as it stands.
+// market/book_metrics.hpp -- the tumbling window of book samples, and the metrics of a book as it
+// stands.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +36,9 @@ struct Touch {
   return level == nullptr ? Touch{} : Touch{level->key, level->size};
 }
 
-/// A side's part of e_n of Cont, Kukanov, Stoikov, "The price impact of order book events" (2014): e_n is the bid's
-/// minus the ask's. An empty side has the lowest key and size 0, so it needs no case of its own.
+/// A side's part of e_n of Cont, Kukanov, Stoikov, "The price impact of order book events" (2014):
+/// e_n is the bid's minus the ask's. An empty side has the lowest key and size 0, so it needs no
+/// case of its own.
 [[nodiscard]] constexpr std::int64_t flow(const Touch& now, const Touch& before) noexcept {
   const std::int64_t not_worse = -static_cast<std::int64_t>(now.key >= before.key);
   const std::int64_t not_better = -static_cast<std::int64_t>(now.key <= before.key);
@@ -66,7 +68,8 @@ public:
     }
     if (bid.size != 0 && ask.size != 0) [[likely]] {
       const std::int64_t spread = -(ask.key + bid.key);  // an ask's key is its negative price
-      if (spread != spread_) [[unlikely]] flush_spread(spread);
+      if (spread != spread_) [[unlikely]]
+        flush_spread(spread);
       ++same_spread_;
     }
   }
@@ -107,7 +110,8 @@ private:
     std::uint64_t count = 0;
 
     [[gnu::always_inline]] inline void put(std::int64_t value) noexcept {
-      if (count == 0) [[unlikely]] min = max = value;
+      if (count == 0) [[unlikely]]
+        min = max = value;
       min = std::min(min, value);
       max = std::max(max, value);
       last = value;

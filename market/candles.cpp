@@ -80,8 +80,7 @@ void KeptTrades::clear() noexcept {
   sum_ = 0;
 }
 
-Candles::Candles(const FoldSettings& settings)
-    : settings_(&settings), kept_(settings.kept_trades) {
+Candles::Candles(const FoldSettings& settings) : settings_(&settings), kept_(settings.kept_trades) {
   series_.resize(settings.candle_widths.size());
   for (std::size_t i = 0; i < series_.size(); ++i) {
     series_[i].width = settings.candle_widths[i];
@@ -200,8 +199,8 @@ bool Candles::take_out_of(CandleSeries& series, const TradeSnapshot& trade, cons
   const TimeNs open_time = interval_start(trade.time, series.width);
   const auto at = at_or_after(series.items, series.first, open_time);
   const bool exists = at != series.items.end() && at->candle.open_time == open_time;
-  if (!exists || (at->candle.closed &&
-                  cause.feed_time > later(open_time + series.width, settings_->correction_horizon))) {
+  if (!exists || (at->candle.closed && cause.feed_time > later(open_time + series.width,
+                                                               settings_->correction_horizon))) {
     say_late(series, cause, emitter);
     return true;
   }

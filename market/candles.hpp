@@ -1,4 +1,5 @@
-// market/candles.hpp -- folds trades into candles of every width, corrects closed ones, keeps trades for breaks.
+// market/candles.hpp -- folds trades into candles of every width, corrects closed ones, keeps
+// trades for breaks.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ private:
 /// Digest term of a closed candle.
 [[nodiscard]] UInt128 candle_term(const CandleSnapshot& item) noexcept;
 
-/// Candles of one width by open time: a prefix that is closed (and still correctable), then the open ones.
+/// Candles of one width by open time: a prefix that is closed (and still correctable), then the
+/// open ones.
 struct CandleSeries {
   TimeNs width = 0;
   std::uint16_t bit = 0;       ///< in TradeSnapshot::in_candles
@@ -62,22 +64,23 @@ struct CandleSeries {
   }
 };
 
-/// All candles of a symbol. Closing: by the symbol's event time (lateness) or by feed time (idle); both go through
-/// the caller, which knows the order of everything that is due.
+/// All candles of a symbol. Closing: by the symbol's event time (lateness) or by feed time (idle);
+/// both go through the caller, which knows the order of everything that is due.
 class Candles {
 public:
   /// What a trade or a break came with.
   struct Cause {
     const Event& event;
     std::uint32_t message_index;
-    TimeNs due;         ///< time of the corrections it makes: the feed time of the event that is folded
+    TimeNs due;  ///< time of the corrections it makes: the feed time of the event that is folded
     TimeNs event_time;  ///< the symbol's, including this event
     TimeNs feed_time;   ///< the symbol's, including this event
   };
 
   explicit Candles(const FoldSettings& settings);
 
-  /// Adds the trade to its candle of each width and keeps it. True if it came too late for one of them.
+  /// Adds the trade to its candle of each width and keeps it. True if it came too late for one of
+  /// them.
   [[gnu::always_inline]] inline bool add(TradeSnapshot trade, const Cause& cause,
                                          const Emitter& emitter) {
     bool late = false;
@@ -94,7 +97,8 @@ public:
     return late;
   }
 
-  /// Takes a trade out of its candles. True if it came too late for one of them (or the trade is not kept).
+  /// Takes a trade out of its candles. True if it came too late for one of them (or the trade is
+  /// not kept).
   bool take_out(std::uint64_t trade_id, const Cause& cause, const Emitter& emitter);
 
   struct Due {
@@ -104,7 +108,8 @@ public:
   /// The open candle that closes first: by feed time (idle) or by event time.
   [[nodiscard]] Due next_idle() noexcept { return next(settings_->idle_after); }
   [[nodiscard]] Due next_by_event() noexcept { return next(settings_->lateness); }
-  /// Closes the series' oldest open candle; `prune_before`: forget candles not correctable at that feed time.
+  /// Closes the series' oldest open candle; `prune_before`: forget candles not correctable at that
+  /// feed time.
   void close(const Due& due, TimeNs prune_before, const Emitter& emitter);
 
   /// Earliest due time of all open candles, kNever if none; kept up to date.
@@ -118,7 +123,8 @@ public:
   [[nodiscard]] UInt128 closed_sum() const noexcept { return closed_sum_; }
   [[nodiscard]] UInt128 recompute_closed_sum() const;
 
-  /// For restore(): candles by width, then open time; checked by the caller but for their order. False if it is wrong.
+  /// For restore(): candles by width, then open time; checked by the caller but for their order.
+  /// False if it is wrong.
   [[nodiscard]] bool restore(const std::vector<CandleSnapshot>& candles,
                              const std::vector<TradeSnapshot>& trades);
 

@@ -11,9 +11,9 @@
 namespace tapedeck::market {
 
 Digest DigestWriter::digest() const {
-  static_assert(std::endian::native == std::endian::little, "words are hashed in little-endian order");
-  const XXH128_hash_t hash =
-      XXH3_128bits(words_.data(), words_.size() * sizeof(std::uint64_t));
+  static_assert(std::endian::native == std::endian::little,
+                "words are hashed in little-endian order");
+  const XXH128_hash_t hash = XXH3_128bits(words_.data(), words_.size() * sizeof(std::uint64_t));
   return {hash.high64, hash.low64};
 }
 

@@ -18,10 +18,8 @@ public:
   void put(std::int32_t value) { put(static_cast<std::int64_t>(value)); }
   void put(bool value) { put(static_cast<std::uint64_t>(value)); }
   template <class Enum>
-    requires std::is_enum_v<Enum>
-  void put(Enum value) {
-    put(static_cast<std::uint64_t>(value));
-  }
+  requires std::is_enum_v<Enum>
+  void put(Enum value) { put(static_cast<std::uint64_t>(value)); }
   void put(UInt128 value) {
     put(static_cast<std::uint64_t>(value));
     put(static_cast<std::uint64_t>(value >> 64));

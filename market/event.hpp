@@ -11,23 +11,28 @@ namespace tapedeck::market {
 
 /// Stored on tapes: numbers never change meaning.
 enum class EventKind : std::uint8_t {
-  session = 0,        ///< first event of a symbol from a new source; batch names the source. other = SourceId
+  session =
+      0,  ///< first event of a symbol from a new source; batch names the source. other = SourceId
   instrument = 1,     ///< price = price exponent, size = size exponent, other = round lot
   add = 2,            ///< id, side, price, size: a new order at the back of its queue
   execute = 3,        ///< id, size; other = match number. Trades at the order's price
   execute_price = 4,  ///< id, size, price = execution price; other = match number; flag printable
   reduce = 5,         ///< id, size = quantity taken off; keeps its place in the queue
   remove = 6,         ///< id: the order is deleted
-  replace = 7,        ///< id = old order, other = new order id, price, size; back of its queue, same side
-  level = 8,          ///< L2: side, price, size = new total of the level (0 removes it)
-  quote = 9,          ///< L1: side, price, size of the best of that side (size 0: no quote)
-  trade = 10,         ///< side = aggressor or none, price, size, id = venue trade id / match number (0: none)
-  trade_break = 11,   ///< id = trade id / match number of the broken trade
-  snapshot_begin = 12,///< depth snapshot follows: book is cleared, sets levels or orders until the end
-  snapshot_end = 13,  ///< depth snapshot complete: heals trust. other = sequence it is valid for (0: own)
-  clear = 14,         ///< book clear: heals trust
-  status = 15,        ///< code = StatusKind, other = value (packed characters), price/size where the kind has them
-  gap = 16,           ///< other = number of messages known to be missing (0: unknown)
+  replace = 7,  ///< id = old order, other = new order id, price, size; back of its queue, same side
+  level = 8,    ///< L2: side, price, size = new total of the level (0 removes it)
+  quote = 9,    ///< L1: side, price, size of the best of that side (size 0: no quote)
+  trade =
+      10,  ///< side = aggressor or none, price, size, id = venue trade id / match number (0: none)
+  trade_break = 11,  ///< id = trade id / match number of the broken trade
+  snapshot_begin =
+      12,  ///< depth snapshot follows: book is cleared, sets levels or orders until the end
+  snapshot_end =
+      13,       ///< depth snapshot complete: heals trust. other = sequence it is valid for (0: own)
+  clear = 14,   ///< book clear: heals trust
+  status = 15,  ///< code = StatusKind, other = value (packed characters), price/size where the kind
+                ///< has them
+  gap = 16,     ///< other = number of messages known to be missing (0: unknown)
 };
 constexpr std::uint8_t kEventKinds = 17;
 
@@ -38,7 +43,8 @@ enum class StatusKind : std::uint8_t {
   trading_state = 0,     ///< ITCH H; other = state character | reason << 8 (4 characters)
   short_sale = 1,        ///< ITCH Y; other = Reg SHO action
   market_event = 2,      ///< ITCH S; other = event code (O S Q M E C)
-  breaker_levels = 3,    ///< ITCH V; price = level 1 (units of the message: 10^-8), size = level 2, other = level 3
+  breaker_levels = 3,    ///< ITCH V; price = level 1 (units of the message: 10^-8), size = level 2,
+                         ///< other = level 3
   breaker_status = 4,    ///< ITCH W; other = breached level
   ipo_quoting = 5,       ///< ITCH K; price = IPO price, other = release time (s) | qualifier << 32
   auction_collar = 6,    ///< ITCH J; price = reference, size = upper, other = lower
@@ -47,7 +53,7 @@ enum class StatusKind : std::uint8_t {
 constexpr std::uint8_t kStatusKinds = 8;
 
 enum EventFlag : std::uint8_t {
-  kMore = 1,          ///< another event of the same message follows (a message never straddles records)
+  kMore = 1,  ///< another event of the same message follows (a message never straddles records)
   kPrintable = 2,     ///< execute_price: counts as a trade
   kInSnapshot = 4,    ///< part of a depth snapshot
   kLastOfPacket = 8,  ///< last message of the venue's packet
@@ -64,9 +70,10 @@ constexpr std::uint8_t kStreams = 3;
 }
 
 struct Event {
-  TimeNs time = 0;          ///< event time: the venue's
-  TimeNs feed_time = 0;     ///< highest event time of the source so far, as the recorder saw it; >= time unless
-                            ///< `time` was too far ahead to be believed (the fold refuses such an event)
+  TimeNs time = 0;  ///< event time: the venue's
+  TimeNs feed_time =
+      0;  ///< highest event time of the source so far, as the recorder saw it; >= time unless
+          ///< `time` was too far ahead to be believed (the fold refuses such an event)
   TimeNs receive_time = 0;  ///< data, 0 if unknown; used by refusal rules only, outside the digest
   Sequence sequence = 0;    ///< 0: none, duplicates and gaps are not recognised
   OrderId id = 0;
@@ -82,8 +89,9 @@ struct Event {
 
 /// How a source numbers its messages; told by its session event (`code`).
 enum class Sequencing : std::uint8_t {
-  message_number = 0,  ///< the recorder numbers the whole source's messages: holes for a symbol mean nothing
-  per_symbol = 1,      ///< contiguous for a symbol and stream: a hole is a gap
+  message_number =
+      0,  ///< the recorder numbers the whole source's messages: holes for a symbol mean nothing
+  per_symbol = 1,  ///< contiguous for a symbol and stream: a hole is a gap
 };
 
 /// Whole messages of one symbol from one source, as they stand in one record.

@@ -13,8 +13,9 @@ namespace tapedeck::market {
 /// Index of a symbol in the order in which its feed first named it.
 using SymbolIndex = std::uint32_t;
 
-/// One event of one symbol. Events of a message stand together, all but the last flagged kMore; `sequence` is the
-/// message's. The feed makes no session events: the recorder puts them first. `feed_time` is set by the feed.
+/// One event of one symbol. Events of a message stand together, all but the last flagged kMore;
+/// `sequence` is the message's. The feed makes no session events: the recorder puts them first.
+/// `feed_time` is set by the feed.
 struct FeedEvent {
   SymbolIndex symbol = 0;
   Event event;

@@ -25,7 +25,7 @@ constexpr std::uint8_t kStartsBySnapshot = 0x80;
 struct Fold {
   Fold(std::string symbol_name, const FoldSettings& fold_settings);
 
-  // -- symbol_state.cpp: the path of nearly every event -----------------------------------------------------------
+  // -- symbol_state.cpp: the path of nearly every event
   void apply(const Batch& batch, Outputs& outputs);
   void advance(const TimeMark& mark, Outputs& outputs);
   [[nodiscard]] TimeNs next_due() const noexcept { return next_due_; }
@@ -45,7 +45,7 @@ struct Fold {
   [[nodiscard]] std::int64_t best_changed();
   void apply_kept_event(const Event& event);
 
-  // -- fold_rare.cpp: what is seldom -------------------------------------------------------------------------------
+  // -- fold_rare.cpp: what is seldom
   [[nodiscard]] Verdict judge_foreign(const Event& event);
   [[nodiscard]] Verdict judge_hole(const Event& event);
   /// The first rule that the event's own fields break, if any.
@@ -80,7 +80,7 @@ struct Fold {
     return std::max(event_time_, earlier_event_time_);
   }
 
-  // -- symbol_snapshot.cpp ------------------------------------------------------------------------------------------
+  // -- symbol_snapshot.cpp
   void freeze();
   [[nodiscard]] Digest compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const;
   [[nodiscard]] Digest digest() const;
@@ -112,14 +112,15 @@ struct Fold {
   std::size_t at_ = 0;            ///< index of the event under way in the batch
   std::size_t last_folded_ = 0;   ///< index in the batch, plus one; 0: none yet
   std::uint32_t message_index_ = 0;
-  std::uint32_t hash_ = 0;        ///< OrderTable's, of the event's id
-  bool foreign_ = false;        ///< the batch is of another source than the symbol's
-  bool keeping_ = false;        ///< resyncing: depth updates wait for the snapshot
+  std::uint32_t hash_ = 0;  ///< OrderTable's, of the event's id
+  bool foreign_ = false;    ///< the batch is of another source than the symbol's
+  bool keeping_ = false;    ///< resyncing: depth updates wait for the snapshot
   bool depth_seen_ = false;
-  bool message_special_ = false;///< first fold of the message has a hole or a pending jump to settle
+  bool message_special_ =
+      false;  ///< first fold of the message has a hole or a pending jump to settle
   bool message_hole_ = false;
-  bool flow_reset_ = false;     ///< the message rebuilt the book: no order flow
-  bool marked_ = false;         ///< frozen_ is the digest
+  bool flow_reset_ = false;  ///< the message rebuilt the book: no order flow
+  bool marked_ = false;      ///< frozen_ is the digest
   bool in_snapshot_ = false;
   std::uint8_t crossing_ = 0;
   Sequencing sequencing_ = Sequencing::message_number;

@@ -11,7 +11,8 @@ constexpr std::uint64_t kMostKeptNumber = (std::uint64_t{1} << 20) - 1;
 
 }  // namespace
 
-/// The batch is of another source than the symbol's: an earlier one's again, or a new one, which its session announces.
+/// The batch is of another source than the symbol's: an earlier one's again, or a new one, which
+/// its session announces.
 Fold::Verdict Fold::judge_foreign(const Event& event) {
   const SourceId source = batch_->source;
   if (std::find(earlier_sources_.begin(), earlier_sources_.end(), source) !=
@@ -63,8 +64,8 @@ std::optional<Refused> Fold::broken_rule(const Event& event) const {
   const bool sized = kind == EventKind::add || kind == EventKind::execute ||
                      kind == EventKind::execute_price || kind == EventKind::reduce ||
                      kind == EventKind::replace;
-  const bool may_be_zero = kind == EventKind::level || kind == EventKind::quote ||
-                           kind == EventKind::trade;
+  const bool may_be_zero =
+      kind == EventKind::level || kind == EventKind::quote || kind == EventKind::trade;
   if ((sized && event.size <= 0) || (may_be_zero && event.size < 0)) {
     return Refused::size_not_positive;
   }
@@ -104,7 +105,8 @@ void Fold::start_depth() {
   book_.clear();
 }
 
-/// Everything due up to `feed_time`, in the order of due time, then rule; the emitter has its position.
+/// Everything due up to `feed_time`, in the order of due time, then rule; the emitter has its
+/// position.
 void Fold::close_due(TimeNs feed_time) {
   for (;;) {
     const Candles::Due due = candles_.next_idle();
@@ -299,7 +301,8 @@ void Fold::fold_snapshot_end(const Event& event) {
   message_index_ = message_index;
   kept_number_ = 0;
   kept_updates_.clear();
-  // Updates later than the snapshot that were folded into the book before it, and are lost with that book.
+  // Updates later than the snapshot that were folded into the book before it, and are lost with
+  // that book.
   if (event.sequence == 0 && reached < depth.last) hole = true;
   if (contiguous && hole) {
     ++integrity_.gaps;

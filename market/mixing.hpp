@@ -62,7 +62,8 @@ constexpr UInt128 kChainMultiplier =
 [[nodiscard]] constexpr UInt128 joined_term(std::uint64_t a, std::uint64_t b) noexcept {
   return product(a ^ kKeys[12], b ^ kKeys[13]) + ((static_cast<UInt128>(a) << 64) | b);
 }
-/// The factor of an order's term that its size does not change: where it stands. `key`: Ladder::key of its price.
+/// The factor of an order's term that its size does not change: where it stands. `key`: Ladder::key
+/// of its price.
 [[nodiscard]] constexpr std::uint64_t place_factor(std::int64_t key, std::uint64_t joined,
                                                    std::uint64_t side) noexcept {
   return word(key) * kKeys[9] + (joined << 2 | side) + kKeys[11];
@@ -72,7 +73,8 @@ constexpr UInt128 kChainMultiplier =
   return product(id * kKeys[8] + word(size) + kKeys[10], place);
 }
 /// Term of a level without orders: no order joins with stamp 0.
-[[nodiscard]] constexpr UInt128 level_term(std::int64_t key, Size size, std::uint64_t side) noexcept {
+[[nodiscard]] constexpr UInt128 level_term(std::int64_t key, Size size,
+                                           std::uint64_t side) noexcept {
   return order_term(0, size, place_factor(key, 0, side));
 }
 /// Term of a kept trade: six words.
@@ -91,12 +93,14 @@ template <std::size_t count>
   UInt128 sum = 0;
   std::uint64_t carried = 0;
   for (std::size_t i = 0; i < count; i += 2) {
-    const UInt128 p = product(words[i] ^ kKeys[i % 16], words[i + 1] ^ kKeys[(i + 1) % 16] ^ (i / 16));
+    const UInt128 p =
+        product(words[i] ^ kKeys[i % 16], words[i + 1] ^ kKeys[(i + 1) % 16] ^ (i / 16));
     carried = (carried << 7 | carried >> 57) ^ static_cast<std::uint64_t>(p) ^
               static_cast<std::uint64_t>(p >> 64);
     sum += p;
   }
-  return joined_term(carried, static_cast<std::uint64_t>(sum) ^ static_cast<std::uint64_t>(sum >> 64));
+  return joined_term(carried,
+                     static_cast<std::uint64_t>(sum) ^ static_cast<std::uint64_t>(sum >> 64));
 }
 
 }  // namespace mixing

@@ -1,4 +1,5 @@
-// market/order_table.hpp -- orders in a pool, and their ids in an open-addressing table. Memory follows live orders.
+// market/order_table.hpp -- orders in a pool, and their ids in an open-addressing table. Memory
+// follows live orders.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +24,12 @@ struct Order {
   std::uint32_t unused;
 };
 
-/// Linear probing over {hash, slot} pairs, at most a quarter full; removal shifts back, so there are no tombstones. The
-/// hash half decides nearly every comparison without touching the pool.
+/// Linear probing over {hash, slot} pairs, at most a quarter full; removal shifts back, so there
+/// are no tombstones. The hash half decides nearly every comparison without touching the pool.
 class OrderTable {
 public:
-  static constexpr std::uint32_t kRoom = 4;  ///< entries an order at least: probes are short, branches go as expected
+  static constexpr std::uint32_t kRoom =
+      4;  ///< entries an order at least: probes are short, branches go as expected
 
   struct Found {
     std::uint32_t slot = kNone;   ///< of the order in the pool; kNone: not on the book
@@ -40,7 +42,8 @@ public:
   [[nodiscard]] const Order& operator[](std::uint32_t slot) const noexcept { return pool_[slot]; }
 
   [[nodiscard]] static constexpr std::uint32_t hash_of(OrderId id) noexcept {
-    // Two rounds: ids of one symbol often come in even steps, which one multiplication leaves clustered.
+    // Two rounds: ids of one symbol often come in even steps, which one multiplication leaves
+    // clustered.
     std::uint64_t h = id * 0x9e3779b97f4a7c15;
     h ^= h >> 32;
     return static_cast<std::uint32_t>((h * 0xd6e8feb86659fd93) >> 32);
@@ -49,7 +52,8 @@ public:
   [[nodiscard]] Found find(OrderId id) const noexcept { return find(id, hash_of(id)); }
   [[gnu::always_inline]] [[nodiscard]] inline Found find(OrderId id,
                                                          std::uint32_t hash) const noexcept {
-    if (entries_.empty()) [[unlikely]] return {kNone, kNone, hash};
+    if (entries_.empty()) [[unlikely]]
+      return {kNone, kNone, hash};
     const auto mask = static_cast<std::uint32_t>(entries_.size() - 1);
     for (std::uint32_t i = hash >> shift_;; i = (i + 1) & mask) {
       const Entry entry = entries_[i];
@@ -60,7 +64,8 @@ public:
 
   /// Makes room for one more order, so that what find() then returns stays valid for insert().
   [[gnu::always_inline]] inline void reserve_one() {
-    if (kRoom * (live_ + 1) > entries_.size()) [[unlikely]] grow();
+    if (kRoom * (live_ + 1) > entries_.size()) [[unlikely]]
+      grow();
   }
 
   /// `where`: what find(id) gave, after reserve_one(). The caller fills the order.

@@ -1,4 +1,5 @@
-// market/output.hpp -- what a fold says: candles, metric rows, late trades, refusals; each with an identity.
+// market/output.hpp -- what a fold says: candles, metric rows, late trades, refusals; each with an
+// identity.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ struct Candle {
   TimeNs open_time = 0;
   Price open = 0, high = 0, low = 0, close = 0;
   Int128 volume = 0, buy_volume = 0, sell_volume = 0;  ///< size units; sides are the aggressor's
-  Int128 notional = 0;                                 ///< sum of price * size: VWAP's numerator over volume
+  Int128 notional = 0;  ///< sum of price * size: VWAP's numerator over volume
   std::uint64_t trades = 0;
   std::uint32_t revision = 0;  ///< 0 when first closed, n+1 with every correction
   bool closed = false;
@@ -34,19 +35,22 @@ struct Summary {
   friend bool operator==(const Summary&, const Summary&) = default;
 };
 
-/// Book metrics sampled after each message that changed the top N levels, over [open_time, open_time + width) of feed time.
+/// Book metrics sampled after each message that changed the top N levels, over [open_time,
+/// open_time + width) of feed time.
 struct MetricsRow {
   TimeNs width = 0;
   TimeNs open_time = 0;
   std::uint64_t samples = 0;
-  Summary imbalance_ppm;  ///< (bid - ask) / (bid + ask) of the top N volumes, in 10^-6, truncated toward zero
+  Summary imbalance_ppm;  ///< (bid - ask) / (bid + ask) of the top N volumes, in 10^-6, truncated
+                          ///< toward zero
   Summary spread;         ///< best ask - best bid, price units; samples with both sides only
   std::uint64_t spread_samples = 0;
   Int128 order_flow_imbalance = 0;  ///< Cont, Kukanov, Stoikov 2014: sum of e_n over the window
   friend bool operator==(const MetricsRow&, const MetricsRow&) = default;
 };
 
-/// A trade, or a break, that came after its candle could still be corrected. Counted, not in any candle of `width`.
+/// A trade, or a break, that came after its candle could still be corrected. Counted, not in any
+/// candle of `width`.
 struct LateTrade {
   TimeNs width = 0;
   Event event;
@@ -56,12 +60,12 @@ struct LateTrade {
 
 /// Why the fold refused an event. Stored: numbers never change meaning.
 enum class Refused : std::uint8_t {
-  time_ahead = 0,       ///< event time beyond what its source's feed time supports
+  time_ahead = 0,  ///< event time beyond what its source's feed time supports
   size_not_positive = 1,
   size_too_large = 2,
-  price_not_allowed = 3,///< negative where not allowed, or beyond kMaxPrice
-  duplicate_order = 4,  ///< an add of an order that is on the book
-  sequence_jump = 5,    ///< beyond max_sequence_jump and not yet confirmed by the next one
+  price_not_allowed = 3,  ///< negative where not allowed, or beyond kMaxPrice
+  duplicate_order = 4,    ///< an add of an order that is on the book
+  sequence_jump = 5,      ///< beyond max_sequence_jump and not yet confirmed by the next one
   bad_side = 6,
   unknown_source = 7,   ///< record of a source that no session event announced
   resync_overflow = 8,  ///< more updates than max_kept_updates while resyncing
@@ -83,22 +87,26 @@ struct Output {
   TimeNs time = 0;      ///< due time (candle, metrics) or event time: never the time of telling
   SourceId source = 0;  ///< the symbol's source when it was said
   Trust trust = Trust::clean;
-  Position position;  ///< emission position: the record (event or mark) that made it due. Not part of its content
+  Position position;  ///< emission position: the record (event or mark) that made it due. Not part
+                      ///< of its content
   std::variant<Candle, MetricsRow, LateTrade, Refusal> body;
 
-  [[nodiscard]] OutputKind kind() const noexcept { return static_cast<OutputKind>(body.index() + 1); }
+  [[nodiscard]] OutputKind kind() const noexcept {
+    return static_cast<OutputKind>(body.index() + 1);
+  }
   /// Everything but the position.
   [[nodiscard]] bool same_content(const Output& other) const;
 };
 
 using Outputs = std::vector<Output>;
 
-/// Order-preserving key: kind, rule (width), time or causing event, source, revision. Same on every tape; the
-/// symbol goes before it in a store. Layout: docs/formats/outputs.md
+/// Order-preserving key: kind, rule (width), time or causing event, source, revision. Same on every
+/// tape; the symbol goes before it in a store. Layout: docs/formats/outputs.md
 ///   candle:     kind | width be64 | open_time be64 (sign flipped) | source be64 | revision be32
 ///   metrics:    kind | width be64 | open_time | source | 0
-///   late_trade: kind | width be64 | event time | source | stream u8 | sequence be64 | message index be32
-///   refusal:    kind | 0 be64 | event time | source | stream u8 | sequence be64 | message index be32
+///   late_trade: kind | width be64 | event time | source | stream u8 | sequence be64 | message
+///   index be32 refusal:    kind | 0 be64 | event time | source | stream u8 | sequence be64 |
+///   message index be32
 [[nodiscard]] std::string identity(const Output& output);
 
 }  // namespace tapedeck::market

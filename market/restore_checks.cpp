@@ -20,7 +20,8 @@ namespace {
   return interval_start(time, width) == time;
 }
 
-[[nodiscard]] std::string check_kept_updates(const SymbolSnapshot& s, const FoldSettings& settings) {
+[[nodiscard]] std::string check_kept_updates(const SymbolSnapshot& s,
+                                             const FoldSettings& settings) {
   if (s.kept_updates.size() > settings.max_kept_updates) return "more kept updates than allowed";
   if (!s.kept_updates.empty() && s.trust != Trust::resyncing) return "kept updates, not resyncing";
   Fold rules("", settings);
@@ -129,8 +130,8 @@ std::string restore_book(const SymbolSnapshot& s, const FoldSettings& settings, 
     }
     if (level_before != nullptr &&
         (level.side < level_before->side ||
-         (level.side == level_before->side && Ladder::key(level.side, level.price) >=
-                                                  Ladder::key(level.side, level_before->price)))) {
+         (level.side == level_before->side &&
+          Ladder::key(level.side, level.price) >= Ladder::key(level.side, level_before->price)))) {
       return "levels out of order";
     }
     if (book.find_level(level.side, level.price).exists) return "a price stands twice";

@@ -1,4 +1,5 @@
-// market/restore_checks.hpp -- what a snapshot must fulfil before a state is made of it. Private to market/.
+// market/restore_checks.hpp -- what a snapshot must fulfil before a state is made of it. Private to
+// market/.
 #pragma once
 
 #include <string>
@@ -10,8 +11,10 @@
 namespace tapedeck::market {
 
 // Each returns what is wrong, or nothing.
-[[nodiscard]] std::string check_fields(const SymbolSnapshot& snapshot, const FoldSettings& settings);
-[[nodiscard]] std::string check_candles(const SymbolSnapshot& snapshot, const FoldSettings& settings);
+[[nodiscard]] std::string check_fields(const SymbolSnapshot& snapshot,
+                                       const FoldSettings& settings);
+[[nodiscard]] std::string check_candles(const SymbolSnapshot& snapshot,
+                                        const FoldSettings& settings);
 /// Fills an empty book.
 [[nodiscard]] std::string restore_book(const SymbolSnapshot& snapshot, const FoldSettings& settings,
                                        Book& book);

@@ -1,4 +1,5 @@
-// market/result.hpp -- how expected failures travel: a code that decides the exit status, and a text for a person.
+// market/result.hpp -- how expected failures travel: a code that decides the exit status, and a
+// text for a person.
 #pragma once
 
 #include <string>
@@ -9,16 +10,18 @@ namespace tapedeck {
 
 /// What kind of failure; `apps` maps it to the exit code of the design.
 enum class ErrorCode {
-  invalid,      ///< bad argument, configuration or input (exit 2)
-  not_found,    ///< names nothing that exists (exit 2; HTTP 404)
-  out_of_range, ///< a position or time beyond what the tape holds (exit 2; HTTP 400)
-  corrupt,      ///< stored bytes do not match their checksum or format (exit 1)
-  environment,  ///< disk, permission, port, lock (exit 3)
-  exhausted,    ///< a restart budget is spent (exit 4)
-  conflict,     ///< another process owns it, or other settings are stored (exit 2 or 3, as the message says)
+  invalid,       ///< bad argument, configuration or input (exit 2)
+  not_found,     ///< names nothing that exists (exit 2; HTTP 404)
+  out_of_range,  ///< a position or time beyond what the tape holds (exit 2; HTTP 400)
+  corrupt,       ///< stored bytes do not match their checksum or format (exit 1)
+  environment,   ///< disk, permission, port, lock (exit 3)
+  exhausted,     ///< a restart budget is spent (exit 4)
+  conflict,  ///< another process owns it, or other settings are stored (exit 2 or 3, as the message
+             ///< says)
 };
 
-/// Message says what was expected, what was found, and where (file:offset, partition:offset, setting).
+/// Message says what was expected, what was found, and where (file:offset, partition:offset,
+/// setting).
 struct Error {
   ErrorCode code = ErrorCode::invalid;
   std::string message;

@@ -1,4 +1,5 @@
-// market/snapshot.hpp -- a plain, complete copy of a SymbolState: what is stored, and what restore() takes back.
+// market/snapshot.hpp -- a plain, complete copy of a SymbolState: what is stored, and what
+// restore() takes back.
 #pragma once
 
 #include <array>
@@ -14,8 +15,9 @@
 
 namespace tapedeck::market {
 
-/// A live order. `joined`: the symbol's folded event count when it joined the back of its queue (from 1), shifted left
-/// by 20, plus the number of the kept update that a depth snapshot let through (0 otherwise).
+/// A live order. `joined`: the symbol's folded event count when it joined the back of its queue
+/// (from 1), shifted left by 20, plus the number of the kept update that a depth snapshot let
+/// through (0 otherwise).
 struct OrderSnapshot {
   OrderId id = 0;
   Price price = 0;
@@ -33,7 +35,8 @@ struct LevelSnapshot {
   friend bool operator==(const LevelSnapshot&, const LevelSnapshot&) = default;
 };
 
-/// A candle, open or correctable, and the event times of the trades that are its open and its close.
+/// A candle, open or correctable, and the event times of the trades that are its open and its
+/// close.
 struct CandleSnapshot {
   Candle candle;
   TimeNs first_time = 0;
@@ -109,13 +112,14 @@ struct SymbolSnapshot {
   // The book. Bids then asks; levels best first, a level's orders in queue order.
   std::vector<OrderSnapshot> orders;
   std::vector<LevelSnapshot> levels;
-  std::array<QuoteSnapshot, 2> quotes;  ///< bid, ask
-  bool depth_seen = false;              ///< the source has L2 or L3: quotes do not make the book
-  bool in_snapshot = false;             ///< between snapshot_begin and snapshot_end
-  std::uint8_t crossing = 0;            ///< 0 neither, 1 locked, 2 crossed; as of the last message
-  std::vector<KeptUpdate> kept_updates; ///< while resyncing, in tape order
+  std::array<QuoteSnapshot, 2> quotes;   ///< bid, ask
+  bool depth_seen = false;               ///< the source has L2 or L3: quotes do not make the book
+  bool in_snapshot = false;              ///< between snapshot_begin and snapshot_end
+  std::uint8_t crossing = 0;             ///< 0 neither, 1 locked, 2 crossed; as of the last message
+  std::vector<KeptUpdate> kept_updates;  ///< while resyncing, in tape order
 
-  // Candles of all widths: by width as in the settings, then by open time. Closed ones can still be corrected.
+  // Candles of all widths: by width as in the settings, then by open time. Closed ones can still be
+  // corrected.
   std::vector<CandleSnapshot> candles;
   std::vector<TradeSnapshot> kept_trades;  ///< oldest first
   std::uint64_t trades = 0;                ///< ordinal of the last trade of the symbol
@@ -128,7 +132,8 @@ struct SymbolSnapshot {
 
   Digest chain;         ///< of the folded events
   Digest digest;        ///< as of the last folded event
-  bool marked = false;  ///< a mark or a refusal moved the state since `digest` was taken: it cannot be recomputed
+  bool marked = false;  ///< a mark or a refusal moved the state since `digest` was taken: it cannot
+                        ///< be recomputed
 
   friend bool operator==(const SymbolSnapshot&, const SymbolSnapshot&) = default;
 };

@@ -1,4 +1,5 @@
-// The path of nearly every event: book, candles, metrics and digest in one translation unit, so that they inline.
+// The path of nearly every event: book, candles, metrics and digest in one translation unit, so
+// that they inline.
 #include "market/symbol_state.hpp"
 
 #include "market/fold.hpp"
@@ -87,8 +88,10 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   message_sequence_ = event.sequence;
   StreamSnapshot& stream = streams_[kStreamOf[static_cast<std::uint8_t>(event.kind)]];
   message_stream_ = &stream;
-  if (foreign_) [[unlikely]] return judge_foreign(event);
-  if (event.kind == EventKind::session) [[unlikely]] return Verdict::duplicate;
+  if (foreign_) [[unlikely]]
+    return judge_foreign(event);
+  if (event.kind == EventKind::session) [[unlikely]]
+    return Verdict::duplicate;
   if (event.sequence <= stream.last) [[unlikely]] {
     return event.sequence == 0 ? Verdict::fold : Verdict::duplicate;
   }
@@ -97,8 +100,8 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
 }
 
 [[gnu::always_inline]] inline void Fold::fold_event(const Event& event) {
-  if (event.time > event.feed_time || event.feed_time > kLatestTime ||
-      event.time < kEarliestTime) [[unlikely]] {
+  if (event.time > event.feed_time || event.feed_time > kLatestTime || event.time < kEarliestTime)
+      [[unlikely]] {
     if (event.kind != EventKind::session) {
       return refuse(event.time > event.feed_time ? Refused::time_ahead : Refused::bad_value, event);
     }
@@ -108,7 +111,8 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
                        event.kind == EventKind::gap;
     if (waits) return fold_kept(event);
   }
-  // The two most frequent kinds by branches of their own: these are foreseen better than a jump through a table.
+  // The two most frequent kinds by branches of their own: these are foreseen better than a jump
+  // through a table.
   if (event.kind == EventKind::add) return fold_add(event);
   if (event.kind == EventKind::remove) return fold_take<EventKind::remove>(event);
   switch (event.kind) {
@@ -120,7 +124,8 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
     case EventKind::trade: {
       const bool allowed = event.side <= Side::ask && event.size >= 0 && event.size <= kMaxSize &&
                            price_allowed(event.price);
-      if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
+      if (!allowed) [[unlikely]]
+        return refuse(*broken_rule(event), event);
       commit(event);
       if (event.size != 0) fold_trade(event, event.id, event.price, event.size, event.side);
       return;
@@ -140,10 +145,12 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   refuse(Refused::bad_value, event);
 }
 
-/// No rule refuses the event: time goes on to it, it joins the chain, candles that it ends are closed.
+/// No rule refuses the event: time goes on to it, it joins the chain, candles that it ends are
+/// closed.
 [[gnu::always_inline]] inline void Fold::commit(const Event& event) {
   due_feed_time_ = event.feed_time;
-  // next_due_ and next_close_ are always later than the times reached: one comparison tells whether anything is due.
+  // next_due_ and next_close_ are always later than the times reached: one comparison tells whether
+  // anything is due.
   if (event.feed_time >= next_due_) [[unlikely]] {
     (void)emitter();
     close_due(event.feed_time);
@@ -152,25 +159,30 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   marked_ = false;
   ++counts_.folded;
   chain_ = mixing::chained(chain_, mixing::event_hash(event));
-  if (message_special_) [[unlikely]] settle_message();
+  if (message_special_) [[unlikely]]
+    settle_message();
   if (message_sequence_ != 0) message_stream_->last = message_sequence_;
   last_folded_ = at_ + 1;
   event_time_ = std::max(event_time_, event.time);
-  if (event.time >= next_close_) [[unlikely]] close_by_event(event);
+  if (event.time >= next_close_) [[unlikely]]
+    close_by_event(event);
 }
 
 [[gnu::noinline]] void Fold::commit_rare(const Event& event) { commit(event); }
 
 [[gnu::always_inline]] inline void Fold::fold_add(const Event& event) {
-  const bool allowed = static_cast<unsigned>(event.side) - 1U <= 1U &&
-                       static_cast<std::uint64_t>(event.size) - 1 <
-                           static_cast<std::uint64_t>(kMaxSize) &&
-                       price_allowed(event.price);
-  if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
-  if (!depth_seen_) [[unlikely]] start_depth();
+  const bool allowed =
+      static_cast<unsigned>(event.side) - 1U <= 1U &&
+      static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize) &&
+      price_allowed(event.price);
+  if (!allowed) [[unlikely]]
+    return refuse(*broken_rule(event), event);
+  if (!depth_seen_) [[unlikely]]
+    start_depth();
   book_.reserve_order();
   const Book::Found where = book_.find(event.id, hash_);
-  if (where.slot != kNone) [[unlikely]] return refuse(Refused::duplicate_order, event);
+  if (where.slot != kNone) [[unlikely]]
+    return refuse(Refused::duplicate_order, event);
   const Ladder::Place place = book_.find_level(event.side, event.price);
   if (book_.resting(event.side, place) > kMaxSize - event.size) [[unlikely]] {
     return refuse(Refused::size_too_large, event);
@@ -182,11 +194,14 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
 template <EventKind kind>
 [[gnu::always_inline]] inline void Fold::fold_take(const Event& event) {
   if constexpr (kind != EventKind::remove) {
-    bool allowed = static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize);
+    bool allowed =
+        static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize);
     if constexpr (kind == EventKind::execute_price) allowed &= price_allowed(event.price);
-    if (!allowed) [[unlikely]] return refuse(*broken_rule(event), event);
+    if (!allowed) [[unlikely]]
+      return refuse(*broken_rule(event), event);
   }
-  if (event.side > Side::ask) [[unlikely]] return refuse(Refused::bad_side, event);
+  if (event.side > Side::ask) [[unlikely]]
+    return refuse(Refused::bad_side, event);
   const Book::Found found = book_.find(event.id, hash_);
   commit(event);
   take<kind>(event, found);
@@ -212,7 +227,8 @@ template <EventKind kind>
     }
   }
   if (event.size < order.size) return book_.reduce(found, event.size);
-  if (event.size > order.size) [[unlikely]] oversized_reduction();
+  if (event.size > order.size) [[unlikely]]
+    oversized_reduction();
   book_.remove(found);
 }
 
@@ -222,7 +238,8 @@ template <EventKind kind>
   ++session_trades_;
   last_trade_ = price;
   const TradeSnapshot trade{trades_, id, event.time, price, size, aggressor, 0};
-  if (candles_.add(trade, cause(event), emitter())) [[unlikely]] ++integrity_.late_trades;
+  if (candles_.add(trade, cause(event), emitter())) [[unlikely]]
+    ++integrity_.late_trades;
   refresh_due();
 }
 
@@ -240,12 +257,14 @@ template <EventKind kind>
   window_.sample(book_, best_bid_, best_ask_, order_flow);
 }
 
-/// The best level of a side is another, or has another size: what that is as order flow; is the book crossed now?
+/// The best level of a side is another, or has another size: what that is as order flow; is the
+/// book crossed now?
 [[gnu::always_inline]] inline std::int64_t Fold::best_changed() {
   const Touch bid = touch_of(book_, Side::bid);
   const Touch ask = touch_of(book_, Side::ask);
   std::int64_t order_flow = 0;
-  if (!flow_reset_) [[likely]] order_flow = flow(bid, best_bid_) - flow(ask, best_ask_);
+  if (!flow_reset_) [[likely]]
+    order_flow = flow(bid, best_bid_) - flow(ask, best_ask_);
   best_bid_ = bid;
   best_ask_ = ask;
   std::uint8_t crossing = 0;
@@ -264,8 +283,7 @@ template <EventKind kind>
 void Fold::apply_kept_event(const Event& event) {
   switch (event.kind) {
     case EventKind::add: return add_kept(event);
-    case EventKind::execute:
-      return take<EventKind::execute>(event, book_.find(event.id));
+    case EventKind::execute: return take<EventKind::execute>(event, book_.find(event.id));
     case EventKind::execute_price:
       return take<EventKind::execute_price>(event, book_.find(event.id));
     case EventKind::reduce: return take<EventKind::reduce>(event, book_.find(event.id));

@@ -1,4 +1,5 @@
-// market/symbol_state.hpp -- the fold: one symbol's state, `state' = apply(state, event)`. Start here.
+// market/symbol_state.hpp -- the fold: one symbol's state, `state' = apply(state, event)`. Start
+// here.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +20,9 @@ struct SymbolSnapshot;  // market/snapshot.hpp
 
 /// Pure: no clock, no I/O, no floating point. Owned by one thread at a time.
 ///
-/// Laws (tests/market/): advance(a), advance(b) = advance(b) for a <= b; any cut of a symbol's messages into batches
-/// and any placing of marks gives the same outputs (by identity and content) and digests; restore(snapshot()) folds
-/// on as the original would.
+/// Laws (tests/market/): advance(a), advance(b) = advance(b) for a <= b; any cut of a symbol's
+/// messages into batches and any placing of marks gives the same outputs (by identity and content)
+/// and digests; restore(snapshot()) folds on as the original would.
 class SymbolState {
 public:
   /// `settings` must outlive the state and be valid (config checks them).
@@ -30,13 +31,13 @@ public:
   SymbolState(SymbolState&&) noexcept;
   SymbolState& operator=(SymbolState&&) noexcept;
 
-  /// Feed time has come to `mark.feed_time`: closes what is due, in the order of due time, then rule. A mark of
-  /// another source than the symbol's is not for it. Never changes the digest.
+  /// Feed time has come to `mark.feed_time`: closes what is due, in the order of due time, then
+  /// rule. A mark of another source than the symbol's is not for it. Never changes the digest.
   void advance(const TimeMark& mark, Outputs& outputs);
 
-  /// For each event: duplicate or refusal rules, then advance(its feed time), then its effect. Outputs carry the
-  /// position of the event that made them due. Throws std::logic_error on a broken invariant: the state is then
-  /// undefined and must be dropped.
+  /// For each event: duplicate or refusal rules, then advance(its feed time), then its effect.
+  /// Outputs carry the position of the event that made them due. Throws std::logic_error on a
+  /// broken invariant: the state is then undefined and must be dropped.
   void apply(const Batch& batch, Outputs& outputs);
 
   /// Earliest feed time at which advance() would do something; kNever if nothing waits.
@@ -46,26 +47,30 @@ public:
 
   /// As of the last folded event, whatever marks came since.
   [[nodiscard]] Digest digest() const;
-  /// The same computed from scratch by walking the book; equal to digest() if no mark came since the last event.
+  /// The same computed from scratch by walking the book; equal to digest() if no mark came since
+  /// the last event.
   [[nodiscard]] Digest recompute_digest() const;
 
   [[nodiscard]] SymbolSnapshot snapshot() const;
   /// Error `corrupt` if the snapshot contradicts itself or its digest (digest is checked unless
   /// `snapshot.marked`: a mark moved the state since the digest was taken).
-  [[nodiscard]] static Result<SymbolState> restore(const SymbolSnapshot& snapshot, const FoldSettings& settings);
+  [[nodiscard]] static Result<SymbolState> restore(const SymbolSnapshot& snapshot,
+                                                   const FoldSettings& settings);
 
   /// At most `depth` levels a side, 0 for all.
   [[nodiscard]] BookView book(std::size_t depth) const;
   [[nodiscard]] MetricsView metrics() const;
   [[nodiscard]] SymbolView view() const;
-  /// Candles of this width that are open now or still correctable, ascending by open time, newest revision of each.
+  /// Candles of this width that are open now or still correctable, ascending by open time, newest
+  /// revision of each.
   [[nodiscard]] std::vector<Candle> candles(TimeNs width) const;
 
   [[nodiscard]] const std::string& symbol() const noexcept;
   [[nodiscard]] const EventCounts& counts() const noexcept;
   /// For events left out before the fold (a symbol filter): counted as read and filtered.
   void count_filtered(std::uint64_t events) noexcept;
-  /// Highest event time folded over all sources; kNoTime before the first. Instants are looked up by it.
+  /// Highest event time folded over all sources; kNoTime before the first. Instants are looked up
+  /// by it.
   [[nodiscard]] TimeNs max_event_time() const noexcept;
 
 private:

@@ -12,7 +12,8 @@ namespace {
 
 [[nodiscard]] std::vector<LevelView> levels_of(const Book& book, Side side, std::size_t depth) {
   const Ladder& ladder = book.ladder(side);
-  const std::size_t count = depth == 0 ? ladder.size() : std::min<std::size_t>(depth, ladder.size());
+  const std::size_t count =
+      depth == 0 ? ladder.size() : std::min<std::size_t>(depth, ladder.size());
   std::vector<LevelView> levels;
   levels.reserve(count);
   for (std::uint32_t rank = 0; rank < count; ++rank) {
@@ -58,7 +59,8 @@ SymbolView SymbolState::view() const {
   view.digest = impl_->digest();
   view.events = impl_->counts_;
   view.integrity = impl_->integrity_;
-  const StatusSnapshot& trading = impl_->statuses_[static_cast<std::size_t>(StatusKind::trading_state)];
+  const StatusSnapshot& trading =
+      impl_->statuses_[static_cast<std::size_t>(StatusKind::trading_state)];
   if (trading.told) view.trading_state.assign(1, static_cast<char>(trading.other & 0xff));
   if (const Level* level = impl_->book_.best(Side::bid)) view.best_bid = view_of(*level);
   if (const Level* level = impl_->book_.best(Side::ask)) view.best_ask = view_of(*level);
@@ -73,8 +75,7 @@ std::vector<Candle> SymbolState::candles(TimeNs width) const {
     if (series.width != width) continue;
     for (std::size_t i = series.first; i < series.items.size(); ++i) {
       const bool correctable =
-          impl_->feed_time_ <=
-          later(series.end_of(i), impl_->settings_->correction_horizon);
+          impl_->feed_time_ <= later(series.end_of(i), impl_->settings_->correction_horizon);
       const Candle& candle = series.items[i].candle;
       if (!candle.closed || correctable) result.push_back(candle);
     }

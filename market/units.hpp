@@ -9,9 +9,11 @@
 
 namespace tapedeck::market {
 
-/// Nanoseconds since 1970-01-01T00:00:00Z. Always the venue's or the recorder's, never read from a clock here.
+/// Nanoseconds since 1970-01-01T00:00:00Z. Always the venue's or the recorder's, never read from a
+/// clock here.
 using TimeNs = std::int64_t;
-/// In units of 10^price_exponent of the instrument (ITCH: 10^-4). May be negative where the settings allow it.
+/// In units of 10^price_exponent of the instrument (ITCH: 10^-4). May be negative where the
+/// settings allow it.
 using Price = std::int64_t;
 /// In units of 10^size_exponent of the instrument. At most kMaxSize.
 using Size = std::int64_t;

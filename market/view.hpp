@@ -30,8 +30,8 @@ struct LevelView {
 /// The book as of `position`, best level first on both sides.
 struct BookView {
   std::string symbol;
-  Position position;       ///< last event folded
-  TimeNs event_time = 0;   ///< highest event time folded for this source
+  Position position;      ///< last event folded
+  TimeNs event_time = 0;  ///< highest event time folded for this source
   Trust trust = Trust::clean;
   std::optional<Position> trust_since;  ///< none while clean
   Digest digest;
@@ -40,7 +40,8 @@ struct BookView {
   std::vector<LevelView> bids, asks;
 };
 
-/// Values as of `position`; rationals as numerator / denominator, denominator 0: undefined (a side is empty).
+/// Values as of `position`; rationals as numerator / denominator, denominator 0: undefined (a side
+/// is empty).
 struct Rational {
   Int128 numerator = 0, denominator = 0;
 };
@@ -57,7 +58,8 @@ struct MetricsView {
   std::optional<Price> spread;  ///< best ask - best bid
   Rational spread_bps;          ///< spread / mid * 10^4
   Rational vtob;                ///< volume at the touch / volume in N levels, both sides
-  Rational microprice;          ///< (bid * ask volume + ask * bid volume) / (bid volume + ask volume), price units
+  Rational microprice;  ///< (bid * ask volume + ask * bid volume) / (bid volume + ask volume),
+                        ///< price units
   Int128 order_flow_imbalance = 0;  ///< since the current window opened
 };
 
@@ -74,8 +76,8 @@ struct EventCounts {
 
 /// What went wrong, counted.
 struct IntegrityCounts {
-  std::uint64_t gaps = 0, crossed = 0, locked = 0, unknown_orders = 0, oversized_reductions = 0, late_trades = 0,
-                late_breaks = 0;
+  std::uint64_t gaps = 0, crossed = 0, locked = 0, unknown_orders = 0, oversized_reductions = 0,
+                late_trades = 0, late_breaks = 0;
   friend bool operator==(const IntegrityCounts&, const IntegrityCounts&) = default;
 };
 

@@ -17,6 +17,9 @@ DUMP = os.environ["TAPEDECK_TEST_DUMP_STATE"]
 # The session of the determinism matrix: 5 million events over 300 symbols; smaller for a quick look.
 MESSAGES = int(os.environ.get("TAPEDECK_TEST_MESSAGES", "5000000"))
 SYMBOLS = int(os.environ.get("TAPEDECK_TEST_SYMBOLS", "300"))
+# Stops and kills of each combination of threads and polls; 20 and 10 for the long look.
+STOPS = int(os.environ.get("TAPEDECK_TEST_STOPS", "3"))
+KILLS = int(os.environ.get("TAPEDECK_TEST_KILLS", "2"))
 SEED = os.environ.get("TAPEDECK_TEST_SEED", "1")
 
 
@@ -97,7 +100,7 @@ class Determinism(ProcessTest):
                     self.assertEqual(dump(tape), expected)
                 with self.subTest(threads=threads, records=records, how="stopped and resumed"):
                     self.fresh(tape)
-                    for _ in range(20):
+                    for _ in range(STOPS):
                         process = start("tape", "index", "--tape", tape, env=environment)
                         try:
                             process.wait(timeout=self.random.uniform(0.05, 0.3))
@@ -109,7 +112,7 @@ class Determinism(ProcessTest):
                     self.assertEqual(dump(tape), expected)
                 with self.subTest(threads=threads, records=records, how="killed and resumed"):
                     self.fresh(tape)
-                    for _ in range(10):
+                    for _ in range(KILLS):
                         kills += kill_after(start("tape", "index", "--tape", tape, env=environment),
                                             self.random.uniform(0.05, 0.5))
                     self.index(tape, environment)
