@@ -68,9 +68,9 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
   const Poll& poll = *batch.poll;
   std::shared_ptr<std::vector<storage::StoredSnapshot>> snapshots;
   if (batch.earlier_marks) {
-    for (const auto& mark : *batch.earlier_marks) {
-      if (mark.position.offset >= fold_.next()) advance(mark);
-    }
+    // Told again, a mark does nothing. fold_.next() would not say which are new: a barrier may have
+    // moved it past them.
+    for (const auto& mark : *batch.earlier_marks) advance(mark);
   }
   auto mark = poll.marks.begin();
   for (std::uint32_t i = batch.first; i < batch.first + batch.count; ++i) {
