@@ -137,8 +137,11 @@ int index_tape(const IndexOptions& options) {
   });
   const auto start = std::chrono::steady_clock::now();
   market::EventCounts counts;
+  bool stopped = false;
   do {
     std::this_thread::sleep_for(kLookEvery);
+    if (stop_requested && !std::exchange(stopped, true))
+      (void)(*running)->engine->stop();  // ends run_to_end() too
     std::uint64_t next = 0, total = 0;
     counts = {};
     for (const auto& partition : (*running)->engine->board().partitions()) {
@@ -152,6 +155,7 @@ int index_tape(const IndexOptions& options) {
   if (!*outcome) return report(outcome->error());
   if (auto synced = (*running)->state->sync(); !synced) return report(synced.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (stopped) fmt::print("interrupted: run the same command again to go on\n");
   fmt::print("indexed {} events in {:.1f} s: {} folded, {} duplicates, {} refused\n", counts.read,
              seconds.count(), counts.folded, counts.duplicates, counts.refused);
   return kDone;
