@@ -18,7 +18,7 @@ DUMP = os.environ["TAPEDECK_TEST_DUMP_STATE"]
 MESSAGES = int(os.environ.get("TAPEDECK_TEST_MESSAGES", "5000000"))
 SYMBOLS = int(os.environ.get("TAPEDECK_TEST_SYMBOLS", "300"))
 # Stops and kills of each combination of threads and polls; 20 and 10 for the long look.
-STOPS = int(os.environ.get("TAPEDECK_TEST_STOPS", "3"))
+STOPS = int(os.environ.get("TAPEDECK_TEST_STOPS", "6"))
 KILLS = int(os.environ.get("TAPEDECK_TEST_KILLS", "2"))
 SEED = os.environ.get("TAPEDECK_TEST_SEED", "1")
 
@@ -100,10 +100,13 @@ class Determinism(ProcessTest):
                     self.assertEqual(dump(tape), expected)
                 with self.subTest(threads=threads, records=records, how="stopped and resumed"):
                     self.fresh(tape)
+                    # Little in flight at a time, so that a stop falls in the middle of the tape.
+                    slow = dict(environment, TAPEDECK_ENGINE_MAX_INFLIGHT_BYTES=str(1 << 18),
+                                TAPEDECK_ENGINE_POLL_BYTES=str(1 << 16))
                     for _ in range(STOPS):
-                        process = start("tape", "index", "--tape", tape, env=environment)
+                        process = start("tape", "index", "--tape", tape, env=slow)
                         try:
-                            process.wait(timeout=self.random.uniform(0.05, 0.3))
+                            process.wait(timeout=self.random.uniform(0.1, 0.3))
                         except subprocess.TimeoutExpired:
                             # Before it listens for signals, one ends it at once: that is no orderly stop.
                             out, _ = interrupt(process)
