@@ -72,7 +72,7 @@ void Ingress::wake() {
   }
   dispatch(std::move(block));
   maybe_checkpoint();
-  if (gathering_->batch.outputs.size() >= 4096) flush(false);
+  if (gathering_->outputs >= 4096) flush(false);
   publish();
   port_.wake_self();
 }
@@ -97,7 +97,7 @@ EntryIndex Ingress::entry_of(std::string_view symbol) {
   names_.emplace_back(symbol);
   by_symbol_.emplace(names_.back(), index);
   entries_.emplace_back().symbol = symbol;
-  port_.spawn(index, 0, names_.back());
+  port_.spawn(index, 0, names_.back(), resume_cursor_);
   context_.metrics->symbols = static_cast<std::int64_t>(entries_.size());
   return index;
 }
@@ -328,6 +328,7 @@ void Ingress::on(const SymbolDown& down) {
   for (const auto work : entry.works) missing_from = std::min(missing_from, works_.at(work).begin);
   if (entry.state == Entry::State::live) {
     ++down_;
+    entry.down_since = port_.now();
     entry.missing_from = missing_from;
     floors_.insert(missing_from);
     entry.missed = entry.told;
@@ -351,7 +352,7 @@ void Ingress::on(const Revive& revive) {
   if (entry.state != Entry::State::down) return;
   ++entry.incarnation;
   ++context_.metrics->symbol_restarts;
-  port_.spawn(revive.entry, entry.incarnation, entry.symbol);
+  port_.spawn(revive.entry, entry.incarnation, entry.symbol, resume_cursor_);
   begin_refill(revive.entry);
 }
 
@@ -374,6 +375,8 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
   entry.changed = true;
   --down_;
   context_.metrics->symbols_down = down_;
+  const std::chrono::nanoseconds down = port_.now() - entry.down_since;
+  context_.metrics->restart_ns.record(static_cast<std::uint64_t>(down.count()));
   tell_later_marks(index);
   floors_.erase(floors_.find(entry.missing_from));
   if (context_.board != nullptr) context_.board->child("symbol " + entry.symbol, "running");
@@ -392,8 +395,9 @@ void Ingress::on(Ask ask) {
   const Entry& entry = entries_[found->second];
   market::Outputs unstored;
   const auto gather = [&](const StoreRequest& request) {
-    for (const auto& row : request.batch.outputs) {
-      if (row.symbol == ask.symbol) unstored.push_back(row.output);
+    for (const auto& some : request.batch.outputs) {
+      if (some.symbol == ask.symbol)
+        std::ranges::move(must(decode_outputs(some)), std::back_inserter(unstored));
     }
   };
   if (ask.outputs) {

@@ -24,8 +24,10 @@ namespace tapedeck::actors {
 class IngressPort {
 public:
   virtual ~IngressPort() = default;
-  /// Makes a (new) actor for the entry; messages to the entry go to it from now on.
-  virtual void spawn(EntryIndex entry, std::uint32_t incarnation, const std::string& symbol) = 0;
+  /// Makes a (new) actor for the entry; messages to the entry go to it from now on. Outputs emitted
+  /// before `silent_below` are delivered already.
+  virtual void spawn(EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
+                     Offset silent_below) = 0;
   virtual void send(EntryIndex entry, FoldBatch message) = 0;
   virtual void send(EntryIndex entry, TellMarks message) = 0;
   virtual void send(EntryIndex entry, Restore message) = 0;
@@ -91,7 +93,8 @@ private:
     Offset told = 0;          ///< records and marks below were sent
     Offset missing_from = 0;  ///< down or refilling: outputs emitted from here on are not delivered
     Offset missed = 0;        ///< end of the last record dropped while down
-    bool changed = false;     ///< since the last barrier
+    std::chrono::steady_clock::time_point down_since{};
+    bool changed = false;  ///< since the last barrier
     std::uint64_t barrier = 0;
     market::EventCounts counts;
     std::vector<std::uint64_t> works;  ///< in flight

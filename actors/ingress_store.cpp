@@ -16,12 +16,11 @@ void Ingress::take_outputs(Entry& entry, const FoldAck& ack) {
       context_.board->child("symbol " + entry.symbol, "running", note);
   }
   if (!ack.outputs) return;
-  for (const auto& output : *ack.outputs) {
-    if (output.position.offset < resume_cursor_) continue;
-    gathering_->batch.outputs.push_back({entry.symbol, output});
-    ++context_.metrics->outputs;
-    ++unstored_outputs_;
-  }
+  const auto count = ack.outputs->count;
+  gathering_->batch.outputs.push_back(std::move(*ack.outputs));
+  gathering_->outputs += count;
+  context_.metrics->outputs += count;
+  unstored_outputs_ += count;
   context_.metrics->pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
 }
 
@@ -58,7 +57,7 @@ void Ingress::resend_unstored() {
 void Ingress::on(const Stored& stored) {
   while (!unstored_.empty() && unstored_.front()->id <= stored.id) {
     const auto& request = *unstored_.front();
-    unstored_outputs_ -= request.batch.outputs.size();
+    unstored_outputs_ -= request.outputs;
     context_.metrics->snapshots += request.batch.snapshots.size();
     for (const auto& snapshot : request.batch.snapshots)
       context_.metrics->snapshot_bytes += snapshot.bytes.size();

@@ -127,7 +127,7 @@ struct FoldAck {
   market::SourceId source = 0;
   market::EventCounts counts;
   bool restored = false;
-  std::shared_ptr<const market::Outputs> outputs;  ///< null: none
+  std::shared_ptr<storage::EncodedOutputs> outputs;  ///< null: none; the ingress takes them
   std::shared_ptr<std::vector<storage::StoredSnapshot>>
       snapshots;                                          ///< null: none; the ingress takes them
   std::shared_ptr<const std::vector<std::string>> notes;  ///< bad snapshots that were passed over
@@ -165,6 +165,7 @@ struct StoreRequest {
   std::uint64_t id = 0;
   Partition partition = 0;
   storage::StateStore::Batch batch;
+  std::size_t outputs = 0;             ///< in the batch
   TimeNs feed_time = market::kNoTime;  ///< for the thinning that follows a checkpoint
   std::chrono::steady_clock::time_point barrier_at{};
 };
@@ -206,9 +207,8 @@ struct Drained {};
 struct RestartChild {
   std::uint64_t child = 0;
 };
-using PartitionActor =
-    caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<RestartChild>,
-                     caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>>;
+using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>,
+                                        caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>>;
 struct PartitionDrained {
   Partition partition = 0;
 };

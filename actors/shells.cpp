@@ -66,11 +66,11 @@ SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShel
 
 SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
                          EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
-                         IngressActor ingress) {
+                         Offset silent_below, IngressActor ingress) {
   SymbolContext context{partition,       &shared.tape,
                         &shared.state,   &shared.settings,
                         &shared.options, shared.metrics.partitions[partition].get(),
-                        shared.faults};
+                        shared.faults,   silent_below};
   return system.spawn(symbol_actor, std::move(context), entry, incarnation, symbol,
                       std::move(ingress));
 }
@@ -129,10 +129,11 @@ public:
   Ingress& ingress() { return *ingress_; }
   [[nodiscard]] bool started() const { return started_; }
 
-  void spawn(EntryIndex entry, std::uint32_t incarnation, const std::string& symbol) override {
+  void spawn(EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
+             Offset silent_below) override {
     if (symbols_.size() <= entry) symbols_.resize(entry + 1);
-    symbols_[entry] =
-        spawn_symbol(self_->system(), *shared_, partition_, entry, incarnation, symbol, self_);
+    symbols_[entry] = spawn_symbol(self_->system(), *shared_, partition_, entry, incarnation,
+                                   symbol, silent_below, self_);
     self_->send(supervisor_, Watch{entry, incarnation, symbol, symbols_[entry]});
   }
   void send(EntryIndex entry, FoldBatch message) override {

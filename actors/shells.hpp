@@ -49,7 +49,7 @@ struct Shared {
 
 SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
                          EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
-                         IngressActor ingress);
+                         Offset silent_below, IngressActor ingress);
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
                            PartitionActor supervisor, CheckpointerActor checkpointer);
 /// Has a thread of its own: RocksDB blocks.

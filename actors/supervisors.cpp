@@ -105,7 +105,6 @@ PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<P
   return {
       [&shell](const Watch& message) { shell.watch(message); },
       [&shell](const Drained&) { shell.drained(); },
-      [](const RestartChild&) {},
       [&shell](const Drain& message) { shell.drain(message); },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
   };

@@ -21,6 +21,12 @@ std::optional<std::uint32_t> FaultPlan::fires(std::string_view symbol,
   return std::nullopt;
 }
 
+/// Outputs of the message under way. One list a thread: its memory is used again for every message.
+market::Outputs& SymbolWorker::outputs() {
+  thread_local market::Outputs list;
+  return list;
+}
+
 SymbolWorker::SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_t incarnation,
                            std::string symbol)
     : context_(std::move(context)),
@@ -33,22 +39,22 @@ void SymbolWorker::meet_fault(const storage::Record& record) {
   if (!context_.faults || record.offset < fold_.next()) return;
   const auto index = context_.faults->fires(fold_.state().symbol(), record);
   if (!index) return;
-  if (*index > 0) (void)fold_.apply_until(record, *index, market::kNever, outputs_);
+  if (*index > 0) (void)fold_.apply_until(record, *index, market::kNever, outputs());
   throw std::runtime_error(
       fmt::format("fault point at {}:{}:{}", record.partition, record.offset, *index));
 }
 
 void SymbolWorker::apply(const storage::Record& record) {
   meet_fault(record);
-  if (auto applied = fold_.apply(record, outputs_); !applied)
+  if (auto applied = fold_.apply(record, outputs()); !applied)
     throw std::runtime_error(applied.error().message);
 }
 
 void SymbolWorker::advance(const market::TimeMark& mark) {
-  if (mark.feed_time >= fold_.state().next_due()) fold_.advance(mark, outputs_);
+  if (mark.feed_time >= fold_.state().next_due()) fold_.advance(mark, outputs());
 }
 
-FoldAck SymbolWorker::ack(std::uint64_t work) {
+FoldAck SymbolWorker::ack(std::uint64_t work, Offset silent_below) {
   FoldAck ack;
   ack.entry = entry_;
   ack.incarnation = incarnation_;
@@ -57,14 +63,19 @@ FoldAck SymbolWorker::ack(std::uint64_t work) {
   ack.due = fold_.state().next_due();
   ack.source = fold_.state().source();
   ack.counts = fold_.state().counts();
-  if (!outputs_.empty())
-    ack.outputs = std::make_shared<const market::Outputs>(std::exchange(outputs_, {}));
+  if (!outputs().empty()) {
+    auto encoded = storage::encode_outputs(fold_.state().symbol(), outputs(), silent_below);
+    if (encoded.count != 0)
+      ack.outputs = std::make_shared<storage::EncodedOutputs>(std::move(encoded));
+    outputs().clear();
+  }
   return ack;
 }
 
 FoldAck SymbolWorker::on(const FoldBatch& batch) {
   const auto begin = std::chrono::steady_clock::now();
   const auto events = fold_.state().counts().read;
+  outputs().clear();  // of a message that threw
   const Poll& poll = *batch.poll;
   std::shared_ptr<std::vector<storage::StoredSnapshot>> snapshots;
   if (batch.earlier_marks) {
@@ -85,7 +96,7 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
   }
   for (; mark != poll.marks.end(); ++mark) advance(*mark);
   fold_.pass(poll.end);
-  auto done = ack(batch.work);
+  auto done = ack(batch.work, context_.silent_below);
   done.snapshots = std::move(snapshots);
   const auto spent = std::chrono::steady_clock::now() - begin;
   context_.metrics->fold_ns.record(static_cast<std::uint64_t>(spent.count()));
@@ -94,12 +105,14 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
 }
 
 FoldAck SymbolWorker::on(const TellMarks& tell) {
+  outputs().clear();
   for (const auto& mark : *tell.marks) advance(mark);
   fold_.pass(tell.upto);
-  return ack(tell.work);
+  return ack(tell.work, context_.silent_below);
 }
 
 FoldAck SymbolWorker::on(const Restore& restore) {
+  outputs().clear();
   const auto must = [](auto result) {
     if (!result) throw std::runtime_error(result.error().message);
     return std::move(*result);
@@ -120,12 +133,10 @@ FoldAck SymbolWorker::on(const Restore& restore) {
     for (const auto& time : *restore.feed_times)
       fold_.advance({time.source, time.feed_time, {}}, unheard);
   }
-  const auto caught_up =
-      replay::catch_up(fold_, *context_.tape, restore.upto, replay::Marks::merged, outputs_, fault);
+  const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto,
+                                          replay::Marks::merged, outputs(), fault);
   if (!caught_up) throw std::runtime_error(caught_up.error().message);
-  std::erase_if(outputs_,
-                [&](const auto& output) { return output.position.offset < restore.silent_below; });
-  auto done = ack(restore.work);
+  auto done = ack(restore.work, restore.silent_below);
   done.restored = true;
   if (!notes.empty())
     done.notes = std::make_shared<const std::vector<std::string>>(std::move(notes));

@@ -36,6 +36,7 @@ struct SymbolContext {
   const EngineOptions* options = nullptr;
   telemetry::PartitionMetrics* metrics = nullptr;
   std::shared_ptr<FaultPlan> faults;
+  Offset silent_below = 0;  ///< outputs emitted before are delivered already
 };
 
 /// Throws where the fold breaks an invariant or a record does not decode: its supervisor restarts
@@ -52,16 +53,16 @@ public:
   void on(const Ask& ask);
 
 private:
+  [[nodiscard]] static market::Outputs& outputs();
   void meet_fault(const storage::Record& record);
   void apply(const storage::Record& record);
   void advance(const market::TimeMark& mark);
-  [[nodiscard]] FoldAck ack(std::uint64_t work);
+  [[nodiscard]] FoldAck ack(std::uint64_t work, Offset silent_below);
 
   SymbolContext context_;
   EntryIndex entry_;
   std::uint32_t incarnation_;
   replay::SymbolFold fold_;
-  market::Outputs outputs_;
 };
 
 }  // namespace tapedeck::actors

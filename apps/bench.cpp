@@ -100,7 +100,7 @@ Result<void> bench_recording(const EngineArguments& arguments) {
   if (!feed) return tl::unexpected(feed.error());
   auto source = feeds::source_name(arguments.feed, arguments.input);
   if (!source) return tl::unexpected(source.error());
-  auto writer = open_writer({arguments.directory});
+  auto writer = open_writer({arguments.directory}, Linger::bulk);
   if (!writer) return tl::unexpected(writer.error());
   RecordingOptions options;
   options.recorder.source_name = *source;

@@ -41,9 +41,11 @@ struct TapeOptions {
 };
 void add_tape_options(CLI::App* command, TapeOptions& options);
 
+/// In bulk a record holds many events, live a few.
+enum class Linger { live, bulk };
 /// For writing: makes the tape, with `partitions`, if there is none (0: the default number).
 [[nodiscard]] Result<std::unique_ptr<storage::TapeWriter>> open_writer(
-    const TapeOptions& options, std::uint32_t partitions = 0);
+    const TapeOptions& options, Linger linger, std::uint32_t partitions = 0);
 /// For reading, also while another process writes. Error `not_found` where there is no tape.
 [[nodiscard]] Result<std::unique_ptr<storage::TapeReader>> open_reader(const TapeOptions& options);
 

@@ -40,7 +40,7 @@ Result<RecordingSummary> record_session(const std::string& path, const DemoOptio
   if (!feed) return tl::unexpected(feed.error());
   auto source = feeds::source_name("itch", input);
   if (!source) return tl::unexpected(source.error());
-  auto writer = open_writer(options.tape);
+  auto writer = open_writer(options.tape, Linger::bulk);
   if (!writer) return tl::unexpected(writer.error());
   RecordingOptions recording;
   recording.recorder.source_name = *source;

@@ -83,7 +83,12 @@ int run_record(const RecordArguments& arguments) {
   if (!source) return report(source.error());
   options->recorder.source_name = recorded_name(*source, options->recorder.symbols);
   options->recorder.sequencing = (*feed)->sequencing();
-  auto writer = open_writer(arguments.tape, arguments.partitions);
+  constexpr std::uint64_t kBulkEvents = 65'536;  // of a linger
+  const auto bulk_or_live =
+      options->recorder.linger_time == 0 && options->recorder.linger_events >= kBulkEvents
+          ? Linger::bulk
+          : Linger::live;
+  auto writer = open_writer(arguments.tape, bulk_or_live, arguments.partitions);
   if (!writer) return report(writer.error());
 
   watch_signals();

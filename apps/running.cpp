@@ -90,7 +90,7 @@ Result<void> open_stores(Running& running, const std::string& directory,
                          const config::Config& config,
                          std::optional<std::uint32_t> record_partitions) {
   if (record_partitions) {
-    auto writer = open_writer({directory}, *record_partitions);
+    auto writer = open_writer({directory}, Linger::live, *record_partitions);
     if (!writer) return tl::unexpected(writer.error());
     running.writer = std::move(*writer);
     running.tape = &running.writer->reader();

@@ -4,10 +4,11 @@
 
 namespace tapedeck::apps {
 
-Result<std::unique_ptr<storage::TapeWriter>> open_writer(const TapeOptions& options,
+Result<std::unique_ptr<storage::TapeWriter>> open_writer(const TapeOptions& options, Linger linger,
                                                          std::uint32_t partitions) {
   storage::WriterOptions writer;
   writer.partitions = partitions;
+  writer.compress = linger == Linger::live;
   return storage::open_tape_writer(options.directory, writer);
 }
 

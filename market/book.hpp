@@ -55,9 +55,6 @@ public:
   [[gnu::always_inline]] inline void prefetch_entry(std::uint32_t hash) const noexcept {
     orders_.prefetch_entry(hash);
   }
-  [[gnu::always_inline]] inline void prefetch_order(std::uint32_t hash) const noexcept {
-    orders_.prefetch_order(hash);
-  }
   [[gnu::always_inline]] [[nodiscard]] inline Ladder::Place find_level(Side side,
                                                                        Price price) const noexcept {
     return ladders_[index(side)].find(Ladder::key(side, price));
@@ -201,6 +198,12 @@ public:
       }
     }
     return sum;
+  }
+
+  void prefetch_all() const noexcept {
+    for (const Ladder& ladder : ladders_) ladder.prefetch_best();
+    prefetch_lines(levels_.data(), levels_.size());
+    orders_.prefetch_all();
   }
 
 private:

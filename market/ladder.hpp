@@ -96,6 +96,12 @@ public:
     size_ = capacity_ = 0;
   }
 
+  void prefetch_best() const noexcept {
+    const std::uint32_t count = std::min(size_, kNear);
+    prefetch_lines(keys_.get() + padding_ + size_ - count, count);
+    prefetch_lines(levels_.get() + size_ - count, count);
+  }
+
 private:
   /// `after`: how many keys, padding included, are not better than `key`.
   [[gnu::always_inline]] [[nodiscard]] inline Place place(std::uint32_t after,

@@ -109,13 +109,13 @@ public:
     shift_ = 32;
   }
 
-  /// Ask for the table's line now, for the order's line a little later.
   [[gnu::always_inline]] inline void prefetch_entry(std::uint32_t hash) const noexcept {
     __builtin_prefetch(entries_.data() + (std::uint64_t{hash} >> shift_));
   }
-  [[gnu::always_inline]] inline void prefetch_order(std::uint32_t hash) const noexcept {
-    if (entries_.empty()) return;
-    __builtin_prefetch(pool_.data() + entries_[hash >> shift_].slot);
+
+  void prefetch_all() const noexcept {
+    prefetch_lines(entries_.data(), entries_.size());
+    prefetch_lines(pool_.data(), pool_.size());
   }
 
 private:

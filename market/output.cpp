@@ -15,10 +15,10 @@ void put_time(std::string& out, TimeNs time) {
   put_be(out, static_cast<std::uint64_t>(time) ^ (std::uint64_t{1} << 63), 8);
 }
 
-void put_head(std::string& out, OutputKind kind, TimeNs width, TimeNs time, SourceId source) {
-  out.push_back(static_cast<char>(kind));
-  put_be(out, static_cast<std::uint64_t>(width), 8);
-  put_time(out, time);
+void put_head(std::string& out, const IdentityHead& head, SourceId source) {
+  out.push_back(static_cast<char>(head.kind));
+  put_be(out, static_cast<std::uint64_t>(head.width), 8);
+  put_time(out, head.time);
   put_be(out, source, 8);
 }
 
@@ -34,21 +34,28 @@ bool Output::same_content(const Output& other) const {
   return time == other.time && source == other.source && trust == other.trust && body == other.body;
 }
 
+IdentityHead identity_head(const Output& output) noexcept {
+  const OutputKind kind = output.kind();
+  if (const auto* candle = std::get_if<Candle>(&output.body))
+    return {kind, candle->width, candle->open_time};
+  if (const auto* row = std::get_if<MetricsRow>(&output.body))
+    return {kind, row->width, row->open_time};
+  if (const auto* late = std::get_if<LateTrade>(&output.body))
+    return {kind, late->width, late->event.time};
+  return {kind, 0, std::get_if<Refusal>(&output.body)->event.time};
+}
+
 std::string identity(const Output& output) {
   std::string key;
   key.reserve(40);
-  const OutputKind kind = output.kind();
+  put_head(key, identity_head(output), output.source);
   if (const auto* candle = std::get_if<Candle>(&output.body)) {
-    put_head(key, kind, candle->width, candle->open_time, output.source);
     put_be(key, candle->revision, 4);
-  } else if (const auto* row = std::get_if<MetricsRow>(&output.body)) {
-    put_head(key, kind, row->width, row->open_time, output.source);
+  } else if (std::holds_alternative<MetricsRow>(output.body)) {
     put_be(key, 0, 4);
   } else if (const auto* late = std::get_if<LateTrade>(&output.body)) {
-    put_head(key, kind, late->width, late->event.time, output.source);
     put_cause(key, late->event, late->message_index);
   } else if (const auto* refusal = std::get_if<Refusal>(&output.body)) {
-    put_head(key, kind, 0, refusal->event.time, output.source);
     put_cause(key, refusal->event, refusal->message_index);
   }
   return key;

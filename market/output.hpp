@@ -100,6 +100,15 @@ struct Output {
 
 using Outputs = std::vector<Output>;
 
+/// What an identity begins with.
+struct IdentityHead {
+  OutputKind kind = OutputKind::candle;
+  TimeNs width = 0;
+  TimeNs time = 0;
+  friend bool operator==(const IdentityHead&, const IdentityHead&) = default;
+};
+[[nodiscard]] IdentityHead identity_head(const Output& output) noexcept;
+
 /// Order-preserving key: kind, rule (width), time or causing event, source, revision. Same on every
 /// tape; the symbol goes before it in a store. Layout: docs/formats/outputs.md
 ///   candle:     kind | width be64 | open_time be64 (sign flipped) | source be64 | revision be32

@@ -6,6 +6,9 @@
 
 namespace tapedeck::market {
 
+// So many events touch most of a symbol's state, which lies cold since its last batch: it is asked
+// for as a whole.
+constexpr std::size_t kLongRun = 32;
 // How many events ahead the id table's line is asked for.
 constexpr std::size_t kLookAhead = 8;
 
@@ -49,6 +52,7 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
     hashes[i] = OrderTable::hash_of(events[i].id);
     book_.prefetch_entry(hashes[i]);
   }
+  if (count >= kLongRun) book_.prefetch_all();
   bool first = true;
   Verdict verdict = Verdict::fold;
   for (std::size_t i = 0; i < count; ++i) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -57,5 +58,13 @@ struct Digest {
 
 /// The id by which records, marks and states refer to a source: XXH3-64 of its name, never 0.
 [[nodiscard]] SourceId source_id(std::string_view name);
+
+/// Asks for `count` elements' memory ahead of use.
+template <class T>
+void prefetch_lines(const T* first, std::size_t count) noexcept {
+  constexpr std::size_t kLine = 64;
+  const char* const begin = reinterpret_cast<const char*>(first);
+  for (std::size_t at = 0; at < count * sizeof(T); at += kLine) __builtin_prefetch(begin + at, 1);
+}
 
 }  // namespace tapedeck::market

@@ -173,26 +173,41 @@ std::string encode_block(std::span<const Output* const> outputs) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-Result<std::vector<Output>> decode_block(std::span<const std::byte> bytes) {
-  const auto bad = [](const std::string& what, std::size_t at) {
-    return fail(ErrorCode::corrupt, "outputs: " + what + " at byte " + std::to_string(at));
-  };
-  VarintReader in({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+namespace {
+
+tl::unexpected<Error> bad_block(const std::string& what, std::size_t at) {
+  return fail(ErrorCode::corrupt, "outputs: " + what + " at byte " + std::to_string(at));
+}
+
+Result<void> take_block(VarintReader& in, std::size_t total, std::vector<Output>& outputs) {
+  const auto begin = in.position();
   if (const auto version = in.get(); in.failed() || version != kVersion) {
-    return bad("version " + std::to_string(version) + " is not known", 0);
+    return bad_block("version " + std::to_string(version) + " is not known", begin);
   }
+  const auto at_count = in.position();
   const auto count = in.get();
-  if (count > bytes.size() / kOutputBytes)
-    return bad(std::to_string(count) + " outputs in fewer bytes", 1);
-  std::vector<Output> outputs(count);
+  if (count > (total - begin) / kOutputBytes)
+    return bad_block(std::to_string(count) + " outputs in fewer bytes", at_count);
+  outputs.reserve(outputs.size() + count);
   Before before;
-  for (auto& output : outputs) {
+  for (std::uint64_t i = 0; i < count; ++i) {
     const auto at = in.position();
-    const char* wrong = take_output(in, output, before);
-    if (in.failed()) return bad("cut off or overlong", at);
-    if (wrong != nullptr) return bad(wrong, at);
+    const char* wrong = take_output(in, outputs.emplace_back(), before);
+    if (in.failed()) return bad_block("cut off or overlong", at);
+    if (wrong != nullptr) return bad_block(wrong, at);
   }
-  if (!in.at_end()) return bad("bytes after the last one", in.position());
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Output>> decode_block(std::span<const std::byte> bytes) {
+  VarintReader in({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  std::vector<Output> outputs;
+  do {
+    if (auto taken = take_block(in, bytes.size(), outputs); !taken)
+      return tl::unexpected(std::move(taken.error()));
+  } while (!in.at_end());
   return outputs;
 }
 

@@ -24,7 +24,8 @@ namespace tapedeck::schemas {
 [[nodiscard]] std::string encode(const market::Output& output);
 [[nodiscard]] Result<market::Output> decode_output(std::span<const std::byte> bytes);
 
-/// Many outputs in one piece, as the state store keeps them: docs/formats/outputs.md.
+/// Many outputs in one piece, as the state store keeps them: docs/formats/outputs.md. Blocks may be
+/// joined: decode_block() reads one after the other.
 [[nodiscard]] std::string encode_block(std::span<const market::Output* const> outputs);
 [[nodiscard]] Result<std::vector<market::Output>> decode_block(std::span<const std::byte> bytes);
 

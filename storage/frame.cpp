@@ -3,6 +3,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -58,7 +60,9 @@ public:
         kept_bytes_ -= arena.capacity();
       }
     }
+    if (arena.capacity() >= capacity) return arena;
     arena.reserve(capacity);
+    if (capacity >= kSmallestKept) want_huge_pages(arena.data(), arena.capacity());
     return arena;
   }
   void give_back(std::vector<std::byte> arena) {
@@ -72,6 +76,14 @@ public:
   }
 
 private:
+  /// A hint: where the system does not take it, nothing is lost but time.
+  static void want_huge_pages(void* memory, std::size_t bytes) {
+    constexpr std::uintptr_t kPage = 4096;
+    const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + kPage - 1) / kPage * kPage;
+    const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / kPage * kPage;
+    if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  }
+
   static constexpr std::size_t kSmallestKept = std::size_t{1} << 20;
   static constexpr std::size_t kMostKept = std::size_t{160} << 20;  // of all arenas together
   std::mutex mutex_;

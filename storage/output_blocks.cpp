@@ -1,5 +1,6 @@
 #include "storage/output_blocks.hpp"
 
+#include <algorithm>
 #include <span>
 #include <unordered_map>
 
@@ -15,31 +16,87 @@ constexpr std::uint64_t kIntervalsASpan = 256;
 constexpr std::uint64_t kSpanWithoutWidth = 60 * static_cast<std::uint64_t>(market::kSecond);
 constexpr std::size_t kWriteBytes = 8;
 
+/// Where the span of time begins that holds an identity's time; both with the sign flipped.
+std::uint64_t span_start(std::uint64_t width, std::uint64_t time) {
+  const auto span = width == 0 ? kSpanWithoutWidth : width * kIntervalsASpan;
+  return time - time % span;
+}
+
 /// symbol | 0 | kind | width | span of the identity's time
 std::string span_key(std::string_view symbol, std::string_view identity) {
   const auto width = read_key64(identity.substr(kWidthAt));
-  const auto span = width == 0 ? kSpanWithoutWidth : width * kIntervalsASpan;
-  const auto time = read_key64(identity.substr(kTimeAt));
   auto key = output_key(symbol, identity.substr(0, kTimeAt));
-  append_be64(key, time - time % span);
+  append_be64(key, span_start(width, read_key64(identity.substr(kTimeAt))));
   return key;
 }
 
 }  // namespace
 
-void append_output_blocks(const std::vector<OutputRow>& outputs, std::uint64_t write,
-                          std::vector<RowChange>& changes) {
-  std::unordered_map<std::string, std::size_t> of_span;
-  std::vector<std::pair<std::string, std::vector<const market::Output*>>> blocks;
-  for (const auto& row : outputs) {
-    auto key = span_key(row.symbol, market::identity(row.output));
-    const auto [found, fresh] = of_span.try_emplace(key, blocks.size());
-    if (fresh) blocks.emplace_back(std::move(key), std::vector<const market::Output*>{});
-    blocks[found->second].second.push_back(&row.output);
+EncodedOutputs encode_outputs(std::string_view symbol, std::span<const market::Output> outputs,
+                              Offset from) {
+  struct Group {
+    market::OutputKind kind;
+    std::uint64_t width, start;
+    std::vector<const market::Output*> outputs;
+  };
+  std::vector<Group> groups;
+  for (const auto& output : outputs) {
+    if (output.position.offset < from) continue;
+    const auto head = market::identity_head(output);
+    const auto width = static_cast<std::uint64_t>(head.width);
+    const auto start =
+        span_start(width, static_cast<std::uint64_t>(head.time) ^ (std::uint64_t{1} << 63));
+    // The newest first: outputs come in the order of time.
+    auto group = std::find_if(groups.rbegin(), groups.rend(), [&](const Group& one) {
+      return one.start == start && one.width == width && one.kind == head.kind;
+    });
+    if (group == groups.rend()) {
+      groups.push_back({head.kind, width, start, {}});
+      group = groups.rbegin();
+    }
+    group->outputs.push_back(&output);
   }
-  for (auto& [key, block] : blocks) {
+  EncodedOutputs encoded;
+  encoded.symbol = symbol;
+  for (const auto& group : groups) {
+    std::string span(1, static_cast<char>(group.kind));
+    append_be64(span, group.width);
+    append_be64(span, group.start);
+    encoded.blocks.push_back({std::move(span), schemas::encode_block(group.outputs)});
+    encoded.count += group.outputs.size();
+  }
+  return encoded;
+}
+
+Result<market::Outputs> decode_outputs(const EncodedOutputs& encoded) {
+  market::Outputs all;
+  for (const auto& block : encoded.blocks) {
+    auto outputs = schemas::decode_block(std::as_bytes(std::span(block.bytes)));
+    if (!outputs) return outputs;
+    std::ranges::move(*outputs, std::back_inserter(all));
+  }
+  return all;
+}
+
+void append_output_blocks(const std::vector<EncodedOutputs>& outputs, std::uint64_t write,
+                          std::vector<RowChange>& changes) {
+  std::unordered_map<std::string, std::string> of_span;
+  std::vector<const std::pair<const std::string, std::string>*> order;
+  for (const auto& some : outputs) {
+    for (const auto& block : some.blocks) {
+      const auto [found, fresh] =
+          of_span.try_emplace(output_key(some.symbol, block.span), block.bytes);
+      if (fresh) {
+        order.push_back(&*found);
+      } else {
+        found->second += block.bytes;
+      }
+    }
+  }
+  for (const auto* row : order) {
+    auto key = row->first;
     append_be64(key, write);
-    auto value = seal(key, schemas::encode_block(block));
+    auto value = seal(key, row->second);
     changes.push_back({Family::outputs, std::move(key), std::move(value)});
   }
 }

@@ -15,9 +15,9 @@
 namespace tapedeck::storage {
 
 /// symbol | 0 | kind | width | span (be64) | write (be64): a later write of the same identity
-/// replaces an earlier one. Appends one row for each block of `outputs`; all get the number
-/// `write`, which only grows.
-void append_output_blocks(const std::vector<OutputRow>& outputs, std::uint64_t write,
+/// replaces an earlier one. Appends one row for each span of `outputs`, its blocks one after the
+/// other; all get the number `write`, which only grows.
+void append_output_blocks(const std::vector<EncodedOutputs>& outputs, std::uint64_t write,
                           std::vector<RowChange>& changes);
 
 /// Puts blocks together again: newest of each identity, ascending.

@@ -18,6 +18,7 @@ namespace tapedeck::storage {
 namespace {
 
 constexpr std::uint32_t kStateFormatVersion = 1;
+constexpr std::size_t kBatchBytesARow = 24;  ///< beside key and value, at most
 constexpr const char* kFormatKey = "format";
 constexpr const char* kSettingsKey = "settings";
 
@@ -86,7 +87,10 @@ public:
   Result<void> write(const std::vector<RowChange>& changes) override {
     std::lock_guard lock(mutex_);
     if (auto ok = recover(); !ok) return ok;
-    rocksdb::WriteBatch batch;
+    std::size_t bytes = 0;
+    for (const auto& change : changes)
+      bytes += kBatchBytesARow + change.key.size() + (change.value ? change.value->size() : 0);
+    rocksdb::WriteBatch batch(bytes);
     for (const auto& change : changes) {
       (void)(change.value ? batch.Put(of(change.family), change.key, *change.value)
                           : batch.Delete(of(change.family), change.key));

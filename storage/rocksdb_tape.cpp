@@ -235,9 +235,10 @@ Result<std::unique_ptr<TapeWriter>> open_tape_writer(const std::string& dir,
                 "partitions");
   }
   auto files = std::make_shared<TapeFiles>();
-  auto db = Database::open(
-      log_folder(dir), writer_db_options(options),
-      TapeFiles::family_options({options.cache_bytes, options.write_buffer_bytes}), "records to");
+  auto db = Database::open(log_folder(dir), writer_db_options(options),
+                           TapeFiles::family_options(
+                               {options.cache_bytes, options.write_buffer_bytes, options.compress}),
+                           "records to");
   if (!db) return tl::unexpected(std::move(db.error()));
   files->db = std::move(*db);
   const auto partitions = settle_partitions(*files, options.partitions);

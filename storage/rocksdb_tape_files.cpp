@@ -75,7 +75,7 @@ std::vector<std::string> TapeFiles::families(std::uint32_t partitions) {
 Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
   const auto cache = rocksdb::NewLRUCache(std::max(sizes.cache_bytes, std::size_t{8} << 20));
   rocksdb::ColumnFamilyOptions data;
-  data.compression = rocksdb::kLZ4Compression;
+  data.compression = sizes.compress ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   data.compaction_style = rocksdb::kCompactionStyleUniversal;
   data.compaction_options_universal.allow_trivial_move = true;
   data.write_buffer_size = sizes.write_buffer_bytes;

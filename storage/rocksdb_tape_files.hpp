@@ -21,6 +21,7 @@ constexpr std::uint32_t kTapeFormatVersion = 1;
 struct TapeSizes {
   std::size_t cache_bytes = 0;
   std::size_t write_buffer_bytes = std::size_t{64} << 20;
+  bool compress = true;  ///< new records; old ones stay as they are
 };
 
 /// Iterators that stand where somebody will probably read on: opening one costs some 70 us.

@@ -62,8 +62,8 @@ Result<void> check_symbols(const StateStore::Batch& batch) {
   for (const auto& snapshot : batch.snapshots) {
     if (!good_symbol(snapshot.key.symbol)) return refuse(snapshot.key.symbol);
   }
-  for (const auto& row : batch.outputs) {
-    if (!good_symbol(row.symbol)) return refuse(row.symbol);
+  for (const auto& some : batch.outputs) {
+    if (!good_symbol(some.symbol)) return refuse(some.symbol);
   }
   return {};
 }

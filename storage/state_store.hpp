@@ -63,10 +63,22 @@ struct Checkpoint {
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
 
-struct OutputRow {
+/// Outputs of one symbol as they are stored: encoded, in a block for each kind, width and span of
+/// time. docs/formats/outputs.md
+struct EncodedOutputs {
+  struct Block {
+    std::string span;   ///< kind | width | time, as in an identity: where the span begins
+    std::string bytes;  ///< schemas::encode_block
+  };
   std::string symbol;
-  market::Output output;
+  std::vector<Block> blocks;
+  std::size_t count = 0;
 };
+/// Leaves out what was emitted before `from`.
+[[nodiscard]] EncodedOutputs encode_outputs(std::string_view symbol,
+                                            std::span<const market::Output> outputs,
+                                            Offset from = 0);
+[[nodiscard]] Result<market::Outputs> decode_outputs(const EncodedOutputs& encoded);
 
 /// Reading is safe from several threads and beside a writer.
 class StateReader {
@@ -107,7 +119,7 @@ public:
   /// replaced.
   struct Batch {
     std::vector<StoredSnapshot> snapshots;
-    std::vector<OutputRow> outputs;
+    std::vector<EncodedOutputs> outputs;
     std::optional<Checkpoint> checkpoint;
     std::optional<std::pair<Partition, Offset>> cursor;
   };

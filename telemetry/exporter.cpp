@@ -168,6 +168,8 @@ void Collector::fold() {
   gauge("symbols", "Symbols known.", &P::symbols);
   gauge("symbols_down", "Symbols that are restarting or catching up.", &P::symbols_down);
   counter("symbol_restarts_total", "Restarts of symbol actors.", &P::symbol_restarts);
+  histogram("symbol_restart_seconds", "From a symbol's failure until it is caught up again.",
+            &P::restart_ns, kSeconds);
   counter("ingress_restarts_total", "Restarts of the ingress.", &P::ingress_restarts);
 }
 

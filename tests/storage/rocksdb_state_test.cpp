@@ -64,7 +64,7 @@ void tamper(const std::string& folder, const std::string& family,
 StateStore::Batch small_batch() {
   return {
       {make_snapshot("A", 2, 10, 1, "one"), make_snapshot("A", 2, 20, 2, std::string(5000, 'x'))},
-      {make_candle("A", market::kSecond, 5, 1)},
+      encoded({make_candle("A", market::kSecond, 5, 1)}),
       Checkpoint{2, 20, {}, {}, 5},
       {{2, 20}}};
 }
@@ -101,7 +101,7 @@ TEST_CASE("an output written after a restart replaces the one from before") {
   for (market::Price close : {1, 2, 3}) {
     REQUIRE(open_state_store(dir.path())
                 .value()
-                ->write({{}, {make_candle("A", market::kSecond, 5, close)}, {}, {}}));
+                ->write({{}, encoded({make_candle("A", market::kSecond, 5, close)}), {}, {}}));
   }
   std::vector<market::Price> closes;
   const auto reader = open_state_reader(dir.path()).value();

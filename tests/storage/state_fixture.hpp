@@ -24,6 +24,12 @@ std::unique_ptr<StateFixture> make_state(const std::string& variant);
 
 StoredSnapshot make_snapshot(const std::string& symbol, Partition partition, Offset next,
                              TimeNs time, const std::string& bytes);
+struct OutputRow {
+  std::string symbol;
+  market::Output output;
+};
+/// In one piece for each run of rows of one symbol.
+std::vector<EncodedOutputs> encoded(const std::vector<OutputRow>& rows);
 OutputRow make_candle(const std::string& symbol, TimeNs width, TimeNs open_time,
                       market::Price close, std::uint32_t revision = 0);
 

@@ -1,6 +1,8 @@
 // tests/storage/state_suite.cpp -- what every state store has to do; compiled into one program for
 // each kind of store.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <iterator>
 #include <map>
 #include <random>
 
@@ -12,6 +14,17 @@ StoredSnapshot make_snapshot(const std::string& symbol, Partition partition, Off
                              TimeNs time, const std::string& bytes) {
   return {
       {partition, symbol, next}, time, next * 3, {next, std::hash<std::string>{}(bytes)}, bytes};
+}
+
+std::vector<EncodedOutputs> encoded(const std::vector<OutputRow>& rows) {
+  std::vector<EncodedOutputs> all;
+  for (std::size_t i = 0; i < rows.size();) {
+    market::Outputs run;
+    const std::string& symbol = rows[i].symbol;
+    for (; i < rows.size() && rows[i].symbol == symbol; ++i) run.push_back(rows[i].output);
+    all.push_back(encode_outputs(symbol, run));
+  }
+  return all;
 }
 
 OutputRow make_candle(const std::string& symbol, TimeNs width, TimeNs open_time,
@@ -117,13 +130,14 @@ TEST_CASE("outputs are kept once by identity, in its order, and found by range")
   auto& reader = fixture->reader();
   constexpr TimeNs s = market::kSecond;
   StateStore::Batch batch;
-  for (TimeNs t : {30, -20, 10, 20, -10})
-    batch.outputs.push_back(make_candle("A", s, t * s, 100 + t));
-  batch.outputs.push_back(make_candle("A", 10 * s, 0, 1));
-  batch.outputs.push_back(make_candle("AB", s, 0, 2));
+  std::vector<OutputRow> rows;
+  for (TimeNs t : {30, -20, 10, 20, -10}) rows.push_back(make_candle("A", s, t * s, 100 + t));
+  rows.push_back(make_candle("A", 10 * s, 0, 1));
+  rows.push_back(make_candle("AB", s, 0, 2));
+  batch.outputs = encoded(rows);
   REQUIRE(fixture->store().write(batch));
-  REQUIRE(fixture->store().write({{}, {make_candle("A", s, 20 * s, 555)}, {}, {}}));
-  REQUIRE(fixture->store().write({{}, {make_candle("A", s, 20 * s, 777, 1)}, {}, {}}));
+  REQUIRE(fixture->store().write({{}, encoded({make_candle("A", s, 20 * s, 555)}), {}, {}}));
+  REQUIRE(fixture->store().write({{}, encoded({make_candle("A", s, 20 * s, 777, 1)}), {}, {}}));
   REQUIRE(reader.refresh());
   const auto closes = [](const std::vector<market::Output>& all) {
     std::vector<market::Price> prices;
@@ -159,10 +173,13 @@ TEST_CASE("outputs of any range are those of a naive store, however they were wr
   };
   for (int i = 0; i < 40; ++i) {
     StateStore::Batch batch;
-    for (auto n = random() % 40; n > 0; --n) batch.outputs.push_back(candle());
-    for (const auto& row : batch.outputs)
-      naive.insert_or_assign(market::identity(row.output), row.output);
-    batch.outputs.push_back(make_candle("B", market::kSecond, 0, 1));
+    for (auto pieces = random() % 4; pieces > 0; --pieces) {
+      std::vector<OutputRow> rows;
+      for (auto n = random() % 20; n > 0; --n) rows.push_back(candle());
+      for (const auto& row : rows) naive.insert_or_assign(market::identity(row.output), row.output);
+      rows.push_back(make_candle("B", market::kSecond, 0, 1));
+      std::ranges::move(encoded(rows), std::back_inserter(batch.outputs));
+    }
     REQUIRE(fixture->store().write(batch));
   }
   REQUIRE(fixture->reader().refresh());

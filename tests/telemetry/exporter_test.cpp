@@ -127,7 +127,7 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
 
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
-  STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (15 + 10) + 4 * sizeof(Histogram));
+  STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (15 + 10) + 5 * sizeof(Histogram));
   STATIC_REQUIRE(sizeof(Metrics) == sizeof(std::vector<int>) + 8 * (8 + 1) + sizeof(Histogram));
 }
 
@@ -164,6 +164,7 @@ TEST_CASE("histograms are cumulative, their bounds inclusive, times in seconds",
   for (const std::uint64_t value : {0, 1, 3, 4, 64}) partition.batch_events.record(value);
   partition.fold_ns.record(1'500'000'000);
   partition.fold_ns.record(100);
+  partition.restart_ns.record(3'000'000);
   partition.checkpoint_ns.record(std::uint64_t{1} << 45);
   const auto samples = parse(to_prometheus(metrics)).samples;
   const auto at = [&](const std::string& name, const std::string& bound) {
@@ -182,6 +183,7 @@ TEST_CASE("histograms are cumulative, their bounds inclusive, times in seconds",
   CHECK(at("fold_seconds", "1.073741823") == 1);
   CHECK(at("fold_seconds", "2.147483647") == 2);
   CHECK(samples.at("tapedeck_fold_seconds_sum{partition=\"0\"}") == Approx(1.5000001));
+  CHECK(samples.at("tapedeck_symbol_restart_seconds_sum{partition=\"0\"}") == Approx(0.003));
   CHECK(at("checkpoint_seconds", "68.719476735") == 0);
   CHECK(at("checkpoint_seconds", "+Inf") == 1);
   CHECK(samples.contains("tapedeck_poll_records_bucket{partition=\"0\",le=\"0\"}"));
