@@ -19,7 +19,7 @@ Result<void> set(rd_kafka_conf_t& conf, const std::string& name, const std::stri
   // The library repeats the value in its reason, and a value may be a secret.
   const char* reason = done == RD_KAFKA_CONF_UNKNOWN ? "the client library knows no such setting"
                                                      : "the client library refuses its value";
-  return fail(ErrorCode::invalid, "kafka.client: " + name + ": " + reason, "kafka.client." + name);
+  return fail(ErrorCode::invalid, "kafka.client." + name + ": " + reason, "kafka.client." + name);
 }
 
 /// A producer knows not every setting of a consumer, and the other way round: the library only
@@ -30,7 +30,7 @@ Result<void> set_from_outside(rd_kafka_conf_t& conf,
     for (const auto reserved : kReserved) {
       if (name == reserved) {
         return fail(ErrorCode::invalid,
-                    "kafka.client: " + name + ": is set by tapedeck itself, leave it out",
+                    "kafka.client." + name + ": is set by tapedeck itself, leave it out",
                     "kafka.client." + name);
       }
     }
@@ -51,7 +51,9 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(rd_kafka_type_t type,
   ConfHandle conf(rd_kafka_conf_new());
   auto ok = set(*conf, "bootstrap.servers", options.brokers);
   if (ok) ok = set(*conf, "client.id", "tapedeck");
-  if (ok) ok = set(*conf, "log_level", "4");
+  if (ok) ok = set(*conf, "log_level", "3");
+  if (ok) ok = set(*conf, "reconnect.backoff.ms", "20");
+  if (ok) ok = set(*conf, "reconnect.backoff.max.ms", "1000");
   for (const auto& [name, value] : settings)
     if (ok) ok = set(*conf, name, value);
   if (ok) ok = set_from_outside(*conf, options.client);
@@ -137,8 +139,6 @@ ClientSettings reading_settings() {
           {"receive.message.max.bytes", "134217728"},
           {"queued.min.messages", "1000000"},
           {"queued.max.messages.kbytes", "65536"},
-          {"reconnect.backoff.ms", "20"},
-          {"reconnect.backoff.max.ms", "1000"},
           {"topic.metadata.refresh.interval.ms", "5000"}};
 }
 
