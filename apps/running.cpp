@@ -143,7 +143,9 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
   if (auto opened = open_stores(*running, tape, config, record_partitions); !opened) {
     return tl::unexpected(opened.error());
   }
-  if (running->own_reader) options->refresh_interval = std::chrono::milliseconds(5);
+  // A question to the brokers each time, where it is no look at a folder.
+  if (running->own_reader)
+    options->refresh_interval = std::chrono::milliseconds(tape.directory.empty() ? 10 : 5);
   running->metrics = std::make_unique<telemetry::Metrics>(running->tape->partitions());
   running->engine = std::make_unique<actors::Engine>(
       *running->tape, *running->state, running->settings, std::move(*options), *running->metrics);

@@ -52,6 +52,7 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(rd_kafka_type_t type,
   auto ok = set(*conf, "bootstrap.servers", options.brokers);
   if (ok) ok = set(*conf, "client.id", "tapedeck");
   if (ok) ok = set(*conf, "log_level", "3");
+  if (ok) ok = set(*conf, "socket.nagle.disable", "true");
   if (ok) ok = set(*conf, "reconnect.backoff.ms", "20");
   if (ok) ok = set(*conf, "reconnect.backoff.max.ms", "1000");
   for (const auto& [name, value] : settings)

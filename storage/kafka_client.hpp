@@ -17,10 +17,11 @@
 namespace tapedeck::storage {
 
 // Limits. Waits are bounded: what passes one is error `environment`.
-constexpr int kFirstAnswerMs = 10'000;     ///< brokers' first answer, metadata, settings
-constexpr int kReadAnswerMs = 120'000;     ///< a record that is known to be there
-constexpr int kCommitMs = 60'000;          ///< one append, tries again included
-constexpr int kTransactionMs = 30'000;     ///< a killed recorder's append is given up by the broker
+constexpr int kFirstAnswerMs = 10'000;  ///< brokers' first answer, metadata, settings
+constexpr int kReadAnswerMs = 120'000;  ///< a record that is known to be there
+constexpr int kCommitMs = 60'000;       ///< one try to commit an append, or to take it back
+constexpr int kCommitTries = 3;
+constexpr int kTransactionMs = 60'000;     ///< a killed recorder's append is given up by the broker
 constexpr int kSettleMs = 15'000;          ///< a committed append becomes visible to readers
 constexpr int kMaxMessageBytes = 2 << 20;  ///< one record: payload of 1 MiB, headers
 constexpr int kBatchBytes = 1 << 20;       ///< what the producer sends in one piece

@@ -49,14 +49,13 @@ public:
     if (auto ok = check_append(records, marks, reader_->partitions()); !ok) return ok;
     if (records.empty() && marks.empty()) return {};
     const std::lock_guard lock(mutex_);
-    if (fenced_) return tl::unexpected(*fenced_);
+    if (ended_) return tl::unexpected(*ended_);
     if (const ErrorHandle begun{rd_kafka_begin_transaction(producer_->get())}; begun)
       return failed(*begun, "beginning an append to " + options_.topic);
     slots_.assign(records.size() + marks.size(), {});
     encoded_.clear();
     if (auto ok = produce(records, marks); !ok) return give_up(ok.error());
-    const ErrorHandle committed{rd_kafka_commit_transaction(producer_->get(), kCommitMs)};
-    if (committed) return commit_failed(*committed);
+    if (auto ok = commit(); !ok) return ok;
     std::vector<Offset> ends(reader_->partitions(), 0);
     for (const auto& slot : slots_)
       ends[slot.partition] = std::max(ends[slot.partition], static_cast<Offset>(slot.offset + 1));
@@ -137,11 +136,19 @@ private:
     return tl::unexpected(std::move(error));
   }
 
-  Result<void> commit_failed(const rd_kafka_error_t& error) {
-    const auto why = producer_->error(error, "appending to " + options_.topic);
-    if (rd_kafka_error_is_fatal(&error) == 0) return give_up(why);
+  Result<void> commit() {
+    ErrorHandle refused;
+    for (int i = 0; i < kCommitTries; ++i) {
+      refused.reset(rd_kafka_commit_transaction(producer_->get(), kCommitMs));
+      if (!refused) return {};
+      if (rd_kafka_error_is_retriable(refused.get()) == 0) break;
+    }
+    auto why = producer_->error(*refused, "appending to " + options_.topic);
+    if (rd_kafka_error_txn_requires_abort(refused.get()) != 0) return give_up(std::move(why));
     release_payloads();
-    return failed(error, "appending to " + options_.topic);
+    // Whether the brokers have committed is not known: only the next recorder finds out.
+    ended_ = why;
+    return tl::unexpected(std::move(why));
   }
 
   void release_payloads() {
@@ -151,7 +158,7 @@ private:
 
   Result<void> failed(const rd_kafka_error_t& error, const std::string& doing) {
     auto why = producer_->error(error, doing);
-    if (rd_kafka_error_is_fatal(&error) != 0) fenced_ = why;
+    if (rd_kafka_error_is_fatal(&error) != 0) ended_ = why;
     return tl::unexpected(std::move(why));
   }
 
@@ -163,7 +170,7 @@ private:
   std::mutex mutex_;
   std::vector<Slot> slots_;
   std::vector<std::string> encoded_;
-  std::optional<Error> fenced_;  ///< no append is possible any more
+  std::optional<Error> ended_;  ///< no append is possible any more
 };
 
 }  // namespace
