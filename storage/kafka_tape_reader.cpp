@@ -37,7 +37,7 @@ Result<std::unique_ptr<KafkaTapeReader>> KafkaTapeReader::open(const KafkaOption
   auto index = options.state.empty() ? make_temporary_index(partitions)
                                      : open_tape_index(options.state, options.topic, partitions);
   if (!index && index.error().code == ErrorCode::conflict && index.error().field.empty())
-    index = make_temporary_index(partitions);  // another process keeps it: have one of our own
+    index = open_index_beside(options.state, options.topic, partitions);
   if (!index) return tl::unexpected(index.error());
   reader->index_ = std::move(*index);
   if (auto ok = reader->check_kept(); !ok) return tl::unexpected(ok.error());
@@ -244,6 +244,7 @@ Result<std::vector<RecorderDeadLetter>> KafkaTapeReader::dead_letters() const {
   });
   if (!done) return tl::unexpected(done.error());
   std::vector<RecorderDeadLetter> all;
+  all.reserve(letters.size());
   for (auto& [identity, letter] : letters) all.push_back(std::move(letter));
   return all;
 }

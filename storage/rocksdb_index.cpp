@@ -233,25 +233,31 @@ std::string format_of(const std::string& tape, std::uint32_t partitions) {
   return format + tape;
 }
 
+Result<void> check_format(const Database& db, const std::string& stored, const std::string& tape,
+                          std::uint32_t partitions) {
+  if (stored == format_of(tape, partitions)) return {};
+  const std::string of = stored.size() < 8 ? std::string() : stored.substr(8);
+  return fail(ErrorCode::conflict,
+              db.folder() + ": is the index of " + of + ", not of " + tape + " with " +
+                  std::to_string(partitions) +
+                  " partitions: name another folder, or delete this one to have it made again",
+              "state");
+}
+
 Result<std::unique_ptr<TapeIndex>> open_in(const std::string& folder, const std::string& tape,
                                            std::uint32_t partitions, TemporaryFolder temporary) {
   auto opened = Database::open(folder, common_options(), TapeFiles::family_options({}), "keeps");
   if (!opened) return tl::unexpected(std::move(opened.error()));
   auto& db = **opened;
-  const auto format = format_of(tape, partitions);
   std::string stored;
   auto status = db->Get({}, db->DefaultColumnFamily(), "format", &stored);
-  if (status.ok() && stored != format) {
-    const std::string of = stored.size() < 8 ? std::string() : stored.substr(8);
-    return fail(ErrorCode::conflict,
-                folder + ": is the index of " + of + ", not of " + tape + " with " +
-                    std::to_string(partitions) +
-                    " partitions: name another folder, or delete this one to have it made again",
-                "state");
+  if (status.ok()) {
+    if (auto ok = check_format(db, stored, tape, partitions); !ok)
+      return tl::unexpected(ok.error());
   }
   if (status.IsNotFound()) {
     if (auto ok = db.add(families(partitions)); !ok) return tl::unexpected(ok.error());
-    status = db->Put({}, db->DefaultColumnFamily(), "format", format);
+    status = db->Put({}, db->DefaultColumnFamily(), "format", format_of(tape, partitions));
   }
   if (!status.ok()) return tl::unexpected(db.error(status, "opening the index of the topic"));
   auto index = std::make_unique<RocksdbIndex>(std::move(*opened), partitions, std::move(temporary));
@@ -264,6 +270,25 @@ Result<std::unique_ptr<TapeIndex>> open_in(const std::string& folder, const std:
 Result<std::unique_ptr<TapeIndex>> open_tape_index(const std::string& dir, const std::string& tape,
                                                    std::uint32_t partitions) {
   return open_in((std::filesystem::path(dir) / "index").string(), tape, partitions, {});
+}
+
+Result<std::unique_ptr<TapeIndex>> open_index_beside(const std::string& dir,
+                                                     const std::string& tape,
+                                                     std::uint32_t partitions) {
+  auto top = make_temporary_index(partitions);
+  if (!top) return top;
+  auto opened = Database::open_secondary((std::filesystem::path(dir) / "index").string(),
+                                         common_options(), TapeFiles::family_options({}));
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  auto& db = **opened;
+  std::string stored;
+  const auto status = db->Get({}, db->DefaultColumnFamily(), "format", &stored);
+  if (status.IsNotFound()) return top;  // it is just being made
+  if (!status.ok()) return tl::unexpected(db.error(status, "opening the index of the topic"));
+  if (auto ok = check_format(db, stored, tape, partitions); !ok) return tl::unexpected(ok.error());
+  auto base = std::make_unique<RocksdbIndex>(std::move(*opened), partitions, TemporaryFolder());
+  if (auto ok = base->load(); !ok) return tl::unexpected(ok.error());
+  return layered_index(std::move(base), std::move(*top));
 }
 
 Result<std::unique_ptr<TapeIndex>> make_temporary_index(std::uint32_t partitions) {

@@ -42,6 +42,14 @@ public:
 [[nodiscard]] Result<std::unique_ptr<TapeIndex>> open_tape_index(const std::string& dir,
                                                                  const std::string& tape,
                                                                  std::uint32_t partitions);
+/// Where another process keeps DIR/index: what it has at this moment, to read, and what comes after
+/// in a temporary one.
+[[nodiscard]] Result<std::unique_ptr<TapeIndex>> open_index_beside(const std::string& dir,
+                                                                   const std::string& tape,
+                                                                   std::uint32_t partitions);
+/// Both as one: `base` is never added to, `top` continues it.
+[[nodiscard]] std::unique_ptr<TapeIndex> layered_index(std::unique_ptr<TapeIndex> base,
+                                                       std::unique_ptr<TapeIndex> top);
 /// One in a temporary folder, which goes with it.
 [[nodiscard]] Result<std::unique_ptr<TapeIndex>> make_temporary_index(std::uint32_t partitions);
 

@@ -7,6 +7,7 @@
 
 #include "storage/kafka_tape.hpp"
 #include "storage/partition.hpp"
+#include "storage/verify.hpp"
 #include "tests/storage/kafka_admin.hpp"
 #include "tests/storage/kafka_broker.hpp"
 #include "tests/storage/tape_fixture.hpp"
@@ -139,14 +140,21 @@ TEST_CASE("an index is brought forward from where it ended, and is of one topic"
   CHECK(ids(*open_kafka_reader(options).value(), "A").size() == 5);
   {
     const auto writer = open_kafka_writer(options).value();
-    append(*writer, {make_record("A", 6), make_record("B", 7)});
-    // Another process of the same folder meanwhile: it has an index of its own.
-    CHECK(ids(*open_kafka_reader(options).value(), "A").size() == 6);
+    append(*writer, {make_record("A", 6), make_record("B", 7)}, {{0, make_mark("other", 6)}});
+    // Another process of the same folder meanwhile: what is indexed, and what came since.
+    const auto beside = open_kafka_reader(options).value();
+    CHECK(ids(*beside, "A") == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6});
+    CHECK(beside->index("A", 0, 1'000'000).value().size() == 6);
+    CHECK(beside->marks(0, 0, 1'000'000).value()->records.size() == 6);
+    CHECK(beside->symbols().value() == std::vector<std::string>{"A", "B"});
+    CHECK(beside->sources().value().size() == 2);
+    CHECK(beside->last_mark(0).value() == make_mark("other", 6));
+    CHECK(verify(*beside));
   }
   auto reader = open_kafka_reader(options).value();
   CHECK(ids(*reader, "A") == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6});
   CHECK(reader->symbols().value() == std::vector<std::string>{"A", "B"});
-  CHECK(reader->last_mark(0).value() == make_mark("source", 5));
+  CHECK(reader->last_mark(0).value() == make_mark("other", 6));
   reader.reset();
   auto other = recorded_tape(1);
   other.state = dir.path();

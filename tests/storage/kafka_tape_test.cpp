@@ -10,10 +10,9 @@ namespace {
 class KafkaFixture final : public TapeFixture {
 public:
   KafkaFixture(std::uint32_t partitions, bool second_reader) : options_(new_tape(partitions)) {
-    options_.state = dir_.path() + "/writer";
+    options_.state = dir_.path();  // the reader's index stands beside the writer's
     writer_ = open_kafka_writer(options_).value();
     if (!second_reader) return;
-    options_.state = dir_.path() + "/reader";
     reader_ = open_kafka_reader(options_).value();
   }
   TapeWriter& writer() override { return *writer_; }
