@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 namespace tapedeck::storage {
 namespace {
@@ -12,6 +13,7 @@ constexpr std::size_t kMaxStash = 16384;  // messages that wait for a reader
 constexpr std::size_t kMaxLanes = 3;
 constexpr Offset kNear = 4096;  // so near to the end it is looked for by reading on
 constexpr int kWaitMs = 100;
+constexpr auto kAskAgain = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -238,7 +240,17 @@ Result<std::optional<Offset>> KafkaStreams::find_end(Partition partition, Offset
   }
 }
 
+/// A broker that has just started, or a partition that moves, is asked again.
 Result<std::vector<Offset>> KafkaStreams::offsets(Edge edge, int wait_ms) const {
+  const Deadline deadline(wait_ms);
+  while (true) {
+    auto found = ask_offsets(edge, deadline.left());
+    if (found || found.error().field != kTransientField || deadline.passed()) return found;
+    std::this_thread::sleep_for(kAskAgain);
+  }
+}
+
+Result<std::vector<Offset>> KafkaStreams::ask_offsets(Edge edge, int wait_ms) const {
   const std::int64_t which = edge == Edge::first ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
   OffsetsHandle list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions_)));
   for (Partition p = 0; p < partitions_; ++p) {

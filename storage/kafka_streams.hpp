@@ -104,6 +104,7 @@ private:
   KafkaStreams(KafkaOptions options, std::string topic, std::uint32_t partitions)
       : options_(std::move(options)), topic_(std::move(topic)), partitions_(partitions) {}
   Result<void> add_lane();
+  Result<std::vector<Offset>> ask_offsets(Edge edge, int wait_ms) const;
   Result<Seat*> choose(Partition partition, Offset from);
 
   KafkaOptions options_;
