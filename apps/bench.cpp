@@ -129,7 +129,7 @@ Result<double> bench_engine_once(const EngineArguments& arguments) {
   const auto config = load_config({}, {{"engine.threads", arguments.threads}});
   if (!config) return tl::unexpected(config.error());
   const auto start = Clock::now();
-  auto running = start_engine(arguments.directory, *config, std::nullopt);
+  auto running = start_engine({arguments.directory}, *config, std::nullopt);
   if (!running) return tl::unexpected(running.error());
   if (auto done = (*running)->engine->run_to_end(); !done) return tl::unexpected(done.error());
   const auto seconds = seconds_since(start);
@@ -267,7 +267,7 @@ storage::Offset ask_book(EngineBackend& backend, const std::string& symbol) {
 Result<void> measure_latency(const LatencyArguments& arguments, const std::string& directory) {
   const auto config = load_config({}, {{"engine.threads", arguments.threads}});
   if (!config) return tl::unexpected(config.error());
-  auto running = start_engine(directory, *config, 0);
+  auto running = start_engine({directory}, *config, 0);
   if (!running) return tl::unexpected(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
                         (*running)->settings, *(*running)->metrics);

@@ -29,10 +29,29 @@ int report(const Error& error) {
   return exit_code(error);
 }
 
+std::string TapeOptions::name() const {
+  if (!directory.empty()) return directory;
+  return topic.empty() ? "on Kafka" : "topic " + topic;
+}
+
+void add_kafka_options(CLI::App* command, TapeOptions& options) {
+  command->add_option("--brokers", options.brokers, "Kafka brokers (kafka.brokers)")
+      ->type_name("LIST");
+  command->add_option("--topic", options.topic, "Topic of the tape (kafka.topic)")->type_name("T");
+  command
+      ->add_option("--config", options.config_file,
+                   "Settings; TAPEDECK_SECTION_KEY and flags win over it")
+      ->type_name("FILE");
+}
+
 void add_tape_options(CLI::App* command, TapeOptions& options) {
-  command->add_option("--tape", options.directory, "Folder of the tape")
+  command->add_option("--tape", options.directory, "Folder of the tape; or a tape on Kafka:")
       ->type_name("DIR")
-      ->required();
+      ->excludes(command
+                     ->add_option("--state", options.state,
+                                  "Folder of what is derived from a topic: index, snapshots")
+                     ->type_name("DIR"));
+  add_kafka_options(command, options);
 }
 
 }  // namespace tapedeck::apps

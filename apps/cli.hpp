@@ -8,9 +8,11 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "market/result.hpp"
+#include "storage/kafka_tape.hpp"
 #include "storage/tape.hpp"
 
 namespace tapedeck::apps {
@@ -35,10 +37,24 @@ void run_with(CLI::App* command, Chosen& chosen, std::function<int()> action);
 /// Prints `tapedeck: <field>: <message>` to stderr; returns the exit code.
 int report(const Error& error);
 
-/// The options that say which tape.
+/// The options that say which tape: a folder, or a topic on Kafka with a folder for what is derived
+/// from it.
 struct TapeOptions {
   std::string directory;
+  std::string brokers{}, topic{}, state{};
+  std::string config_file{};  ///< its [kafka] section, where the tape is on Kafka
+  /// How messages name the tape.
+  [[nodiscard]] std::string name() const;
+  /// Folder of DIR/state: the tape's own, or --state. Empty: there is none.
+  [[nodiscard]] const std::string& state_folder() const noexcept {
+    return directory.empty() ? state : directory;
+  }
 };
+/// None: the tape is a folder. Settings come from the flags, the environment, the file. Error
+/// `invalid` where nothing says which tape.
+[[nodiscard]] Result<std::optional<storage::KafkaOptions>> kafka_options(
+    const TapeOptions& options);
+void add_kafka_options(CLI::App* command, TapeOptions& options);
 void add_tape_options(CLI::App* command, TapeOptions& options);
 
 /// In bulk a record holds many events, live a few.

@@ -17,6 +17,7 @@ void add_record(CLI::App& app, Chosen& chosen);
 void add_replay(CLI::App& app, Chosen& chosen);
 void add_serve(CLI::App& app, Chosen& chosen);
 void add_tape(CLI::App& app, Chosen& chosen);
+void add_topics(CLI::App& app, Chosen& chosen);
 void add_verify(CLI::App& app, Chosen& chosen);
 
 /// `tape index`, a subcommand of `tape`.

@@ -24,7 +24,7 @@ int run_demo(const DemoOptions& demo, const std::string& port) {
   bool interrupted = false;
   if (const int code = prepare_demo(demo, interrupted); code != kDone || interrupted) return code;
   ServeOptions options;
-  options.directory = demo.tape.directory;
+  options.tape = demo.tape;
   if (!port.empty()) options.overrides.emplace_back("http.port", port);
   options.greeting = kGreeting;
   return serve(options);

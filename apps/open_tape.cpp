@@ -7,12 +7,23 @@
 
 namespace tapedeck::apps {
 
+namespace {
+
+Result<std::unique_ptr<storage::ControlStore>> open_control(const TapeOptions& options) {
+  const auto kafka = kafka_options(options);
+  if (!kafka) return tl::unexpected(kafka.error());
+  return *kafka ? storage::open_kafka_control(**kafka)
+                : storage::open_control_reader(options.directory);
+}
+
+}  // namespace
+
 Result<OpenTape> open_tape(const TapeOptions& options) {
   OpenTape open;
   auto tape = open_reader(options);
   if (!tape) return tl::unexpected(tape.error());
   open.tape = std::move(*tape);
-  auto control = storage::open_control_reader(options.directory);
+  auto control = open_control(options);
   if (!control && control.error().code != ErrorCode::not_found)
     return tl::unexpected(control.error());
   if (control) {
@@ -20,7 +31,8 @@ Result<OpenTape> open_tape(const TapeOptions& options) {
     if (!settings) return tl::unexpected(settings.error());
     if (*settings) open.settings = **settings;
   }
-  auto state = storage::open_state_reader(options.directory);
+  if (options.state_folder().empty()) return open;
+  auto state = storage::open_state_reader(options.state_folder());
   if (!state && state.error().code != ErrorCode::not_found) return tl::unexpected(state.error());
   if (state) open.state = std::move(*state);
   return open;

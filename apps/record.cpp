@@ -21,6 +21,7 @@ constexpr const char* kExamples = R"(Examples:
   tapedeck record --feed itch --input 20120621.itch.gz --date 2012-06-21 --tape day
   tapedeck record --feed sim:l3 --tape sim --symbols AAPL,MSFT
   tapedeck record --feed itch --input day.itch --date 2012-06-21 --tape live --rate 100000 --linger 1ms
+  tapedeck record --feed sim:l3 --brokers 127.0.0.1:9092 --topic market --state market-state
 
 An interrupted recording goes on when the same command is run again. A source that is on the tape already is not
 recorded twice.)";
@@ -54,7 +55,7 @@ int tell(const RecordArguments& arguments, const std::string& source,
          const RecordingSummary& summary, double seconds) {
   const auto& stats = summary.stats;
   if (summary.already_recorded) {
-    fmt::print("{} is on the tape {} already\n", source, arguments.tape.directory);
+    fmt::print("{} is on the tape {} already\n", source, arguments.tape.name());
     return kDone;
   }
   if (summary.resumed_after > 0) fmt::print("went on after message {}\n", summary.resumed_after);
@@ -66,8 +67,8 @@ int tell(const RecordArguments& arguments, const std::string& source,
       seconds, static_cast<double>(stats.events) / seconds / 1e6);
   if (stats.filtered > 0) fmt::print("left out {} events of other symbols\n", stats.filtered);
   if (stats.dead_letters > 0)
-    fmt::print("{} inputs could not be decoded: tapedeck tape info --tape {} lists them\n",
-               stats.dead_letters, arguments.tape.directory);
+    fmt::print("{} inputs could not be decoded: tapedeck tape info lists them\n",
+               stats.dead_letters);
   if (summary.interrupted)
     fmt::print("interrupted after message {}: run the same command again to go on\n",
                summary.messages);

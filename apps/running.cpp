@@ -86,27 +86,48 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   return options;
 }
 
-Result<void> open_stores(Running& running, const std::string& directory,
-                         const config::Config& config,
+Result<std::unique_ptr<storage::ControlStore>> open_control(
+    const TapeOptions& tape, const std::optional<storage::KafkaOptions>& kafka) {
+  return kafka ? storage::open_kafka_control(*kafka) : storage::open_control_store(tape.directory);
+}
+
+/// Topics that are missing are made, whoever comes first.
+Result<std::optional<storage::KafkaOptions>> prepare_kafka(const TapeOptions& tape,
+                                                           std::uint32_t partitions) {
+  auto kafka = kafka_options(tape);
+  if (!kafka || !*kafka) return kafka;
+  if (tape.state.empty()) {
+    return fail(ErrorCode::invalid,
+                "an engine on Kafka keeps snapshots and outputs in a folder: expected --state DIR",
+                "--state");
+  }
+  (*kafka)->partitions = partitions;
+  if (auto made = storage::create_kafka_topics(**kafka); !made) return tl::unexpected(made.error());
+  return kafka;
+}
+
+Result<void> open_stores(Running& running, const TapeOptions& tape, const config::Config& config,
                          std::optional<std::uint32_t> record_partitions) {
+  const auto kafka = prepare_kafka(tape, record_partitions.value_or(0));
+  if (!kafka) return tl::unexpected(kafka.error());
   if (record_partitions) {
-    auto writer = open_writer({directory}, Linger::live, *record_partitions);
+    auto writer = open_writer(tape, Linger::live, *record_partitions);
     if (!writer) return tl::unexpected(writer.error());
     running.writer = std::move(*writer);
     running.tape = &running.writer->reader();
   } else {
-    auto reader = open_reader({directory});
+    auto reader = open_reader(tape);
     if (!reader) return tl::unexpected(reader.error());
     running.own_reader = std::move(*reader);
     running.tape = running.own_reader.get();
   }
-  auto control = storage::open_control_store(directory);
+  auto control = open_control(tape, *kafka);
   if (!control) return tl::unexpected(control.error());
   running.control = std::move(*control);
   auto settings = settle_settings(*running.control, config.fold, sets_fold(config));
   if (!settings) return tl::unexpected(settings.error());
   running.settings = std::move(*settings);
-  auto state = storage::open_state_store(directory);
+  auto state = storage::open_state_store(tape.state_folder());
   if (!state) return tl::unexpected(state.error());
   running.state = std::move(*state);
   return {};
@@ -114,16 +135,17 @@ Result<void> open_stores(Running& running, const std::string& directory,
 
 }  // namespace
 
-Result<std::unique_ptr<Running>> start_engine(const std::string& directory,
-                                              const config::Config& config,
+Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const config::Config& config,
                                               std::optional<std::uint32_t> record_partitions) {
   auto options = engine_options(config);
   if (!options) return tl::unexpected(options.error());
   auto running = std::make_unique<Running>();
-  if (auto opened = open_stores(*running, directory, config, record_partitions); !opened) {
+  if (auto opened = open_stores(*running, tape, config, record_partitions); !opened) {
     return tl::unexpected(opened.error());
   }
-  if (running->own_reader) options->refresh_interval = std::chrono::milliseconds(5);
+  // A question to the brokers each time, where it is no look at a folder.
+  if (running->own_reader)
+    options->refresh_interval = std::chrono::milliseconds(tape.directory.empty() ? 10 : 5);
   running->metrics = std::make_unique<telemetry::Metrics>(running->tape->partitions());
   running->engine = std::make_unique<actors::Engine>(
       *running->tape, *running->state, running->settings, std::move(*options), *running->metrics);

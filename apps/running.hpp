@@ -5,6 +5,7 @@
 #include <string>
 
 #include "actors/engine.hpp"
+#include "apps/cli.hpp"
 #include "config/config.hpp"
 #include "market/result.hpp"
 #include "storage/state_store.hpp"
@@ -32,7 +33,7 @@ struct Running {
 /// Opens the tape (to write as well where `record_partitions` is given; 0 is the default number),
 /// settles the fold settings, opens the state and starts the engine.
 [[nodiscard]] Result<std::unique_ptr<Running>> start_engine(
-    const std::string& directory, const config::Config& config,
+    const TapeOptions& tape, const config::Config& config,
     std::optional<std::uint32_t> record_partitions);
 
 }  // namespace tapedeck::apps

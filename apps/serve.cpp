@@ -97,12 +97,12 @@ int end(Running& running, api::Server& server, Recording* recording) {
 }  // namespace
 
 int serve(const ServeOptions& options) {
-  const auto config = load_config(options.config_file, options.overrides);
+  const auto config = load_config(options.tape.config_file, options.overrides);
   if (!config) return report(config.error());
   watch_signals();
   std::optional<std::uint32_t> partitions;
   if (options.recording) partitions = options.recording->partitions;
-  auto running = start_engine(options.directory, *config, partitions);
+  auto running = start_engine(options.tape, *config, partitions);
   if (!running) return report(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
                         (*running)->settings, *(*running)->metrics);
@@ -113,7 +113,7 @@ int serve(const ServeOptions& options) {
     recording = std::make_unique<Recording>(*options.recording, *(*running)->writer);
     if (auto started = recording->start(); !started) return report(started.error());
   }
-  fmt::print("serving {} on http://{}:{}\n{}", options.directory, config->http.address,
+  fmt::print("serving {} on http://{}:{}\n{}", options.tape.name(), config->http.address,
              (*server)->port(), options.greeting);
   std::fflush(stdout);
   while (!stop_requested && !(*running)->engine->failure() && !(recording && recording->failed())) {
@@ -123,10 +123,10 @@ int serve(const ServeOptions& options) {
 }
 
 int index_tape(const IndexOptions& options) {
-  const auto config = load_config(options.config_file, options.overrides);
+  const auto config = load_config(options.tape.config_file, options.overrides);
   if (!config) return report(config.error());
   watch_signals();
-  auto running = start_engine(options.directory, *config, std::nullopt);
+  auto running = start_engine(options.tape, *config, std::nullopt);
   if (!running) return report(running.error());
   Progress progress("indexing", "events");
   std::optional<Result<void>> outcome;
@@ -171,16 +171,13 @@ struct ServeArguments {
   std::uint32_t partitions = 0;
 };
 
-void add_engine_options(CLI::App* command, std::string& config_file, std::string& threads) {
-  command
-      ->add_option("--config", config_file, "Settings; TAPEDECK_SECTION_KEY and flags win over it")
-      ->type_name("FILE");
+void add_engine_options(CLI::App* command, std::string& threads) {
   command->add_option("--threads", threads, "Threads that fold (engine.threads)")->type_name("N");
 }
 
 int run_serve(ServeArguments arguments) {
   auto& options = arguments.options;
-  options.directory = arguments.tape.directory;
+  options.tape = arguments.tape;
   if (!arguments.threads.empty())
     options.overrides.emplace_back("engine.threads", arguments.threads);
   if (!arguments.port.empty()) options.overrides.emplace_back("http.port", arguments.port);
@@ -215,7 +212,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       "\nWith a feed it records and serves in one process. SIGINT or SIGTERM ends it with a last "
       "checkpoint.");
   add_tape_options(command, arguments->tape);
-  add_engine_options(command, arguments->options.config_file, arguments->threads);
+  add_engine_options(command, arguments->threads);
   command->add_option("--port", arguments->port, "Port (http.port); 0: any free one")
       ->type_name("N");
   command->add_option("--address", arguments->address, "Address to bind (http.address)")
@@ -241,7 +238,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
 void add_index(CLI::App* tape, Chosen& chosen) {
   struct Arguments {
     TapeOptions tape;
-    std::string config_file, threads;
+    std::string threads;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command =
@@ -250,9 +247,9 @@ void add_index(CLI::App* tape, Chosen& chosen) {
       "Makes DIR/state as serving the tape would; goes on where an earlier run stopped.\n"
       "Example:\n  tapedeck tape index --tape day");
   add_tape_options(command, arguments->tape);
-  add_engine_options(command, arguments->config_file, arguments->threads);
+  add_engine_options(command, arguments->threads);
   run_with(command, chosen, [arguments] {
-    IndexOptions options{arguments->tape.directory, arguments->config_file, {}};
+    IndexOptions options{arguments->tape, {}};
     if (!arguments->threads.empty())
       options.overrides.emplace_back("engine.threads", arguments->threads);
     return index_tape(options);

@@ -8,14 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "apps/cli.hpp"
 #include "apps/recording.hpp"
 #include "feeds/feed.hpp"
 
 namespace tapedeck::apps {
 
 struct ServeOptions {
-  std::string directory;
-  std::string config_file;  ///< empty: none
+  TapeOptions tape;  ///< its config_file holds all settings
   /// Settings given as flags: configuration key, value.
   std::vector<std::pair<std::string, std::string>> overrides;
   /// Recorded beside serving; the tape is made if there is none.
@@ -34,8 +34,7 @@ int serve(const ServeOptions& options);
 
 /// Folds the tape once to its end and stores what `serve` would: `tape index`.
 struct IndexOptions {
-  std::string directory;
-  std::string config_file;
+  TapeOptions tape;
   std::vector<std::pair<std::string, std::string>> overrides;
 };
 int index_tape(const IndexOptions& options);

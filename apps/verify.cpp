@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -43,7 +44,7 @@ int run_verify(const VerifyArguments& arguments) {
     fmt::print(stderr,
                "tapedeck: {} has no state, so there is no digest to compare with: run `tapedeck "
                "tape index`\n",
-               arguments.tape.directory);
+               arguments.tape.name());
     return kWorkFailed;
   }
   if (auto stored = open->state->verify(); !stored) {
@@ -72,13 +73,27 @@ int run_verify(const VerifyArguments& arguments) {
 }
 
 struct DiffArguments {
-  TapeOptions left, right;
+  TapeOptions left;
+  std::string other;
 };
+
+/// A folder, or a topic on the same brokers.
+TapeOptions other_tape(const DiffArguments& arguments) {
+  std::error_code error;
+  const bool topic = arguments.left.directory.empty() || !arguments.left.brokers.empty();
+  if (!topic || std::filesystem::is_directory(arguments.other, error)) return {arguments.other};
+  TapeOptions other = arguments.left;
+  other.directory.clear();
+  other.state.clear();
+  other.topic = arguments.other;
+  return other;
+}
 
 int run_diff(const DiffArguments& arguments) {
   auto left = open_tape(arguments.left);
   if (!left) return report(left.error());
-  auto right = open_tape(arguments.right);
+  const auto other = other_tape(arguments);
+  auto right = open_tape(other);
   if (!right) return report(right.error());
   const auto differences = replay::diff(*left->tape, *right->tape, left->settings);
   if (!differences) return report(differences.error());
@@ -89,8 +104,8 @@ int run_diff(const DiffArguments& arguments) {
   };
   for (const auto& difference : *differences) {
     fmt::print("{}: equal for {} events, then {} in {} and {} in {}\n", difference.symbol,
-               difference.events, place(difference.left), arguments.left.directory,
-               place(difference.right), arguments.right.directory);
+               difference.events, place(difference.left), arguments.left.name(),
+               place(difference.right), other.name());
   }
   if (differences->empty()) fmt::print("no difference\n");
   return differences->empty() ? kDone : kWorkFailed;
@@ -121,8 +136,10 @@ void add_diff(CLI::App& app, Chosen& chosen) {
       "differ.\n"
       "Example:\n  tapedeck diff --tape day --other copy");
   add_tape_options(command, arguments->left);
-  command->add_option("--other", arguments->right.directory, "Folder of the other tape")
-      ->type_name("DIR")
+  command
+      ->add_option("--other", arguments->other,
+                   "Folder of the other tape, or a topic on the same brokers")
+      ->type_name("DIR|TOPIC")
       ->required();
   run_with(command, chosen, [arguments] { return run_diff(*arguments); });
 }

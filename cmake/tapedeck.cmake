@@ -49,10 +49,10 @@ function(tapedeck_catch_main)
   endif()
 endfunction()
 
-# tapedeck_test(<name> SOURCES ... LINKS ... [LABELS ...]): a Catch2 program, each case a ctest test; label `unit`
-# unless told. TAPEDECK_SOURCE_DIR is the checkout, for data files.
+# tapedeck_test(<name> SOURCES ... LINKS ... [LABELS ...] [FIXTURES ...]): a Catch2 program, each case a ctest test;
+# label `unit` unless told. TAPEDECK_SOURCE_DIR is the checkout, for data files.
 function(tapedeck_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;LABELS;FIXTURES" ${ARGN})
   tapedeck_catch_main()
   include("${Catch2_DIR}/Catch.cmake")
   add_executable(${name} ${ARG_SOURCES})
@@ -65,5 +65,10 @@ function(tapedeck_test name)
     set(ARG_LABELS unit)
   endif()
   list(JOIN ARG_LABELS "," labels)  # one string: `ctest -L` searches in it
-  catch_discover_tests(${name} TEST_PREFIX "${name}:" DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${labels}" TIMEOUT 600)
+  set(fixtures)
+  if(ARG_FIXTURES)
+    set(fixtures FIXTURES_REQUIRED ${ARG_FIXTURES})
+  endif()
+  catch_discover_tests(${name} TEST_PREFIX "${name}:" DISCOVERY_MODE PRE_TEST
+                       PROPERTIES LABELS "${labels}" TIMEOUT 600 ${fixtures})
 endfunction()

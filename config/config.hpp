@@ -66,6 +66,15 @@ struct HttpSettings {
   friend bool operator==(const HttpSettings&, const HttpSettings&) = default;
 };
 
+struct KafkaSettings {
+  std::string brokers;  ///< host:port, separated by commas
+  std::string topic;
+  /// [kafka.client]: settings of librdkafka by its names, as they are. Secrets among them are never
+  /// shown.
+  std::map<std::string, std::string> client;
+  friend bool operator==(const KafkaSettings&, const KafkaSettings&) = default;
+};
+
 enum class LogLevel : std::uint8_t { trace, debug, info, warn, error, off };
 
 struct LogSettings {
@@ -77,6 +86,7 @@ struct Config {
   market::FoldSettings fold;
   EngineSettings engine;
   RecordSettings record;
+  KafkaSettings kafka;
   HttpSettings http;
   LogSettings log;
   /// Where a setting's value came from: key -> `file:line`, `environment NAME` or `command line`.
@@ -95,8 +105,10 @@ using Overrides = std::vector<std::pair<std::string, std::string>>;
 /// Settings by precedence: overrides (flags), then environment (TAPEDECK_SECTION_KEY), then the
 /// TOML file, then the defaults. Errors name the place (file:line:column, variable, or command
 /// line), the setting, what was expected and what was found; Error::field is the setting. An
-/// unknown key or TAPEDECK_ variable is an error, with the nearest known name. A file that is not
-/// there: not_found; all else: invalid.
+/// unknown key or TAPEDECK_ variable is an error, with the nearest known name; but under
+/// [kafka.client] and in TAPEDECK_KAFKA_CLIENT_ every name is taken (`_` is `.` there), and one
+/// that ends in `_file` names a file with the value. A file that is not there: not_found; all else:
+/// invalid.
 [[nodiscard]] Result<Config> load(const std::optional<std::string>& path,
                                   const Environment& environment, const Overrides& overrides = {});
 

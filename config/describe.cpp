@@ -29,11 +29,19 @@ std::string sections(Line line) {
 }  // namespace
 
 std::string describe(const Config& config) {
+  std::string client;
+  for (const auto& [name, value] : config.kafka.client) {
+    const auto origin = config.origins.find("kafka.client." + name);
+    client += (client.empty() ? "\n[kafka.client]\n" : "") + quoted(name) + " = " +
+              quoted(is_secret(name) ? "***" : value) + "  # " +
+              (origin == config.origins.end() ? "default" : origin->second) + "\n";
+  }
   return sections([&config](const Setting& setting, std::string_view name) {
-    const auto origin = config.origins.find(setting.key);
-    return std::string(name) + " = " + to_toml(setting, setting.get(config)) + "  # " +
-           (origin == config.origins.end() ? "default" : origin->second) + "\n";
-  });
+           const auto origin = config.origins.find(setting.key);
+           return std::string(name) + " = " + to_toml(setting, setting.get(config)) + "  # " +
+                  (origin == config.origins.end() ? "default" : origin->second) + "\n";
+         }) +
+         client;
 }
 
 std::string example() {
@@ -46,7 +54,17 @@ std::string example() {
            return "# " + std::string(setting.description) + ".\n# " + setting.variable() + ": " +
                   setting.expected() + ".\n" + std::string(name) + " = " +
                   to_toml(setting, setting.get(defaults)) + "\n";
-         });
+         }) +
+         "\n# [kafka.client]: any setting of the Kafka client library (librdkafka) by its name. A "
+         "name with _file "
+         "behind it\n"
+         "# names a file that holds the value; TAPEDECK_KAFKA_CLIENT_SASL_PASSWORD[_FILE] sets "
+         "sasl.password.\n"
+         "# [kafka.client]\n"
+         "# security.protocol = \"SASL_SSL\"\n"
+         "# sasl.mechanism = \"SCRAM-SHA-512\"\n"
+         "# sasl.username = \"tapedeck\"\n"
+         "# sasl.password_file = \"/run/secrets/kafka\"\n";
 }
 
 }  // namespace tapedeck::config

@@ -17,6 +17,10 @@ namespace tapedeck::config {
 namespace {
 
 constexpr std::string_view kPrefix = "TAPEDECK_";
+constexpr std::string_view kClientVariables = "TAPEDECK_KAFKA_CLIENT_";
+constexpr std::string_view kClientKey = "kafka.client";
+constexpr std::string_view kFileSuffix = "_file";
+constexpr std::size_t kMaxSecretBytes = std::size_t{64} << 10;
 // Variables with our prefix that are no settings: test and build switches.
 constexpr std::string_view kOtherVariables[] = {
     "TAPEDECK_FAULT", "TAPEDECK_BENCH_", "TAPEDECK_TEST_", "TAPEDECK_MARCH", "TAPEDECK_PYTHON"};
@@ -46,6 +50,26 @@ tl::unexpected<Error> bad_value(const std::string& place, const Setting& setting
               place + ": " + std::string(setting.key) + ": expected " + setting.expected() +
                   "; found " + found,
               std::string(setting.key));
+}
+
+/// A setting of the client library; `NAME_file` stands for NAME with the content of that file.
+Result<void> set_client(Config& config, std::string name, std::string text,
+                        const std::string& place) {
+  if (name.ends_with(kFileSuffix)) {
+    name.resize(name.size() - kFileSuffix.size());
+    std::ifstream file(text);
+    std::string content{std::istreambuf_iterator<char>(file), {}};
+    while (content.ends_with('\n') || content.ends_with('\r')) content.pop_back();
+    if (!file || content.size() > kMaxSecretBytes) {
+      return fail(ErrorCode::invalid,
+                  place + ": kafka.client." + name + ": the file " + text + " cannot be read",
+                  "kafka.client." + name);
+    }
+    text = std::move(content);
+  }
+  config.origins["kafka.client." + name] = place;
+  config.kafka.client[std::move(name)] = std::move(text);
+  return {};
 }
 
 /// Walks one TOML file into a Config.
@@ -81,10 +105,34 @@ private:
       Result<void> done;
       if (setting) {
         done = value(*setting, node);
+      } else if (key == kClientKey && node.is_table()) {
+        done = client(*node.as_table(), "");
       } else if (node.is_table() && is_section(key)) {
         done = table(*node.as_table(), key + ".");
       } else {
         done = fail(ErrorCode::invalid, place(name.source()) + ": " + unknown_key(key), key);
+      }
+      if (!done) return done;
+    }
+    return {};
+  }
+
+  /// `sasl.username = "x"` is a table in a table to TOML, and one name to the client library.
+  Result<void> client(const toml::table& nodes, const std::string& prefix) {
+    for (const auto& [name, node] : nodes) {
+      const std::string key = prefix + std::string(name.str());
+      Result<void> done;
+      if (node.is_table()) {
+        done = client(*node.as_table(), key + ".");
+      } else if (node.is_string() || node.is_integer() || node.is_boolean()) {
+        const auto text = node.value<std::string>();
+        done = set_client(config_, key, text ? *text : shown(node),
+                          path_ + ":" + std::to_string(node.source().begin.line));
+      } else {
+        done = fail(ErrorCode::invalid,
+                    place(node.source()) + ": kafka.client." + key +
+                        ": expected a text, an integer, true or false",
+                    "kafka.client." + key);
       }
       if (!done) return done;
     }
@@ -157,11 +205,25 @@ Result<void> apply_text(Config& config, const Setting& setting, const std::strin
   return {};
 }
 
+/// TAPEDECK_KAFKA_CLIENT_SASL_PASSWORD is sasl.password; ..._FILE keeps its underscore.
+std::string client_name(std::string_view variable) {
+  std::string name;
+  for (const char c : variable.substr(kClientVariables.size()))
+    name += c == '_' ? '.' : (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
+  if (name.ends_with(".file")) name[name.size() - kFileSuffix.size()] = '_';
+  return name;
+}
+
 Result<void> apply_environment(Config& config, const Environment& environment) {
   for (const auto& [name, text] : environment) {
     if (!name.starts_with(kPrefix)) continue;
     if (std::any_of(std::begin(kOtherVariables), std::end(kOtherVariables),
                     [&name = name](std::string_view other) { return name.starts_with(other); })) {
+      continue;
+    }
+    if (name.starts_with(kClientVariables)) {
+      if (auto done = set_client(config, client_name(name), text, "environment " + name); !done)
+        return done;
       continue;
     }
     const auto all = settings();

@@ -134,6 +134,13 @@ const Setting kSettings[] = {
          "When appended records are forced to the disk: never, in intervals, or always",
          AT(record.fsync), kFsync),
 
+    make("kafka.brokers", Kind::text, 0, 0,
+         "Kafka brokers, host:port, separated by commas, where no --tape names a folder",
+         AT(kafka.brokers)),
+    make("kafka.topic", Kind::text, 0, 0,
+         "Topic of the tape; control records go to TOPIC.control, dead letters to TOPIC.dlq",
+         AT(kafka.topic)),
+
     make("http.address", Kind::address, 0, 0,
          "IP address to listen on; 127.0.0.1 is reached from this machine only", AT(http.address)),
     make("http.port", Kind::integer, 0, 65'535, "Port to listen on; 0: any free one",
@@ -182,7 +189,8 @@ std::optional<Value> parse_kind(const Setting& setting, std::string_view text) {
     case Kind::duration: number = parse_duration(text); break;
     case Kind::size: number = parse_size(text); break;
     case Kind::durations: return parse_list(text);
-    case Kind::address: return std::string(text);
+    case Kind::address:
+    case Kind::text: return std::string(text);
     case Kind::boolean:
       if (text == "true" || text == "false") return text == "true";
       return std::nullopt;
@@ -228,6 +236,7 @@ std::string Setting::expected() const {
       return "at most " + std::to_string(kMaxCandleWidths) + " ascending durations like \"2s\"" +
              range(&format_duration);
     case Kind::address: return "an IP address";
+    case Kind::text: return "a text";
     case Kind::choice: return "one of " + list(choices);
   }
   return {};
@@ -252,19 +261,37 @@ bool in_range(const Setting& setting, const Value& value) {
              std::adjacent_find(all.begin(), all.end(), std::greater_equal<>{}) == all.end();
     }
     case Kind::boolean:
+    case Kind::text:
     case Kind::choice: return true;
   }
   return true;
 }
 
+bool is_secret(std::string_view client_setting) {
+  constexpr std::string_view kWords[] = {"password", "secret", "token", ".pem",
+                                         "oauthbearer.config"};
+  return std::any_of(std::begin(kWords), std::end(kWords), [&](std::string_view word) {
+    return client_setting.find(word) != std::string_view::npos;
+  });
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
 std::string to_toml(const Setting& setting, const Value& value) {
-  const auto quoted = [](const std::string& text) { return '"' + text + '"'; };
   switch (setting.kind) {
     case Kind::integer: return std::to_string(std::get<std::int64_t>(value));
     case Kind::boolean: return std::get<bool>(value) ? "true" : "false";
     case Kind::duration: return quoted(format_duration(std::get<std::int64_t>(value)));
     case Kind::size: return quoted(format_size(std::get<std::int64_t>(value)));
-    case Kind::address: return quoted(std::get<std::string>(value));
+    case Kind::address:
+    case Kind::text: return quoted(std::get<std::string>(value));
     case Kind::choice:
       return quoted(
           std::string(setting.choices[static_cast<std::size_t>(std::get<std::int64_t>(value))]));

@@ -21,6 +21,7 @@ enum class Kind : std::uint8_t {
   size,       ///< bytes
   durations,  ///< list of durations
   address,    ///< IP address
+  text,       ///< as it is
   choice,     ///< one of Setting::choices; its value is the index
 };
 
@@ -51,6 +52,9 @@ struct Setting {
 [[nodiscard]] std::optional<Value> parse_text(const Setting& setting, std::string_view text);
 /// Whether a value of the right type is in range.
 [[nodiscard]] bool in_range(const Setting& setting, const Value& value);
+/// Whether a setting of [kafka.client] is not to be shown.
+[[nodiscard]] bool is_secret(std::string_view client_setting);
+[[nodiscard]] std::string quoted(std::string_view text);
 /// As TOML.
 [[nodiscard]] std::string to_toml(const Setting& setting, const Value& value);
 /// What settings must hold together: the key at fault and the reason.

@@ -29,9 +29,17 @@ public:
       if (listener_.go_on && !listener_.go_on(partition_, newest_)) break;
       auto limits = options_.poll;
       limits.records = std::min<std::size_t>(limits.records, to - next_);
-      const auto block = tape_.read(partition_, next_, limits);
+      auto block = tape_.read(partition_, next_, limits);
       if (!block) return tl::unexpected(block.error());
-      if ((*block)->records.empty()) break;
+      // Where offsets have holes, fewer records lie before `to` than offsets do.
+      const auto below = std::ranges::partition_point(
+          (*block)->records, [to](const storage::Record& r) { return r.offset < to; });
+      limits.records = static_cast<std::size_t>(below - (*block)->records.begin());
+      if (limits.records == 0) break;
+      if (below != (*block)->records.end()) {
+        block = tape_.read(partition_, next_, limits);
+        if (!block) return tl::unexpected(block.error());
+      }
       if (auto folded = fold(**block); !folded) return folded;
     }
     return close();

@@ -179,6 +179,23 @@ Result<void> BlockBuilder::add(Partition partition, Offset offset,
   return {};
 }
 
+void BlockBuilder::add(const Record& record) {
+  auto& arena = block_->arena;
+  const std::size_t start = padded(arena.size());
+  const std::size_t payload_at = padded(start + record.symbol.size());
+  const std::size_t end = payload_at + record.payload.size();
+  if (end > arena.capacity()) grow(end);
+  arena.resize(start);
+  const auto symbol = std::as_bytes(std::span(record.symbol));
+  arena.insert(arena.end(), symbol.begin(), symbol.end());
+  arena.resize(payload_at);
+  arena.insert(arena.end(), record.payload.begin(), record.payload.end());
+  auto& added = block_->records.emplace_back(record);
+  added.symbol = {reinterpret_cast<const char*>(arena.data() + start), record.symbol.size()};
+  added.payload = std::span<const std::byte>(arena).subspan(payload_at, record.payload.size());
+  block_->bytes += record.payload.size();
+}
+
 void BlockBuilder::grow(std::size_t needed) {
   std::vector<std::byte> bigger;
   bigger.reserve(std::max(needed, block_->arena.capacity() * 2));

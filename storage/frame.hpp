@@ -46,6 +46,8 @@ public:
   explicit BlockBuilder(std::size_t expected_bytes);
   [[nodiscard]] Result<void> add(Partition partition, Offset offset,
                                  std::span<const std::byte> frame);
+  /// A record that was checked already: copies its symbol and payload.
+  void add(const Record& record);
   [[nodiscard]] std::size_t bytes() const noexcept { return block_->bytes; }
   [[nodiscard]] std::size_t records() const noexcept { return block_->records.size(); }
   [[nodiscard]] RecordBlockPtr finish() { return std::move(block_); }

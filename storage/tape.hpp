@@ -90,7 +90,10 @@ class TapeReader {
 public:
   virtual ~TapeReader() = default;
   [[nodiscard]] virtual std::uint32_t partitions() const = 0;
-  /// First offset that is not there yet.
+  /// Whether offsets follow each other without holes. On Kafka marks of transactions and appends
+  /// that were taken back stand between records, so there they do not.
+  [[nodiscard]] virtual bool dense() const { return true; }
+  /// First offset that is not there yet: one past the last record's.
   [[nodiscard]] virtual Result<Offset> end(Partition partition) const = 0;
   /// Records from `from` on, in order; an empty block at the end.
   [[nodiscard]] virtual Result<RecordBlockPtr> read(Partition partition, Offset from,
@@ -132,8 +135,9 @@ struct NewMark {
   schemas::MarkPayload mark;
 };
 
-/// Writing side: one owner at a time (a second one gets error `conflict`, naming the folder). An
-/// append is atomic: after a crash either all of it is there or nothing.
+/// Writing side: one owner at a time. On the embedded tape a second one gets error `conflict`,
+/// naming the folder; on Kafka it takes over, and the first one gets it. An append is atomic: after
+/// a crash either all of it is there or nothing.
 class TapeWriter {
 public:
   virtual ~TapeWriter() = default;

@@ -53,10 +53,15 @@ def kill_after(process, seconds):
         process.communicate()
 
 
+def place(tape):
+    """The flags of a tape: a folder, or a tuple of flags (a topic)."""
+    return ["--tape", tape] if isinstance(tape, str) else list(tape)
+
+
 def events_by_symbol(tape):
     """Symbol to (events, hash over its events as `tape cat` prints them, positions left out)."""
     found = {}
-    with subprocess.Popen([PROGRAM, "tape", "cat", "--tape", tape], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([PROGRAM, "tape", "cat", *place(tape)], stdout=subprocess.PIPE) as process:
         for line in process.stdout:
             rest = line.split(b"},", 1)[1]
             if not rest.startswith(b'"symbol":"'):
@@ -72,7 +77,7 @@ def events_by_symbol(tape):
 def marks(tape):
     """The marks of each partition in order."""
     found = {}
-    for line in run("tape", "cat", "--tape", tape).stdout.splitlines():
+    for line in run("tape", "cat", *place(tape)).stdout.splitlines():
         record = json.loads(line)
         if record["kind"] == "mark":
             found.setdefault(record["position"]["partition"], []).append(record)
@@ -81,7 +86,7 @@ def marks(tape):
 
 def info(tape):
     """`tape info` as an object, or None where there is no tape."""
-    done = run("tape", "info", "--tape", tape, "--format", "json")
+    done = run("tape", "info", *place(tape), "--format", "json")
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 

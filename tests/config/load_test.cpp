@@ -225,3 +225,37 @@ TEST_CASE("the effective settings read back as the same settings, and say where 
     CHECK(setting.get(*again) == setting.get(*config));
   }
 }
+
+TEST_CASE("[kafka.client] takes any name, from the file, the environment and files", "[config]") {
+  const TomlFile secret("s3cret\n");
+  const auto config = load_toml(
+      "[kafka]\nbrokers = \"b:1\"\n[kafka.client]\nsasl.username = \"u\"\n"
+      "\"ssl.ca.location\" = \"/ca\"\nsocket.keepalive.enable = true\n"
+      "statistics.interval.ms = 5\nsasl.password_file = \"" +
+          secret.path() + "\"\n",
+      {{"TAPEDECK_KAFKA_TOPIC", "t"},
+       {"TAPEDECK_KAFKA_CLIENT_SASL_USERNAME", "v"},
+       {"TAPEDECK_KAFKA_CLIENT_SSL_KEY_PASSWORD_FILE", secret.path()}});
+  if (!config) FAIL(config.error().message);
+  CHECK(config->kafka.brokers == "b:1");
+  CHECK(config->kafka.topic == "t");
+  CHECK(config->kafka.client ==
+        std::map<std::string, std::string>{{"sasl.username", "v"},
+                                           {"ssl.ca.location", "/ca"},
+                                           {"socket.keepalive.enable", "true"},
+                                           {"statistics.interval.ms", "5"},
+                                           {"sasl.password", "s3cret"},
+                                           {"ssl.key.password", "s3cret"}});
+  const auto shown = describe(*config);
+  CHECK_THAT(shown,
+             Contains("\"sasl.password\" = \"***\"") && Contains("\"sasl.username\" = \"v\""));
+  CHECK_THAT(shown, !Contains("s3cret"));
+}
+
+TEST_CASE("a secret's file that cannot be read is named, a list is no setting of the client",
+          "[config]") {
+  const auto missing = error_of(load_toml("[kafka.client]\nsasl.password_file = \"/no/such\"\n"));
+  CHECK(missing.field == "kafka.client.sasl.password");
+  CHECK_THAT(missing.message, Contains("/no/such"));
+  CHECK(error_of(load_toml("[kafka.client]\nx = [1]\n")).field == "kafka.client.x");
+}

@@ -5,7 +5,7 @@ import unittest
 
 from planted import ROOT
 
-SCRIPTS = ["scripts/setup", "scripts/demo", "scripts/test", "scripts/check", ".ci/run"]
+SCRIPTS = ["scripts/setup", "scripts/demo", "scripts/test", "scripts/check", "scripts/kafka", ".ci/run"]
 
 
 class ShellScripts(unittest.TestCase):
@@ -19,14 +19,14 @@ class ShellScripts(unittest.TestCase):
                 self.assertTrue(os.access(ROOT / script, os.X_OK))
 
     def test_an_unknown_argument_is_refused_before_anything_is_done(self):
-        for script in ["scripts/setup", "scripts/check"]:
+        for script in ["scripts/setup", "scripts/check", "scripts/kafka"]:
             with self.subTest(script):
                 done = subprocess.run([ROOT / script, "--nonsense"], capture_output=True, text=True, timeout=30)
                 self.assertEqual(done.returncode, 1)
                 self.assertIn("unknown argument '--nonsense'", done.stderr)
 
     def test_help_says_what_the_script_does(self):
-        for script in ["scripts/setup", "scripts/check"]:
+        for script in ["scripts/setup", "scripts/check", "scripts/kafka"]:
             with self.subTest(script):
                 done = subprocess.run([ROOT / script, "--help"], capture_output=True, text=True, timeout=30)
                 self.assertEqual(done.returncode, 0)

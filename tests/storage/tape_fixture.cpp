@@ -63,12 +63,20 @@ std::vector<RecordBlockPtr> read_all(const TapeReader& reader, Partition partiti
     if (!block) throw std::runtime_error(block.error().message);
     if ((*block)->records.empty()) return blocks;
     for (const auto& record : (*block)->records) {
-      if (record.offset != next)
+      if (record.offset < next || (reader.dense() && record.offset != next))
         throw std::runtime_error("a hole before " + std::to_string(record.offset));
-      ++next;
+      next = record.offset + 1;
     }
     blocks.push_back(*block);
   }
+}
+
+std::vector<Offset> offsets_of(const TapeReader& reader, Partition partition) {
+  std::vector<Offset> offsets;
+  for (const auto& block : read_all(reader, partition)) {
+    for (const auto& record : block->records) offsets.push_back(record.offset);
+  }
+  return offsets;
 }
 
 TempDir::TempDir() {

@@ -44,9 +44,13 @@ schemas::MarkPayload make_mark(const std::string& source, TimeNs feed_time,
 void append(TapeWriter& writer, const std::vector<OwnRecord>& records,
             const std::vector<NewMark>& marks = {});
 
-/// All records of a partition, read in blocks of `limits`; requires offsets without a hole.
+/// All records of a partition, read in blocks of `limits`; requires offsets that grow, without a
+/// hole where the tape is dense.
 std::vector<RecordBlockPtr> read_all(const TapeReader& reader, Partition partition,
                                      ReadLimits limits = {});
+
+/// Where each record of a partition stands.
+std::vector<Offset> offsets_of(const TapeReader& reader, Partition partition);
 
 /// A folder of its own, removed when destroyed.
 class TempDir {

@@ -1,0 +1,120 @@
+#include "storage/kafka_tape.hpp"
+
+#include <mutex>
+
+#include "storage/kafka_log.hpp"
+#include "storage/kafka_record.hpp"
+#include "storage/kafka_tape_reader.hpp"
+#include "storage/kafka_topics.hpp"
+
+namespace tapedeck::storage {
+namespace {
+
+constexpr std::string_view kSettingsKey = "settings";
+
+Result<std::unique_ptr<KafkaClient>> admin(const KafkaOptions& options) {
+  return KafkaClient::make(RD_KAFKA_PRODUCER, options, {});
+}
+
+class KafkaControl final : public ControlStore {
+public:
+  explicit KafkaControl(const KafkaOptions& options) : log_(options, control_topic(options)) {}
+
+  Result<std::optional<market::FoldSettings>> settings() const override {
+    const std::lock_guard lock(mutex_);
+    return first_settings();
+  }
+
+  /// Two engines may write at once: the record with the lowest offset is in force.
+  Result<market::FoldSettings> settle(const market::FoldSettings& settings) override {
+    const std::lock_guard lock(mutex_);
+    auto stored = first_settings();
+    if (stored && !*stored) {
+      const auto bytes = schemas::encode(settings);
+      if (auto ok = log_.append(
+              kSettingsKey, bytes,
+              {{"schema", std::string(kKafkaSchema)}, {"codec", std::string(kControlCodec)}});
+          !ok) {
+        return tl::unexpected(ok.error());
+      }
+      stored = first_settings();
+    }
+    if (!stored) return tl::unexpected(stored.error());
+    return stored->value_or(settings);
+  }
+
+private:
+  Result<std::optional<market::FoldSettings>> first_settings() const {
+    std::optional<market::FoldSettings> found;
+    const auto done = log_.read([&](const rd_kafka_message_t& message) -> Result<void> {
+      if (found || key_of(message) != kSettingsKey) return {};
+      auto settings = schemas::decode_settings(std::as_bytes(std::span(value_of(message))));
+      if (!settings) {
+        return fail(ErrorCode::corrupt, "control record " + at(log_.topic(), 0, message.offset) +
+                                            ": " + settings.error().message);
+      }
+      found = std::move(*settings);
+      return {};
+    });
+    if (!done) return tl::unexpected(done.error());
+    return found;
+  }
+
+  mutable std::mutex mutex_;
+  mutable KafkaLog log_;
+};
+
+}  // namespace
+
+Result<void> settle_count(const KafkaOptions& options, std::uint32_t partitions, bool write) {
+  KafkaLog control(options, control_topic(options));
+  const auto stored = settle_tape_record(control, partitions, write);
+  if (!stored) return tl::unexpected(stored.error());
+  if (*stored == partitions) return {};
+  return fail(ErrorCode::conflict,
+              "topic " + options.topic + " has " + std::to_string(partitions) +
+                  " partitions, the tape was made with " + std::to_string(*stored) +
+                  ": symbols would be looked for where they are not; copy the tape into a new "
+                  "topic",
+              "partitions");
+}
+
+Result<std::vector<std::string>> create_kafka_topics(const KafkaOptions& options) {
+  const auto client = admin(options);
+  if (!client) return tl::unexpected(client.error());
+  auto made = settle_topics(**client, options);
+  if (!made) return made;
+  const auto partitions = check_tape_topic(**client, options);
+  if (!partitions) return tl::unexpected(partitions.error());
+  if (auto ok = settle_count(options, *partitions, true); !ok) return tl::unexpected(ok.error());
+  return made;
+}
+
+Result<std::unique_ptr<TapeReader>> open_kafka_reader(const KafkaOptions& options) {
+  const auto client = admin(options);
+  if (!client) return tl::unexpected(client.error());
+  const auto partitions = check_tape_topic(**client, options);
+  if (!partitions) return tl::unexpected(partitions.error());
+  const auto control = count_partitions(**client, control_topic(options));
+  if (!control) return tl::unexpected(control.error());
+  if (*control) {
+    if (auto ok = settle_count(options, *partitions, false); !ok) return tl::unexpected(ok.error());
+  }
+  return KafkaTapeReader::open(options, *partitions);
+}
+
+Result<std::unique_ptr<ControlStore>> open_kafka_control(const KafkaOptions& options) {
+  const auto client = admin(options);
+  if (!client) return tl::unexpected(client.error());
+  const auto control = count_partitions(**client, control_topic(options));
+  if (!control) return tl::unexpected(control.error());
+  if (!*control) {
+    return fail(ErrorCode::not_found,
+                "the brokers at " + options.brokers + " have no topic " + control_topic(options) +
+                    ": make it with `tapedeck topics create`",
+                "topic");
+  }
+  return std::make_unique<KafkaControl>(options);
+}
+
+}  // namespace tapedeck::storage

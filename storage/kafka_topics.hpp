@@ -1,0 +1,33 @@
+// storage/kafka_topics.hpp -- the topics of a tape: made with the settings it needs, or checked.
+// Internal.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/kafka_client.hpp"
+
+namespace tapedeck::storage {
+
+[[nodiscard]] std::string control_topic(const KafkaOptions& options);
+[[nodiscard]] std::string dead_letter_topic(const KafkaOptions& options);
+
+/// None where the brokers know no such topic.
+[[nodiscard]] Result<std::optional<std::uint32_t>> count_partitions(const KafkaClient& client,
+                                                                    const std::string& topic);
+
+/// Makes the topics that are missing, checks the settings of the others; names those made.
+[[nodiscard]] Result<std::vector<std::string>> settle_topics(const KafkaClient& client,
+                                                             const KafkaOptions& options);
+
+/// `not_found` where there is no such topic; `conflict` where a setting of it loses records.
+[[nodiscard]] Result<std::uint32_t> check_tape_topic(const KafkaClient& client,
+                                                     const KafkaOptions& options);
+
+/// Compares with the number the tape was made with, which its control topic says; `write`: says it
+/// there if nobody has. Error `conflict` where they differ.
+[[nodiscard]] Result<void> settle_count(const KafkaOptions& options, std::uint32_t partitions,
+                                        bool write);
+
+}  // namespace tapedeck::storage
