@@ -201,7 +201,9 @@ class Recovery(ProcessTest):
         tree = json.dumps(served.get("/v1/supervision"))
         self.assertIn(f"symbol {record['symbol']}", tree)
         self.assertIn("fault point", tree)
-        self.assertRegex(served.metrics(), r'tapedeck_symbol_restarts_total\{[^}]*\} 1\b')
+        metrics = served.metrics()
+        self.assertRegex(metrics, r'tapedeck_symbol_restarts_total\{[^}]*\} 1\b')
+        self.assertRegex(metrics, r'tapedeck_symbol_restart_seconds_count\{[^}]*\} 1\b')
         served.end(self)
         self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))
 

@@ -74,6 +74,13 @@ TEST_CASE("states of version 1 are read", "[golden]") {
     CHECK(decoded->trust == outputs[i].trust);
     CHECK(decoded->body == outputs[i].body);
   }
+  const auto block = decode_block(view(file("block.v1")));  // two, joined
+  REQUIRE(block);
+  REQUIRE(block->size() == 2 * outputs.size());
+  for (std::size_t i = 0; i < block->size(); ++i) {
+    CHECK((*block)[i].same_content(outputs[i % outputs.size()]));
+    CHECK((*block)[i].position == outputs[i % outputs.size()].position);
+  }
 }
 
 TEST_CASE("writes golden files that are missing", "[.][write-golden]") {
@@ -85,4 +92,7 @@ TEST_CASE("writes golden files that are missing", "[.][write-golden]") {
   write("mark.v1", encode(golden::mark_v1()));
   const auto outputs = golden::outputs_v1();
   for (std::size_t i = 0; i < outputs.size(); ++i) write(kOutputs[i], encode(outputs[i]));
+  std::vector<const market::Output*> all;
+  for (const auto& output : outputs) all.push_back(&output);
+  write("block.v1", encode_block(all) + encode_block(all));
 }

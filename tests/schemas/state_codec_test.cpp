@@ -1,5 +1,6 @@
 // tests/schemas/state_codec_test.cpp -- snapshots, outputs, settings and marks survive the way to
 // bytes and back; bad bytes are refused.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <functional>
@@ -42,6 +43,18 @@ auto error_of(Decode decode) {
   };
 }
 
+std::vector<market::Output> any_outputs(test::Random& random, std::size_t count) {
+  std::vector<market::Output> outputs;
+  for (std::size_t i = 0; i < count; ++i) outputs.push_back(test::any_output(random, i));
+  return outputs;
+}
+
+std::string block_of(const std::vector<market::Output>& outputs) {
+  std::vector<const market::Output*> all;
+  for (const auto& output : outputs) all.push_back(&output);
+  return encode_block(all);
+}
+
 std::vector<Decoder> decoders() {
   test::Random random(kSeed);
   std::vector<Decoder> all = {
@@ -50,6 +63,7 @@ std::vector<Decoder> decoders() {
       {"mark", encode(test::any_mark(random)), error_of(decode_mark)}};
   for (std::size_t kind = 0; kind < 4; ++kind)
     all.push_back({"output", encode(test::any_output(random, kind)), error_of(decode_output)});
+  all.push_back({"block", block_of(any_outputs(random, 9)), error_of(decode_block)});
   return all;
 }
 
@@ -85,6 +99,23 @@ TEST_CASE("an output of each kind comes back with every field", "[state]") {
     REQUIRE(decoded);
     REQUIRE(equal(*decoded, output));
     REQUIRE(decoded->kind() == output.kind());
+  }
+}
+
+TEST_CASE("blocks of outputs come back with every field, joined ones in their order", "[state]") {
+  INFO("seed " << kSeed);
+  test::Random random(kSeed);
+  for (int round = 0; round < 100; ++round) {
+    std::string bytes;
+    std::vector<market::Output> expected;
+    for (auto blocks = 1 + test::below(random, 3); blocks > 0; --blocks) {
+      const auto outputs = any_outputs(random, test::below(random, 30));
+      bytes += block_of(outputs);
+      expected.insert(expected.end(), outputs.begin(), outputs.end());
+    }
+    const auto decoded = decode_block(view(bytes));
+    REQUIRE(decoded);
+    REQUIRE(std::ranges::equal(*decoded, expected, equal));
   }
 }
 
