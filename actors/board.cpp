@@ -52,6 +52,16 @@ std::string Board::store_trouble() const {
   return store_trouble_;
 }
 
+void Board::begin_drain() {
+  const std::scoped_lock lock(mutex_);
+  draining_ = true;
+}
+
+bool Board::draining() const {
+  const std::scoped_lock lock(mutex_);
+  return draining_;
+}
+
 void Board::fail(Error error) {
   const std::scoped_lock lock(mutex_);
   if (!failure_) failure_ = std::move(error);

@@ -54,6 +54,11 @@ public:
   void store_trouble(const std::string& why);
   [[nodiscard]] std::string store_trouble() const;
 
+  /// From now on somebody waits for everything to be stored: what cannot be stored ends the engine
+  /// instead of being tried again.
+  void begin_drain();
+  [[nodiscard]] bool draining() const;
+
   /// The first failure that ends the engine.
   void fail(Error error);
   void drained();
@@ -68,7 +73,7 @@ private:
   std::map<std::string, ChildStatus> children_;
   std::string store_trouble_;
   std::optional<Error> failure_;
-  bool drained_ = false;
+  bool draining_ = false, drained_ = false;
 };
 
 }  // namespace tapedeck::actors

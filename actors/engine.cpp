@@ -85,6 +85,7 @@ struct Engine::Impl {
   }
 
   Result<void> drain(bool at_end) {
+    shared.board.begin_drain();
     caf::anon_send(root, Drain{at_end});
     if (auto error = shared.board.wait()) return tl::unexpected(*error);
     return {};

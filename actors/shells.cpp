@@ -146,7 +146,7 @@ public:
     self_->send(symbols_[entry], std::move(message));
   }
   void send(EntryIndex entry, Barrier message) override {
-    self_->send(symbols_[entry], std::move(message));
+    self_->send(symbols_[entry], message);
   }
   void send(EntryIndex entry, Ask message) override {
     self_->send(symbols_[entry], std::move(message));
@@ -223,7 +223,7 @@ IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition 
 namespace {
 
 /// Stores requests in order; one that cannot be stored (full disk) is tried again, nothing behind
-/// it passes it.
+/// it passes it. While the engine drains, it ends the engine.
 class CheckpointerShell {
 public:
   const char* name = "checkpointer";
@@ -238,6 +238,7 @@ public:
           spdlog::error("nothing is stored: {}; trying again", written.error().message);
         }
         shared->board.store_trouble(written.error().message);
+        if (shared->board.draining()) shared->board.fail(written.error());
         return false;
       }
       if (!shared->board.store_trouble().empty()) shared->board.store_trouble({});

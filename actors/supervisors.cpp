@@ -226,7 +226,7 @@ void RootShell::start_partition(Partition p) {
 
 RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self, Shared* shared) {
   self->set_exception_handler([shared](std::exception_ptr& thrown) {
-    const auto reason = exit_reason_of(thrown);
+    auto reason = exit_reason_of(thrown);
     shared->board.fail({ErrorCode::exhausted, "the root supervisor failed", {}});
     return reason;
   });

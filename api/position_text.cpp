@@ -55,7 +55,7 @@ Result<PositionText> parse_position(std::string_view text, std::string_view fiel
   } else if (text.find(':') != text.npos) {
     found = parse_triple(text);
   }
-  if (found) return *std::move(found);
+  if (found) return *found;
   return fail(
       ErrorCode::invalid,
       std::string(field)

@@ -44,6 +44,7 @@ struct Position {
   Partition partition = 0;
   Offset offset = 0;
   std::uint32_t index = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): of a defaulted comparison it means the 0 that it makes
   friend auto operator<=>(const Position&, const Position&) = default;
 };
 
