@@ -20,7 +20,8 @@ void add_tape(CLI::App& app, Chosen& chosen);
 void add_topics(CLI::App& app, Chosen& chosen);
 void add_verify(CLI::App& app, Chosen& chosen);
 
-/// `tape index`, a subcommand of `tape`.
+/// `tape copy` and `tape index`, subcommands of `tape`.
+void add_copy(CLI::App* tape, Chosen& chosen);
 void add_index(CLI::App* tape, Chosen& chosen);
 
 }  // namespace tapedeck::apps

@@ -1,4 +1,4 @@
-// tapedeck demo: a synthetic session, recorded and served. No broker, no configuration.
+// tapedeck demo: a synthetic session, recorded and served. No broker needed, no configuration.
 #include <memory>
 #include <string>
 
@@ -24,7 +24,7 @@ int run_demo(const DemoOptions& demo, const std::string& port) {
   bool interrupted = false;
   if (const int code = prepare_demo(demo, interrupted); code != kDone || interrupted) return code;
   ServeOptions options;
-  options.tape = demo.tape;
+  options.tape = demo.tape();
   if (!port.empty()) options.overrides.emplace_back("http.port", port);
   options.greeting = kGreeting;
   return serve(options);
@@ -37,9 +37,13 @@ void add_demo(CLI::App& app, Chosen& chosen) {
   auto port = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("demo", "Record a synthetic session and serve it");
   command->footer("Example:\n  tapedeck demo --port 8081");
-  command->add_option("--tape", demo->tape.directory, "Folder of the tape and the session")
+  command->add_option("--tape", demo->folder, "Folder of the session and the tape")
       ->type_name("DIR")
       ->capture_default_str();
+  command->add_option("--brokers", demo->brokers, "Put the tape on Kafka, into --topic")
+      ->type_name("LIST");
+  command->add_option("--topic", demo->topic, "Topic of the tape, made if it is not there")
+      ->type_name("T");
   command->add_option("--port", *port, "Port on the loopback interface (http.port; 8080)")
       ->type_name("N");
   command->add_option("--messages", demo->messages, "Length of the session")

@@ -20,10 +20,9 @@ constexpr const char* kDemoDate = "2024-01-02";
 Result<void> make_session(const std::string& path, const DemoOptions& options) {
   std::error_code error;
   if (std::filesystem::exists(path, error)) return {};
-  std::filesystem::create_directories(options.tape.directory, error);
+  std::filesystem::create_directories(options.folder, error);
   if (error)
-    return fail(ErrorCode::environment,
-                "cannot make " + options.tape.directory + ": " + error.message());
+    return fail(ErrorCode::environment, "cannot make " + options.folder + ": " + error.message());
   feeds::SimL3Options session;
   session.seed = options.seed;
   session.symbols = options.symbols;
@@ -40,7 +39,7 @@ Result<RecordingSummary> record_session(const std::string& path, const DemoOptio
   if (!feed) return tl::unexpected(feed.error());
   auto source = feeds::source_name("itch", input);
   if (!source) return tl::unexpected(source.error());
-  auto writer = open_writer(options.tape, Linger::bulk);
+  auto writer = open_writer(options.tape(), Linger::bulk);
   if (!writer) return tl::unexpected(writer.error());
   RecordingOptions recording;
   recording.recorder.source_name = *source;
@@ -54,16 +53,20 @@ Result<RecordingSummary> record_session(const std::string& path, const DemoOptio
 
 }  // namespace
 
+TapeOptions DemoOptions::tape() const {
+  if (brokers.empty() && topic.empty()) return {folder};
+  return {{}, brokers, topic, folder + "/state"};
+}
+
 int prepare_demo(const DemoOptions& options, bool& interrupted) {
-  const std::string path = options.tape.directory + "/session.itch";
+  const std::string path = options.folder + "/session.itch";
   if (auto done = make_session(path, options); !done) return report(done.error());
   auto summary = record_session(path, options);
   if (!summary) return report(with_remedy(summary.error()));
   if (summary->already_recorded)
-    fmt::print("the session is on the tape {} already\n", options.tape.directory);
+    fmt::print("the session is on the tape {} already\n", options.tape().name());
   else
-    fmt::print("recorded {} events on the tape {}\n", summary->stats.events,
-               options.tape.directory);
+    fmt::print("recorded {} events on the tape {}\n", summary->stats.events, options.tape().name());
   std::fflush(stdout);
   interrupted = summary->interrupted;
   return kDone;

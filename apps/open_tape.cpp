@@ -7,16 +7,12 @@
 
 namespace tapedeck::apps {
 
-namespace {
-
 Result<std::unique_ptr<storage::ControlStore>> open_control(const TapeOptions& options) {
   const auto kafka = kafka_options(options);
   if (!kafka) return tl::unexpected(kafka.error());
   return *kafka ? storage::open_kafka_control(**kafka)
                 : storage::open_control_reader(options.directory);
 }
-
-}  // namespace
 
 Result<OpenTape> open_tape(const TapeOptions& options) {
   OpenTape open;

@@ -23,6 +23,10 @@ struct OpenTape {
 };
 [[nodiscard]] Result<OpenTape> open_tape(const TapeOptions& options);
 
+/// Its control records, to read. Error `not_found` where there are none.
+[[nodiscard]] Result<std::unique_ptr<storage::ControlStore>> open_control(
+    const TapeOptions& options);
+
 /// P of the command line and `at` of HTTP: empty or `end`, `offset:N`, `partition:offset[:index]`,
 /// or an instant.
 [[nodiscard]] Result<replay::Moment> parse_moment(const std::string& text,

@@ -1,4 +1,4 @@
-// tapedeck tape: what is on a tape. `index` is another file's.
+// tapedeck tape: what is on a tape. `copy` and `index` are other files'.
 #include "apps/tape_info.hpp"
 
 #include <fmt/format.h>
@@ -250,13 +250,14 @@ void add_verify(CLI::App* tape, Chosen& chosen) {
 }  // namespace
 
 void add_tape(CLI::App& app, Chosen& chosen) {
-  CLI::App* tape =
-      app.add_subcommand("tape", "Look at a tape, check it, index it: info, cat, verify, index");
+  CLI::App* tape = app.add_subcommand(
+      "tape", "Look at a tape, check it, index it, copy it: info, cat, verify, index, copy");
   tape->require_subcommand(1);
   add_info(tape, chosen);
   add_cat(tape, chosen);
   add_verify(tape, chosen);
   add_index(tape, chosen);
+  add_copy(tape, chosen);
 }
 
 }  // namespace tapedeck::apps

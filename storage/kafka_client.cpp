@@ -143,6 +143,14 @@ ClientSettings reading_settings() {
           {"topic.metadata.refresh.interval.ms", "5000"}};
 }
 
+ClientSettings jumping_settings() {
+  auto settings = reading_settings();
+  settings.insert(settings.end(), {{"fetch.wait.max.ms", "1"},
+                                   {"fetch.message.max.bytes", "65536"},
+                                   {"fetch.error.backoff.ms", "5"}});
+  return settings;
+}
+
 std::string at(const std::string& topic, Partition partition, std::int64_t offset) {
   return topic + "[" + std::to_string(partition) + "]:" + std::to_string(offset);
 }

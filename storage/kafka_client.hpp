@@ -24,7 +24,8 @@ constexpr int kCommitTries = 3;
 constexpr int kTransactionMs = 60'000;     ///< a killed recorder's append is given up by the broker
 constexpr int kSettleMs = 15'000;          ///< a committed append becomes visible to readers
 constexpr int kMaxMessageBytes = 2 << 20;  ///< one record: payload of 1 MiB, headers
-constexpr int kBatchBytes = 1 << 20;       ///< what the producer sends in one piece
+/// What the producer sends in one piece: also what a reader of one record has to fetch.
+constexpr int kBatchBytes = 256 << 10;
 
 template <auto Destroy>
 struct KafkaDelete {
@@ -78,6 +79,8 @@ private:
 
 /// Settings of every reading client: committed records only, no jump to another offset.
 [[nodiscard]] ClientSettings reading_settings();
+/// The same for a client that jumps: little comes with what was asked for, an empty answer at once.
+[[nodiscard]] ClientSettings jumping_settings();
 
 /// "T[partition]:offset", as messages name a record of a topic.
 [[nodiscard]] std::string at(const std::string& topic, Partition partition, std::int64_t offset);

@@ -126,6 +126,7 @@ class KafkaStreams::Hold {
 public:
   Hold(KafkaStreams& all, Seat& seat) : all_(all), seat_(seat) {}
   ~Hold() {
+    if (all_.use_ == Use::jumps) seat_.stream->stop();
     const std::lock_guard lock(all_.mutex_);
     seat_.busy = false;
     seat_.running = seat_.stream->running();
@@ -144,15 +145,16 @@ private:
 
 Result<std::unique_ptr<KafkaStreams>> KafkaStreams::open(const KafkaOptions& options,
                                                          const std::string& topic,
-                                                         std::uint32_t partitions) {
-  std::unique_ptr<KafkaStreams> streams(new KafkaStreams(options, topic, partitions));
+                                                         std::uint32_t partitions, Use use) {
+  std::unique_ptr<KafkaStreams> streams(new KafkaStreams(options, topic, partitions, use));
   if (auto ok = streams->add_lane(); !ok) return tl::unexpected(ok.error());
   return streams;
 }
 
 Result<void> KafkaStreams::add_lane() {
   auto lane = std::make_unique<Lane>();
-  auto client = KafkaClient::make(RD_KAFKA_CONSUMER, options_, reading_settings());
+  auto client = KafkaClient::make(RD_KAFKA_CONSUMER, options_,
+                                  use_ == Use::jumps ? jumping_settings() : reading_settings());
   if (!client) return tl::unexpected(client.error());
   lane->client = std::move(*client);
   lane->topic = lane->client->topic(topic_);
@@ -166,6 +168,7 @@ Result<void> KafkaStreams::add_lane() {
 /// The stream that stands at `from`, else one that nobody uses, else another client, else the one
 /// that was not used for longest.
 Result<KafkaStreams::Seat*> KafkaStreams::choose(Partition partition, Offset from) {
+  if (use_ == Use::jumps) return choose_jump(partition);
   std::unique_lock lock(mutex_);
   while (true) {
     Seat* oldest = nullptr;
@@ -185,6 +188,28 @@ Result<KafkaStreams::Seat*> KafkaStreams::choose(Partition partition, Offset fro
       chosen->busy = true;
       chosen->used = ++uses_;
       return chosen;
+    }
+    freed_.wait(lock);
+  }
+}
+
+/// The idle client that has had most time to be done with what it was still fetching.
+Result<KafkaStreams::Seat*> KafkaStreams::choose_jump(Partition partition) {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    Lane* idle = nullptr;
+    for (const auto& lane : lanes_) {
+      if (std::ranges::any_of(lane->seats, &Seat::busy)) continue;
+      if (idle == nullptr || lane->used < idle->used) idle = lane.get();
+    }
+    if ((idle == nullptr || idle->used != 0) && lanes_.size() < kMaxLanes) {
+      if (auto ok = add_lane(); !ok) return tl::unexpected(ok.error());
+      idle = lanes_.back().get();
+    }
+    if (idle != nullptr) {
+      idle->used = ++uses_;
+      idle->seats[partition].busy = true;
+      return &idle->seats[partition];
     }
     freed_.wait(lock);
   }

@@ -65,9 +65,14 @@ private:
 /// stands there.
 class KafkaStreams {
 public:
+  /// What is read: long stretches, fetched far ahead; or a few records here and there, where a
+  /// client reads one place at a time and stops behind it: what else it fetched would be waited
+  /// for.
+  enum class Use : std::uint8_t { stretches, jumps };
   static Result<std::unique_ptr<KafkaStreams>> open(const KafkaOptions& options,
                                                     const std::string& topic,
-                                                    std::uint32_t partitions);
+                                                    std::uint32_t partitions,
+                                                    Use use = Use::stretches);
 
   /// Tells messages with from <= offset < to in order until `take` says false (that one is taken),
   /// or none is left. Some message at to - 1 or later has to be there: it is waited for. Where
@@ -98,18 +103,24 @@ private:
     std::unique_ptr<KafkaClient> client;
     TopicHandle topic;
     std::vector<Seat> seats;  ///< by partition
+    std::uint64_t used = 0;   ///< by a jump
   };
   class Hold;
 
-  KafkaStreams(KafkaOptions options, std::string topic, std::uint32_t partitions)
-      : options_(std::move(options)), topic_(std::move(topic)), partitions_(partitions) {}
+  KafkaStreams(KafkaOptions options, std::string topic, std::uint32_t partitions, Use use)
+      : options_(std::move(options)),
+        topic_(std::move(topic)),
+        partitions_(partitions),
+        use_(use) {}
   Result<void> add_lane();
   Result<std::vector<Offset>> ask_offsets(Edge edge, int wait_ms) const;
   Result<Seat*> choose(Partition partition, Offset from);
+  Result<Seat*> choose_jump(Partition partition);
 
   KafkaOptions options_;
   std::string topic_;
   std::uint32_t partitions_;
+  Use use_;
   std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Lane>> lanes_;

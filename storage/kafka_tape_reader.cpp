@@ -13,9 +13,10 @@
 namespace tapedeck::storage {
 namespace {
 
-constexpr int kAskMs = 2'000;     // one question of a refresh
-constexpr int kPatienceMs = 100;  // a block that is not full waits so long for more
-constexpr Offset kRunGap = 64;    // a symbol's records so near to each other are read in one go
+constexpr int kAskMs = 2'000;      // one question of a refresh
+constexpr int kPatienceMs = 100;   // a block that is not full waits so long for more
+constexpr Offset kRunGap = 64;     // a symbol's records so near to each other are read in one go
+constexpr Offset kStretch = 1024;  // a run so long is read as all else is
 constexpr auto kCountEvery = std::chrono::seconds(5);
 constexpr auto kLookAgain = std::chrono::microseconds(500);
 constexpr ReadLimits kIndexLimits{std::size_t{16} << 20, 1u << 16};
@@ -34,6 +35,9 @@ Result<std::unique_ptr<KafkaTapeReader>> KafkaTapeReader::open(const KafkaOption
   auto streams = KafkaStreams::open(options, options.topic, partitions);
   if (!streams) return tl::unexpected(streams.error());
   reader->streams_ = std::move(*streams);
+  auto jumps = KafkaStreams::open(options, options.topic, partitions, KafkaStreams::Use::jumps);
+  if (!jumps) return tl::unexpected(jumps.error());
+  reader->jumps_ = std::move(*jumps);
   auto index = options.state.empty() ? make_temporary_index(partitions)
                                      : open_tape_index(options.state, options.topic, partitions);
   if (!index && index.error().code == ErrorCode::conflict && index.error().field.empty())
@@ -165,18 +169,20 @@ Result<RecordBlockPtr> KafkaTapeReader::gather(Partition partition,
     std::size_t last = next;
     while (last + 1 < wanted.size() && wanted[last + 1].offset - wanted[last].offset <= kRunGap)
       ++last;
-    const auto done =
-        streams_->read(partition, wanted[next].offset, wanted[last].offset + 1, -1,
-                       [&](const rd_kafka_message_t& message) -> Result<bool> {
-                         const auto offset = static_cast<Offset>(message.offset);
-                         if (offset < wanted[next].offset) return true;
-                         if (offset > wanted[next].offset)
-                           return tl::unexpected(missing(partition, wanted[next].offset));
-                         const auto record = open_message(options_.topic, partition, message);
-                         if (!record) return tl::unexpected(record.error());
-                         block.add(*record);
-                         return ++next <= last;
-                       });
+    const bool stretch = wanted[last].offset - wanted[next].offset >= kStretch;
+    const auto done = (stretch ? streams_ : jumps_)
+                          ->read(partition, wanted[next].offset, wanted[last].offset + 1, -1,
+                                 [&](const rd_kafka_message_t& message) -> Result<bool> {
+                                   const auto offset = static_cast<Offset>(message.offset);
+                                   if (offset < wanted[next].offset) return true;
+                                   if (offset > wanted[next].offset)
+                                     return tl::unexpected(missing(partition, wanted[next].offset));
+                                   const auto record =
+                                       open_message(options_.topic, partition, message);
+                                   if (!record) return tl::unexpected(record.error());
+                                   block.add(*record);
+                                   return ++next <= last;
+                                 });
     if (!done) return tl::unexpected(done.error());
     if (next <= last) return tl::unexpected(missing(partition, wanted[next].offset));
   }

@@ -63,7 +63,7 @@ private:
   Error missing(Partition partition, Offset offset) const;
 
   KafkaOptions options_;
-  std::unique_ptr<KafkaStreams> streams_;
+  std::unique_ptr<KafkaStreams> streams_, jumps_;
   std::unique_ptr<TapeIndex> index_;
   mutable KafkaLog letters_;
   std::vector<Part> parts_;

@@ -6,7 +6,7 @@ import subprocess
 import unittest
 import uuid
 
-from harness import ProcessTest, events_by_symbol, info, interrupt, kill_after, marks, run, start, until
+from harness import ProcessTest, events_by_symbol, info, interrupt, kill_after, marks, place, run, start, until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SESSION = ["--feed", "sim:l3", "--input", "seed=5,symbols=40,messages=150000"]
@@ -92,6 +92,35 @@ class Kafka(KafkaTest):
         self.succeeds("record", *SESSION, "--tape", folder)
         self.assertEqual(self.digests(topic), self.digests(folder))
         self.assertRegex(self.succeeds("verify", *topic).stdout, " 0 differ, 0 bad")
+
+    def test_a_copy_to_a_topic_and_back_goes_on_after_kills_and_says_the_same(self):
+        folder, back, topic = self.path("tape"), self.path("back"), self.topic("state")
+        self.succeeds("record", "--feed", "sim:l3", "--input", "seed=5,symbols=40,messages=1500000", "--tape", folder,
+                      "--linger", "5000", "--mark-every", "1000")
+        self.succeeds("tape", "index", "--tape", folder)
+        to_topic = ["tape", "copy", "--tape", folder, "--to-brokers", topic[1], "--to-topic", topic[3],
+                    "--to-state", topic[5]]
+        to_folder = ["tape", "copy", *topic, "--to-tape", back]
+        for copy, target in ((to_topic, topic), (to_folder, back)):
+            delay, there = 0.06, 0
+            while there == 0:  # later each time, until one was killed in the middle
+                self.assertTrue(kill_after(start(*copy), delay), "it was over before it was killed")
+                there, delay = (info(target) or {"events": 0})["events"], delay + 0.02
+            self.assertLess(there, info(folder)["events"])
+            kill_after(start(*copy), self.random.uniform(0.05, 0.5))
+            self.assertIn("were there already", self.succeeds(*copy).stdout)
+            self.assertIn("copied 0 records", self.succeeds(*copy).stdout)
+        expected = self.digests(folder)
+        for tape in (topic, back):
+            self.assertEqual(self.digests(tape), expected)
+            self.assertIn("no difference", self.succeeds("diff", *place(tape), "--other", folder).stdout)
+            self.succeeds("tape", "verify", *place(tape))
+        self.assertEqual(info(back), info(folder))  # offsets too: a folder's have no holes
+        self.assertTrue(os.path.isdir(os.path.join(back, "control")))  # fold settings, through T.control
+        other = self.path("other")
+        self.succeeds("record", "--feed", "sim:l3", "--input", "seed=6,symbols=40,messages=1000", "--tape", other)
+        self.fails(2, "something else", "tape", "copy", *topic, "--to-tape", other)
+        self.fails(2, "onto itself", "tape", "copy", *topic, "--to-brokers", topic[1], "--to-topic", topic[3])
 
     def test_a_message_that_does_not_decode_is_a_dead_letter_in_a_topic_of_its_own(self):
         source, topic = self.path("day.itch"), self.topic()
