@@ -315,7 +315,7 @@ Result<std::unique_ptr<feeds::Feed>> open_checked_feed(const std::string& name,
 Error with_remedy(Error error) {
   if (error.code == ErrorCode::environment)
     error.message +=
-        ". What was recorded until then is kept: make room or repair the cause, run the same "
+        ". What was stored until then is kept: make room or repair the cause, run the same "
         "command again, and it goes on";
   return error;
 }

@@ -89,7 +89,7 @@ int end(Running& running, api::Server& server, Recording* recording) {
     if (auto outcome = recording->finish(); !outcome) code = report(with_remedy(outcome.error()));
   }
   if (const auto failure = running.engine->failure()) return report(*failure);
-  if (auto stopped = running.engine->stop(); !stopped) return report(stopped.error());
+  if (auto stopped = running.engine->stop(); !stopped) return report(with_remedy(stopped.error()));
   if (auto synced = running.state->sync(); !synced) return report(synced.error());
   return code;
 }
@@ -152,7 +152,7 @@ int index_tape(const IndexOptions& options) {
   } while (!done);
   folding.join();
   progress.finish();
-  if (!*outcome) return report(outcome->error());
+  if (!*outcome) return report(with_remedy(outcome->error()));
   if (auto synced = (*running)->state->sync(); !synced) return report(synced.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (stopped) fmt::print("interrupted: run the same command again to go on\n");

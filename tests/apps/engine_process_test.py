@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -190,6 +191,18 @@ class Recovery(ProcessTest):
         subprocess.run(["rm", "-rf", os.path.join(self.tape, "state")], check=True)
         self.succeeds("tape", "index", "--tape", self.tape, env=settings())
         self.assertEqual(dump(self.tape), first)
+
+    def test_a_full_disk_ends_it_with_a_remedy_and_the_next_run_goes_on(self):
+        def small_disk():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+
+        done = subprocess.run([PROGRAM, "tape", "index", "--tape", self.tape], capture_output=True, text=True,
+                              timeout=60, env=settings(), preexec_fn=small_disk)
+        self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
+        self.assertIn("run the same command again", done.stderr)
+        self.succeeds("tape", "index", "--tape", self.tape)
+        self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))
 
     def test_a_symbol_that_throws_is_back_and_nothing_is_lost(self):
         cat = self.succeeds("tape", "cat", "--tape", self.tape, "--records", "--partition", 1, "--limit", 400)
