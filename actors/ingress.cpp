@@ -34,6 +34,9 @@ void Ingress::start() {
   cursor_ = resume_cursor_ = plan.cursor;
   events_ = events_at_checkpoint_ = plan.checkpoint.events;
   newest_marks_ = plan.checkpoint.feed_times;
+  for (const auto& time : newest_marks_) feed_time_ = std::max(feed_time_, time.feed_time);
+  if (!newest_marks_.empty())
+    context_.metrics->feed_time_ns = context_.metrics->newest_feed_time_ns = feed_time_;
   checkpoint_times_ =
       std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
   stored_at_ = checkpoint_at_ = port_.now();

@@ -119,7 +119,7 @@ void get_book(Call& call) {
   const auto depth = parse_depth(call.parameter("depth"));
   if (!depth) return call.now(error_answer(depth.error()));
   auto at = call.parameter("at").value_or("");
-  if (!at.empty()) {
+  if (call.parameter("at")) {
     if (const auto parsed = parse_position(at, "at"); !parsed)
       return call.now(error_answer(parsed.error()));
   }

@@ -1,5 +1,7 @@
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include "apps/commands.hpp"
@@ -38,7 +40,11 @@ int parse_and_run(int argc, char** argv) {
     std::fprintf(stderr, "tapedeck: %s\nRun with --help for more information.\n", error.what());
     return kBadArguments;
   }
-  return chosen.action();
+  const int code = chosen.action();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fprintf(stderr, "tapedeck: standard output could not be written: %s\n",
+               std::strerror(errno));
+  return code == kDone ? kEnvironment : code;
 }
 
 }  // namespace

@@ -35,7 +35,6 @@ Result<OpenTape> open_tape(const TapeOptions& options) {
 }
 
 Result<replay::Moment> parse_moment(const std::string& text, const std::string& field) {
-  if (text.empty()) return replay::Moment(replay::AtEnd{});
   const auto parsed = api::parse_position(text, field);
   if (!parsed) return tl::unexpected(parsed.error());
   struct Convert {

@@ -21,7 +21,7 @@ namespace {
 
 struct BookArguments {
   TapeOptions tape;
-  std::string symbol, at, format = "table";
+  std::string symbol, at = "end", format = "table";
   std::size_t depth = 0;
 };
 

@@ -65,8 +65,8 @@ Result<replay::Offset> bound(const storage::TapeReader& tape, storage::Partition
   const auto end = tape.end(partition);
   if (!end) return tl::unexpected(end.error());
   if (const auto* at = std::get_if<replay::AtOffset>(&moment)) {
-    if (at->partition && *at->partition != partition) return upper ? *end : replay::Offset{0};
-    return std::min(*end, upper ? at->offset + 1 : at->offset);
+    if (*at->partition != partition) return upper ? *end : replay::Offset{0};
+    return upper ? at->offset + 1 : at->offset;
   }
   if (std::holds_alternative<replay::AtEnd>(moment)) return *end;
   const auto time = std::get<replay::AtInstant>(moment).time;
@@ -82,10 +82,33 @@ Result<replay::Offset> bound(const storage::TapeReader& tape, storage::Partition
 }
 
 Result<std::vector<replay::Offset>> bounds(const OpenTape& open, const std::string& text,
-                                           const std::string& field, bool upper) {
+                                           const std::string& field, bool upper,
+                                           const std::vector<std::string>& symbols) {
   if (text.empty()) return std::vector<replay::Offset>{};
-  const auto moment = parse_moment(text, field);
+  auto moment = parse_moment(text, field);
   if (!moment) return tl::unexpected(moment.error());
+  const auto partitions = open.tape->partitions();
+  if (auto* at = std::get_if<replay::AtOffset>(&*moment)) {
+    if (!at->partition && symbols.size() != 1) {
+      return fail(ErrorCode::invalid, "offset:N is of one symbol's partition: name it by --symbols",
+                  field);
+    }
+    if (!at->partition) at->partition = storage::partition_of(symbols.front(), partitions);
+    if (*at->partition >= partitions) {
+      return fail(
+          ErrorCode::invalid,
+          fmt::format("partition {} does not exist: the tape has {}", *at->partition, partitions),
+          field);
+    }
+  }
+  for (storage::Partition p = 0; p < partitions; ++p) {
+    const auto* at = std::get_if<replay::AtOffset>(&*moment);
+    if (at != nullptr && *at->partition != p) continue;
+    if (auto there = replay::on_tape(*open.tape, p, *moment); !there) {
+      there.error().field = field;
+      return tl::unexpected(there.error());
+    }
+  }
   std::vector<replay::Offset> offsets;
   for (storage::Partition p = 0; p < open.tape->partitions(); ++p) {
     const auto offset = bound(*open.tape, p, *moment, upper);
@@ -100,10 +123,10 @@ Result<replay::RefoldOptions> refold_options(const OpenTape& open,
   replay::RefoldOptions options;
   options.threads = arguments.threads;
   options.symbols.insert(arguments.symbols.begin(), arguments.symbols.end());
-  auto from = bounds(open, arguments.from, "--from", false);
+  auto from = bounds(open, arguments.from, "--from", false, arguments.symbols);
   if (!from) return tl::unexpected(from.error());
-  options.from = std::move(*from);
-  auto to = bounds(open, arguments.to, "--to", true);
+  options.told_from = std::move(*from);
+  auto to = bounds(open, arguments.to, "--to", true, arguments.symbols);
   if (!to) return tl::unexpected(to.error());
   options.to = std::move(*to);
   return options;
@@ -203,12 +226,16 @@ int run_replay(const ReplayArguments& arguments) {
       return report(written.error());
   }
   const auto& counts = refolded->counts;
+  std::uint64_t late = 0;
+  for (const auto& [symbol, fold] : refolded->symbols)
+    late += fold.state().view().integrity.late_trades;
   fmt::print(
       "replayed {} events in {} records of {} symbols, {:.1f} s, {:.2f} M events/s\n"
       "{} folded, {} duplicates, {} refused, {} filtered\n",
       counts.read, refolded->records, refolded->symbols.size(), seconds.count(),
       static_cast<double>(counts.read) / seconds.count() / 1e6, counts.folded, counts.duplicates,
       counts.refused, counts.filtered);
+  if (late > 0) fmt::print("{} trades came too late for a candle: they are in none\n", late);
   if (stop_requested) fmt::print("interrupted\n");
   return kDone;
 }
@@ -223,7 +250,8 @@ void add_replay(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  tapedeck replay --tape day --digests digests.txt --candles candles.csv --threads 2\n"
       "  tapedeck replay --tape day --symbols AAPL,MSFT --speed 10\n"
-      "\nA digest line is: symbol, events folded, digest. With --from, symbols start empty there.");
+      "\nA digest line is: symbol, events folded, digest. Both bounds are\ntaken by whole records. "
+      "What is before --from is folded, but its candles are not written.");
   add_tape_options(command, arguments->tape);
   command->add_option("--from", arguments->from, "First position or instant")->type_name("P");
   command->add_option("--to", arguments->to, "Last position or instant")->type_name("P");

@@ -23,7 +23,7 @@ public:
   Result<void> run() {
     const auto end = tape_.end(partition_);
     if (!end) return tl::unexpected(end.error());
-    next_ = options_.from.empty() ? 0 : options_.from[partition_];
+    told_from_ = options_.told_from.empty() ? 0 : options_.told_from[partition_];
     const Offset to = options_.to.empty() ? *end : std::min(options_.to[partition_], *end);
     while (next_ < to) {
       if (listener_.go_on && !listener_.go_on(partition_, newest_)) break;
@@ -108,8 +108,15 @@ private:
     tell_marks(entry, record.offset);
     if (listener_.before) listener_.before(entry.fold, record.offset);
     if (auto applied = entry.fold.apply(record, outputs_); !applied) return applied;
-    if (listener_.said && !outputs_.empty()) listener_.said(entry.fold, outputs_);
+    tell(entry);
     return {};
+  }
+
+  void tell(const Entry& entry) {
+    std::erase_if(outputs_, [this](const market::Output& output) {
+      return output.position.offset < told_from_;
+    });
+    if (listener_.said && !outputs_.empty()) listener_.said(entry.fold, outputs_);
   }
 
   void tell_marks(Entry& entry, Offset before) {
@@ -124,7 +131,7 @@ private:
     for (auto& entry : entries_) {
       outputs_.clear();
       tell_marks(entry, next_);
-      if (listener_.said && !outputs_.empty()) listener_.said(entry.fold, outputs_);
+      tell(entry);
       if (listener_.before) listener_.before(entry.fold, next_);
       entry.fold.pass(next_);
     }
@@ -136,7 +143,7 @@ private:
   const RefoldOptions& options_;
   const RefoldListener& listener_;
   Partition partition_;
-  Offset next_ = 0;
+  Offset next_ = 0, told_from_ = 0;
   TimeNs newest_ = market::kNoTime;
   std::vector<Entry> entries_;
   std::vector<std::unique_ptr<std::string>> names_;

@@ -21,7 +21,8 @@ struct RefoldOptions {
   std::uint32_t threads = 1;  ///< partitions are dealt out to them
   storage::ReadLimits poll{std::size_t{32} << 20, 1u << 20};
   std::set<std::string> symbols;  ///< empty: all; the others' events are counted as filtered
-  std::vector<Offset> from, to;   ///< by partition, [from, to); empty: whole tape
+  std::vector<Offset> to;         ///< by partition, exclusive; empty: the whole tape
+  std::vector<Offset> told_from;  ///< by partition: what is said before is not told; empty: all is
   bool marks = true;              ///< false: outputs that only a mark makes due stay open
 };
 
@@ -45,7 +46,7 @@ struct Refolded {
   std::vector<Offset> next;  ///< by partition: where it stopped
 };
 
-/// Every symbol starts empty at `from`. Error: the first that any partition met.
+/// Error: the first that any partition met.
 [[nodiscard]] Result<Refolded> refold(const storage::TapeReader& tape,
                                       const market::FoldSettings& settings,
                                       const RefoldOptions& options,

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
-#include <array>
+#include <vector>
 
 #include "schemas/state_codec.hpp"
 
@@ -19,6 +19,13 @@ std::size_t events_until(std::span<const market::Event> chunk, TimeNs instant) {
     return event.time > instant && event.time <= event.feed_time;
   };
   return static_cast<std::size_t>(std::ranges::find_if(chunk, later) - chunk.begin());
+}
+
+/// Events before the first one whose message goes on behind the chunk.
+std::size_t whole_messages(std::span<const market::Event> chunk) {
+  std::size_t whole = chunk.size();
+  while (whole > 0 && (chunk[whole - 1].flags & market::kMore) != 0) --whole;
+  return whole;
 }
 
 }  // namespace
@@ -62,20 +69,34 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
                 fmt::format("record {} of {}: {}", place(record.partition, record.offset),
                             state_.symbol(), opened.error().message));
   }
-  thread_local std::array<market::Event, kChunkEvents> chunk;
+  thread_local std::vector<market::Event> chunk(kChunkEvents);
   market::Batch batch;
   batch.source = reader.source();
   batch.source_name = reader.source_name();
   batch.first = {record.partition, record.offset, 0};
-  while (const std::size_t decoded = reader.next(chunk)) {
-    std::size_t count = std::min<std::size_t>(decoded, event_count - batch.first.index);
+  std::size_t held = 0;  // events of a message whose end is not decoded yet
+  while (true) {
+    const std::size_t decoded = reader.next(std::span(chunk).subspan(held));
+    const std::size_t available = held + decoded;
+    if (available == 0) break;
+    // The fold takes whole messages: what follows the chunk's last end waits for the next chunk.
+    std::size_t whole = available;
+    if (available == chunk.size()) whole = whole_messages(chunk);
+    if (whole == 0) {
+      held = available;
+      chunk.resize(2 * chunk.size());
+      continue;
+    }
+    std::size_t count = std::min<std::size_t>(whole, event_count - batch.first.index);
     if (instant != market::kNever)
-      count = std::min(count, events_until({chunk.data(), decoded}, instant));
+      count = std::min(count, events_until({chunk.data(), whole}, instant));
     batch.events = {chunk.data(), count};
     if (count > 0) state_.apply(batch, outputs);
     events_since_ += count;
-    if (count < decoded) return false;
+    if (count < whole) return false;
     batch.first.index += static_cast<std::uint32_t>(count);
+    held = available - whole;
+    std::copy_n(chunk.begin() + static_cast<std::ptrdiff_t>(whole), held, chunk.begin());
   }
   next_ = record.offset + 1;
   ++records_since_;

@@ -72,36 +72,46 @@ Result<Target> resolve(const storage::TapeReader& tape, const storage::StateRead
           ErrorCode::invalid,
           fmt::format("{} is in partition {}, not in {}", symbol, partition, *at->partition), "at");
     }
-    if (at->offset >= *end) {
-      return fail(ErrorCode::out_of_range,
-                  fmt::format("offset {} is past the end of partition {}: its last offset is {}",
-                              at->offset, partition, *end - 1),
-                  "at");
-    }
     target.to = target.snapshot_bound = at->offset + 1;
     if (at->index) {
       target.last_events = *at->index + 1;
       target.snapshot_bound = at->offset;
     }
   } else if (const auto* instant = std::get_if<AtInstant>(&moment)) {
-    const auto mark = tape.last_mark(partition);
-    if (!mark) return tl::unexpected(mark.error());
-    if (!*mark || (*mark)->feed_time < instant->time) {
-      const auto last = *mark ? "the last time mark of partition " + std::to_string(partition) +
-                                    " is " + rfc3339((*mark)->feed_time)
-                              : "partition " + std::to_string(partition) + " has no time mark yet";
-      return fail(ErrorCode::out_of_range,
-                  rfc3339(instant->time) + " is not on the tape yet: " + last, "at");
-    }
     target.instant = instant->time;
     const auto bound = snapshot_bound(state, symbol, partition, instant->time);
     if (!bound) return tl::unexpected(bound.error());
     target.snapshot_bound = std::min(*bound, target.snapshot_bound);
   }
+  if (auto there = on_tape(tape, partition, moment); !there)
+    return tl::unexpected(std::move(there.error()));
   return target;
 }
 
 }  // namespace
+
+Result<void> on_tape(const storage::TapeReader& tape, Partition partition, const Moment& moment) {
+  const auto end = tape.end(partition);
+  if (!end) return tl::unexpected(end.error());
+  if (const auto* at = std::get_if<AtOffset>(&moment); at != nullptr && at->offset >= *end) {
+    return fail(ErrorCode::out_of_range,
+                *end == 0 ? fmt::format("partition {} has no record", partition)
+                          : fmt::format("offset {} is past the end of partition {}: its last "
+                                        "offset is {}",
+                                        at->offset, partition, *end - 1),
+                "at");
+  }
+  const auto* instant = std::get_if<AtInstant>(&moment);
+  if (instant == nullptr || *end == 0) return {};
+  const auto mark = tape.last_mark(partition);
+  if (!mark) return tl::unexpected(mark.error());
+  if (*mark && (*mark)->feed_time >= instant->time) return {};
+  const auto last = *mark ? "the last time mark of partition " + std::to_string(partition) +
+                                " is " + rfc3339((*mark)->feed_time)
+                          : "partition " + std::to_string(partition) + " has no time mark yet";
+  return fail(ErrorCode::out_of_range, rfc3339(instant->time) + " is not on the tape yet: " + last,
+              "at");
+}
 
 Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateReader* state,
                          std::string_view symbol, const Moment& moment,
@@ -122,6 +132,10 @@ Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateRe
   if (auto folded = fold_up_to(result.fold, tape, target->to, target->last_events, target->instant);
       !folded) {
     return tl::unexpected(folded.error());
+  }
+  if (result.fold.state().counts().read == 0) {
+    return fail(ErrorCode::out_of_range,
+                fmt::format("{} has no event yet there: its first record is later", symbol), "at");
   }
   result.refolded_events = result.fold.state().counts().read - before;
   return result;

@@ -33,6 +33,11 @@ struct StateAt {
   std::uint64_t refolded_events = 0;  ///< since the snapshot it began with
 };
 
+/// Error out_of_range (field "at") where the moment is beyond the partition's end or, for an
+/// instant, beyond its last time mark; an empty partition is beyond nothing.
+[[nodiscard]] Result<void> on_tape(const storage::TapeReader& tape, Partition partition,
+                                   const Moment& moment);
+
 /// The state of `symbol` at `moment`: newest good snapshot before it, then the symbol's own records
 /// through the index. `state` may be null. Errors: not_found (field "symbol") where the tape has no
 /// record of it; out_of_range (field "at") beyond the tape's end or, for an instant, beyond the

@@ -65,10 +65,9 @@ void check_error(const HttpAnswer& answer, int status, const std::string& field)
 TEST_CASE("every route answers with its JSON, not to be cached", "[server]") {
   const Fixture fixture;
   for (const std::string target :
-       {"/v1/symbols", "/v1/symbols/AAPL", "/v1/symbols/AAPL/book",
-        "/v1/symbols/AAPL/book?depth=1&at=", "/v1/symbols/AAPL/candles?width=1m",
-        "/v1/symbols/AAPL/metrics", "/v1/positions", "/v1/supervision", "/health/live",
-        "/health/ready", "/openapi.json"}) {
+       {"/v1/symbols", "/v1/symbols/AAPL", "/v1/symbols/AAPL/book", "/v1/symbols/AAPL/book?depth=1",
+        "/v1/symbols/AAPL/candles?width=1m", "/v1/symbols/AAPL/metrics", "/v1/positions",
+        "/v1/supervision", "/health/live", "/health/ready", "/openapi.json"}) {
     INFO(target);
     const auto answer = fixture.get(target);
     CHECK(answer.status == 200);
@@ -94,8 +93,6 @@ TEST_CASE("a book has the depth asked for, and the engine gets the position as t
   }
   CHECK(fixture.get("/v1/symbols/AAPL/book?at=2012-06-21T09%3A30%3A00%2B02%3A00").status == 200);
   CHECK(fixture.backend.last_at() == "2012-06-21T09:30:00+02:00");
-  CHECK(fixture.get("/v1/symbols/AAPL/book?at=").status == 200);
-  CHECK(fixture.backend.last_at().empty());
 }
 
 TEST_CASE("candles are asked for by width, range and filling", "[server]") {
@@ -135,6 +132,7 @@ TEST_CASE("a bad request gets 400 and the field at fault", "[server]") {
            {book + "?depth=1.5", "depth"},
            {book + "?depth=1&depth=2", "depth"},
            {book + "?deph=1", "deph"},
+           {book + "?at=", "at"},
            {book + "?at=yesterday", "at"},
            {book + "?at=offset:x", "at"},
            {book + "?at=2012-06-21T09:30:00", "at"},

@@ -91,8 +91,13 @@ TEST_CASE("state at any position or instant equals a naive replay from the begin
     }
     const auto quick = replay::state_at(tape, &state, symbol, moment, kSettings);
     const auto naive = replay::state_at(tape, nullptr, symbol, moment, kSettings);
+    if (!naive) {  // before the symbol's first event
+      CHECK(naive.error().code == ErrorCode::out_of_range);
+      REQUIRE_FALSE(quick);
+      CHECK(quick.error().message == naive.error().message);
+      continue;
+    }
     REQUIRE(quick);
-    REQUIRE(naive);
     CHECK(quick->fold.state().digest() == naive->fold.state().digest());
     CHECK(quick->fold.state().book(0).bids == naive->fold.state().book(0).bids);
     CHECK(quick->fold.state().book(0).asks == naive->fold.state().book(0).asks);
@@ -137,6 +142,10 @@ TEST_CASE("a moment past the tape is refused and named", "[replay]") {
       replay::state_at(tape, nullptr, symbol, replay::AtOffset{{}, 1'000'000, {}}, kSettings);
   REQUIRE_FALSE(beyond);
   CHECK(beyond.error().code == ErrorCode::out_of_range);
+  const auto early = replay::state_at(tape, nullptr, symbol, replay::AtInstant{1}, kSettings);
+  REQUIRE_FALSE(early);
+  CHECK(early.error().code == ErrorCode::out_of_range);
+  CHECK(early.error().message.find("no event yet") != std::string::npos);
   const auto unknown = replay::state_at(tape, nullptr, "NOSUCH", replay::AtEnd{}, kSettings);
   REQUIRE_FALSE(unknown);
   CHECK(unknown.error().code == ErrorCode::not_found);
