@@ -145,9 +145,7 @@ public:
   void send(EntryIndex entry, Restore message) override {
     self_->send(symbols_[entry], std::move(message));
   }
-  void send(EntryIndex entry, Barrier message) override {
-    self_->send(symbols_[entry], message);
-  }
+  void send(EntryIndex entry, Barrier message) override { self_->send(symbols_[entry], message); }
   void send(EntryIndex entry, Ask message) override {
     self_->send(symbols_[entry], std::move(message));
   }
