@@ -26,6 +26,9 @@ std::string reason(const ItchFrame& frame, std::uint8_t type) {
     case ItchFrame::Kind::wrong_length:
       return fmt::format("wrong length of message type {}: expected {}, found {} bytes", shown,
                          frame.expected, frame.size);
+    case ItchFrame::Kind::unframed:
+      return fmt::format("a length prefix that leads to no message: {} bytes passed over",
+                         frame.size);
     default:
       return fmt::format("empty length prefix before unknown message type {}: {} bytes passed over",
                          shown, frame.size);

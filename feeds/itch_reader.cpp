@@ -49,31 +49,61 @@ ItchFrame ItchReader::at(std::size_t ahead) {
     return {Kind::truncated, itch::kPrefixSize, 0, length};
   }
   const std::size_t expected = itch::kLength[*data(start)];
-  if (by_type && expected == 0) return lost(ahead);
+  if (by_type && expected == 0) return lost(ahead, Kind::lost);
   if (by_type) length = expected;
-  if (!need(start + length))
+  if (!need(start + length)) {
+    // A wrong prefix, or the end of a file that was cut?
+    if (!by_type && length != expected && !error_) {
+      const ItchFrame passed = lost(ahead, Kind::unframed);
+      if (need(ahead + passed.size + 1)) return passed;
+    }
     return {Kind::truncated, itch::kPrefixSize, buffered() - start, length};
-  const Kind kind = expected == 0        ? Kind::unknown_type
-                    : expected != length ? Kind::wrong_length
-                                         : Kind::message;
+  }
+  if (expected == length) return {Kind::message, itch::kPrefixSize, length, expected};
+  if (!leads_on(start + length)) return lost(ahead, Kind::unframed);
+  const Kind kind = expected == 0 ? Kind::unknown_type : Kind::wrong_length;
   return {kind, itch::kPrefixSize, length, expected};
 }
 
-/// True if a message with an empty prefix, and another or the end behind it, may begin there.
+/// True if messages may begin there: several in a row, or one and the end, all with their prefixes
+/// or all with empty ones.
 bool ItchReader::chain_at(std::size_t ahead) {
-  for (int link = 0; link < 2; ++link) {
-    if (!need(ahead + itch::kPrefixSize + 1)) return link > 0 && (buffered() == ahead || error_);
+  constexpr int kLinks = 3;
+  bool empty = false;
+  for (int link = 0; link < kLinks; ++link) {
+    if (!need(ahead + itch::kPrefixSize + 1)) {
+      const std::size_t left = buffered() - ahead;
+      const bool end_mark = left == itch::kPrefixSize && itch::load16(data(ahead)) == 0;
+      return link > 0 && (left == 0 || end_mark || error_);
+    }
+    const std::size_t prefix = itch::load16(data(ahead));
     const std::size_t length = itch::kLength[*data(ahead + itch::kPrefixSize)];
-    if (itch::load16(data(ahead)) != 0 || length == 0) return false;
+    if (link == 0) empty = prefix == 0;
+    if (length == 0 || prefix != (empty ? 0 : length)) return false;
     ahead += itch::kPrefixSize + length;
   }
   return true;
 }
 
-ItchFrame ItchReader::lost(std::size_t ahead) {
+/// True if one comes to a message, or to the end, by prefixes alone.
+bool ItchReader::leads_on(std::size_t ahead) {
+  constexpr int kLinks = 8;
+  constexpr std::size_t kMostPlausible = 512;
+  for (int link = 0; link < kLinks; ++link) {
+    if (!need(ahead + itch::kPrefixSize + 1)) return true;
+    const std::size_t prefix = itch::load16(data(ahead));
+    const std::size_t expected = itch::kLength[*data(ahead + itch::kPrefixSize)];
+    if (expected != 0 && (prefix == expected || prefix == 0)) return true;
+    if (prefix == 0 || prefix > kMostPlausible) return false;
+    ahead += itch::kPrefixSize + prefix;
+  }
+  return true;
+}
+
+ItchFrame ItchReader::lost(std::size_t ahead, ItchFrame::Kind kind) {
   std::size_t size = itch::kPrefixSize;
   while (size < kMaxLost && need(ahead + size + 1) && !chain_at(ahead + size)) ++size;
-  return {ItchFrame::Kind::lost, 0, size, 0};
+  return {kind, 0, size, 0};
 }
 
 }  // namespace tapedeck::feeds

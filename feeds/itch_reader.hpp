@@ -19,6 +19,7 @@ struct ItchFrame {
     unknown_type,  ///< skipped by its prefix
     wrong_length,  ///< skipped by its prefix
     lost,          ///< prefix 0 and an unknown type: bytes up to where messages begin again
+    unframed,      ///< a prefix that leads nowhere: the same
     truncated,     ///< the file ends inside a message
     end,           ///< nothing left
   };
@@ -55,8 +56,9 @@ public:
 
 private:
   bool need(std::size_t bytes);
-  [[nodiscard]] ItchFrame lost(std::size_t ahead);
+  [[nodiscard]] ItchFrame lost(std::size_t ahead, ItchFrame::Kind kind);
   [[nodiscard]] bool chain_at(std::size_t ahead);
+  [[nodiscard]] bool leads_on(std::size_t ahead);
 
   std::unique_ptr<ByteSource> source_;
   std::vector<std::uint8_t> buffer_;

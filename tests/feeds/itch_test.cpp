@@ -1,5 +1,6 @@
 // ITCH 5.0: every message type from bytes built by hand, and what becomes of bad bytes.
 #include <catch2/catch.hpp>
+#include <random>
 
 #include "feeds/itch_writer.hpp"
 #include "tests/feeds/feed_support.hpp"
@@ -275,6 +276,43 @@ TEST_CASE("a file cut anywhere gives its whole messages and one dead letter for 
     CHECK(all.bytes == size);
     if (size == 60) CHECK(all.dead_letters[0].reason == "truncated message: 17 of 36 bytes");
     if (size == 42) CHECK(all.dead_letters[0].reason == "truncated length prefix: 1 of 2 bytes");
+  }
+}
+
+TEST_CASE("a damaged length costs the messages around it, never the rest of the file",
+          "[itch][bad]") {
+  const unsigned seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  constexpr std::size_t kMessages = 2000;
+  for (int round = 0; round < 60; ++round) {
+    Bytes bytes;
+    feeds::ItchWriter write(bytes);
+    write.directory({1, 1}, "ACME", 100);
+    std::vector<std::size_t> starts;
+    for (std::size_t i = 0; i < kMessages; ++i) {
+      starts.push_back(bytes.size());
+      const std::uint64_t time = i + 2;
+      if (i % 3 == 2) {
+        write.remove({1, time}, i);
+      } else {
+        write.add({1, time}, i + 1, i % 2 == 0, 100, "ACME", 1000 + i % 50);
+      }
+    }
+    const auto at = static_cast<long>(starts[100 + random() % (kMessages - 200)]);
+    switch (round % 4) {
+      case 0: bytes.insert(bytes.begin() + at, {0, 0}); break;  // an end mark too many
+      case 1: bytes.erase(bytes.begin() + at + 5, bytes.begin() + at + 6 + random() % 9); break;
+      case 2: bytes[static_cast<std::size_t>(at) + random() % 2] ^= 1U << random() % 8; break;
+      default: bytes.insert(bytes.begin() + at + 1, 1 + random() % 40, 0x5a);
+    }
+    const Everything all = drain_itch(bytes);
+    INFO("round " << round << ", damaged at byte " << at);
+    CHECK(all.ended);
+    CHECK(all.dead_letters.size() >= 1);
+    CHECK(all.dead_letters.size() <= 12);
+    CHECK(all.events.size() + 12 >= kMessages);
+    CHECK(all.bytes == bytes.size());
   }
 }
 
