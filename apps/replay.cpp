@@ -59,17 +59,42 @@ private:
   Clock::time_point start_;
 };
 
-/// [from, to) by partition. An instant is turned into offsets by the first record that reaches it.
-Result<replay::Offset> bound(const storage::TapeReader& tape, storage::Partition partition,
-                             const replay::Moment& moment, bool upper) {
-  const auto end = tape.end(partition);
-  if (!end) return tl::unexpected(end.error());
-  if (const auto* at = std::get_if<replay::AtOffset>(&moment)) {
-    if (*at->partition != partition) return upper ? *end : replay::Offset{0};
-    return upper ? at->offset + 1 : at->offset;
+/// Checked against every partition that it is about.
+Result<replay::Moment> moment_on(const OpenTape& open, const std::string& text,
+                                 const std::string& field,
+                                 const std::vector<std::string>& symbols) {
+  auto moment = parse_moment(text, field);
+  if (!moment) return moment;
+  const auto partitions = open.tape->partitions();
+  auto* at = std::get_if<replay::AtOffset>(&*moment);
+  if (at != nullptr && !at->partition) {
+    if (symbols.size() != 1) {
+      return fail(ErrorCode::invalid, "offset:N is of one symbol's partition: name it by --symbols",
+                  field);
+    }
+    at->partition = storage::partition_of(symbols.front(), partitions);
   }
-  if (std::holds_alternative<replay::AtEnd>(moment)) return *end;
-  const auto time = std::get<replay::AtInstant>(moment).time;
+  if (at != nullptr && *at->partition >= partitions) {
+    return fail(
+        ErrorCode::invalid,
+        fmt::format("partition {} does not exist: the tape has {}", *at->partition, partitions),
+        field);
+  }
+  for (storage::Partition p = 0; p < partitions; ++p) {
+    if (at != nullptr && *at->partition != p) continue;
+    if (auto there = replay::on_tape(*open.tape, p, *moment); !there) {
+      there.error().field = field;
+      return tl::unexpected(there.error());
+    }
+  }
+  return moment;
+}
+
+/// The partition's first record with an event later than `time`.
+Result<replay::Offset> first_after(const storage::TapeReader& tape, storage::Partition partition,
+                                   market::TimeNs time) {
+  const auto end = tape.end(partition);
+  if (!end) return end;
   for (replay::Offset from = 0; from < *end;) {
     const auto block = tape.read(partition, from, {});
     if (!block) return tl::unexpected(block.error());
@@ -81,41 +106,42 @@ Result<replay::Offset> bound(const storage::TapeReader& tape, storage::Partition
   return *end;
 }
 
-Result<std::vector<replay::Offset>> bounds(const OpenTape& open, const std::string& text,
-                                           const std::string& field, bool upper,
-                                           const std::vector<std::string>& symbols) {
-  if (text.empty()) return std::vector<replay::Offset>{};
-  auto moment = parse_moment(text, field);
+Result<void> begin_at(const OpenTape& open, const ReplayArguments& arguments,
+                      replay::RefoldOptions& options) {
+  if (arguments.from.empty()) return {};
+  const auto moment = moment_on(open, arguments.from, "--from", arguments.symbols);
   if (!moment) return tl::unexpected(moment.error());
-  const auto partitions = open.tape->partitions();
-  if (auto* at = std::get_if<replay::AtOffset>(&*moment)) {
-    if (!at->partition && symbols.size() != 1) {
-      return fail(ErrorCode::invalid, "offset:N is of one symbol's partition: name it by --symbols",
-                  field);
-    }
-    if (!at->partition) at->partition = storage::partition_of(symbols.front(), partitions);
-    if (*at->partition >= partitions) {
-      return fail(
-          ErrorCode::invalid,
-          fmt::format("partition {} does not exist: the tape has {}", *at->partition, partitions),
-          field);
-    }
-  }
-  for (storage::Partition p = 0; p < partitions; ++p) {
-    const auto* at = std::get_if<replay::AtOffset>(&*moment);
-    if (at != nullptr && *at->partition != p) continue;
-    if (auto there = replay::on_tape(*open.tape, p, *moment); !there) {
-      there.error().field = field;
-      return tl::unexpected(there.error());
-    }
-  }
-  std::vector<replay::Offset> offsets;
+  const auto* at = std::get_if<replay::AtOffset>(&*moment);
+  const auto* instant = std::get_if<replay::AtInstant>(&*moment);
   for (storage::Partition p = 0; p < open.tape->partitions(); ++p) {
-    const auto offset = bound(*open.tape, p, *moment, upper);
-    if (!offset) return tl::unexpected(offset.error());
-    offsets.push_back(*offset);
+    Result<replay::Offset> from = replay::Offset{0};
+    if (at != nullptr && *at->partition == p) from = at->offset;
+    if (instant != nullptr) from = first_after(*open.tape, p, instant->time);
+    if (at == nullptr && instant == nullptr) from = open.tape->end(p);
+    if (!from) return tl::unexpected(from.error());
+    options.told_from.push_back(*from);
   }
-  return offsets;
+  return {};
+}
+
+Result<void> end_at(const OpenTape& open, const ReplayArguments& arguments,
+                    replay::RefoldOptions& options) {
+  if (arguments.to.empty()) return {};
+  const auto moment = moment_on(open, arguments.to, "--to", arguments.symbols);
+  if (!moment) return tl::unexpected(moment.error());
+  if (const auto* instant = std::get_if<replay::AtInstant>(&*moment))
+    options.instant = instant->time;
+  const auto* at = std::get_if<replay::AtOffset>(&*moment);
+  if (at == nullptr) return {};
+  for (storage::Partition p = 0; p < open.tape->partitions(); ++p) {
+    const auto end = open.tape->end(p);
+    if (!end) return tl::unexpected(end.error());
+    const bool here = *at->partition == p;
+    options.to.push_back(here ? at->offset + 1 : *end);
+    options.last_events.push_back(here && at->index ? *at->index + 1
+                                                    : replay::SymbolFold::kWholeRecord);
+  }
+  return {};
 }
 
 Result<replay::RefoldOptions> refold_options(const OpenTape& open,
@@ -123,12 +149,8 @@ Result<replay::RefoldOptions> refold_options(const OpenTape& open,
   replay::RefoldOptions options;
   options.threads = arguments.threads;
   options.symbols.insert(arguments.symbols.begin(), arguments.symbols.end());
-  auto from = bounds(open, arguments.from, "--from", false, arguments.symbols);
-  if (!from) return tl::unexpected(from.error());
-  options.told_from = std::move(*from);
-  auto to = bounds(open, arguments.to, "--to", true, arguments.symbols);
-  if (!to) return tl::unexpected(to.error());
-  options.to = std::move(*to);
+  if (auto ok = begin_at(open, arguments, options); !ok) return tl::unexpected(ok.error());
+  if (auto ok = end_at(open, arguments, options); !ok) return tl::unexpected(ok.error());
   return options;
 }
 

@@ -25,6 +25,7 @@ public:
     if (!end) return tl::unexpected(end.error());
     told_from_ = options_.told_from.empty() ? 0 : options_.told_from[partition_];
     const Offset to = options_.to.empty() ? *end : std::min(options_.to[partition_], *end);
+    if (!options_.last_events.empty()) last_ = {to, options_.last_events[partition_]};
     while (next_ < to) {
       if (listener_.go_on && !listener_.go_on(partition_, newest_)) break;
       auto limits = options_.poll;
@@ -59,12 +60,13 @@ private:
   struct Entry {
     SymbolFold fold;
     std::size_t marks_told = 0;
+    bool ended = false;  ///< what follows is past the moment where the refold ends
     std::vector<const storage::Record*> records;
   };
 
   std::size_t entry_of(std::string_view symbol) {
     if (const auto found = by_symbol_.find(symbol); found != by_symbol_.end()) return found->second;
-    entries_.push_back({SymbolFold(std::string(symbol), partition_, settings_), 0, {}});
+    entries_.push_back({SymbolFold(std::string(symbol), partition_, settings_), 0, false, {}});
     names_.push_back(std::make_unique<std::string>(symbol));
     by_symbol_.emplace(*names_.back(), entries_.size() - 1);
     return entries_.size() - 1;
@@ -104,10 +106,16 @@ private:
   }
 
   Result<void> fold_one(Entry& entry, const storage::Record& record) {
+    if (entry.ended) return {};
     outputs_.clear();
     tell_marks(entry, record.offset);
     if (listener_.before) listener_.before(entry.fold, record.offset);
-    if (auto applied = entry.fold.apply(record, outputs_); !applied) return applied;
+    const auto events = record.offset + 1 == last_.to ? last_.events : SymbolFold::kWholeRecord;
+    const auto instant =
+        record.max_event_time > options_.instant ? options_.instant : market::kNever;
+    const auto whole = entry.fold.apply_until(record, events, instant, outputs_);
+    if (!whole) return tl::unexpected(whole.error());
+    entry.ended = !*whole;
     tell(entry);
     return {};
   }
@@ -122,7 +130,8 @@ private:
   void tell_marks(Entry& entry, Offset before) {
     for (; entry.marks_told < marks_.size() && marks_[entry.marks_told].position.offset < before;
          ++entry.marks_told) {
-      if (marks_[entry.marks_told].feed_time < entry.fold.state().next_due()) continue;
+      const auto time = marks_[entry.marks_told].feed_time;
+      if (time < entry.fold.state().next_due() || time > options_.instant) continue;
       entry.fold.advance(marks_[entry.marks_told], outputs_);
     }
   }
@@ -133,7 +142,7 @@ private:
       tell_marks(entry, next_);
       tell(entry);
       if (listener_.before) listener_.before(entry.fold, next_);
-      entry.fold.pass(next_);
+      if (!entry.ended) entry.fold.pass(next_);
     }
     return {};
   }
@@ -144,6 +153,10 @@ private:
   const RefoldListener& listener_;
   Partition partition_;
   Offset next_ = 0, told_from_ = 0;
+  struct {
+    Offset to = 0;
+    std::uint32_t events = SymbolFold::kWholeRecord;
+  } last_;
   TimeNs newest_ = market::kNoTime;
   std::vector<Entry> entries_;
   std::vector<std::unique_ptr<std::string>> names_;

@@ -22,6 +22,9 @@ struct RefoldOptions {
   storage::ReadLimits poll{std::size_t{32} << 20, 1u << 20};
   std::set<std::string> symbols;  ///< empty: all; the others' events are counted as filtered
   std::vector<Offset> to;         ///< by partition, exclusive; empty: the whole tape
+  /// By partition: events of the last record below `to` that are folded; empty: all.
+  std::vector<std::uint32_t> last_events;
+  TimeNs instant = market::kNever;  ///< a symbol ends before its first event later than this
   std::vector<Offset> told_from;  ///< by partition: what is said before is not told; empty: all is
   bool marks = true;              ///< false: outputs that only a mark makes due stay open
 };

@@ -129,6 +129,42 @@ TEST_CASE("an instant is the state just before the symbol's first later event", 
   }
 }
 
+TEST_CASE("a refold that ends at a moment leaves the state that is asked for there", "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {});
+  const auto seed = seed_of_run();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  const auto symbols = tape.symbols().value();
+  for (int i = 0; i < 40; ++i) {
+    const auto& symbol = symbols[random() % symbols.size()];
+    const auto partition = storage::partition_of(symbol, tape.partitions());
+    const auto index = tape.index(symbol, 0, tape.end(partition).value()).value();
+    const auto& entry = index[random() % index.size()];
+    replay::RefoldOptions options;
+    replay::Moment moment;
+    if (i % 2 == 0) {
+      const auto event = static_cast<std::uint32_t>(random() % entry.event_count);
+      moment = replay::AtOffset{partition, entry.offset, event};
+      for (market::Partition p = 0; p < tape.partitions(); ++p) {
+        options.to.push_back(p == partition ? entry.offset + 1 : tape.end(p).value());
+        options.last_events.push_back(p == partition ? event + 1
+                                                     : replay::SymbolFold::kWholeRecord);
+      }
+    } else {
+      options.instant = entry.max_event_time - static_cast<market::TimeNs>(random() % 2);
+      moment = replay::AtInstant{options.instant};
+    }
+    const auto asked = replay::state_at(tape, nullptr, symbol, moment, kSettings);
+    const auto refolded = replay::refold(tape, kSettings, options);
+    REQUIRE(asked);
+    REQUIRE(refolded);
+    const auto& fold = refolded->symbols.at(symbol);
+    CHECK(fold.state().counts().read == asked->fold.state().counts().read);
+    CHECK(fold.state().digest() == asked->fold.state().digest());
+  }
+}
+
 TEST_CASE("a moment past the tape is refused and named", "[replay]") {
   storage::MemoryTape tape;
   record_session(tape, {"seed=3,symbols=3,messages=3000", 64, 64});
