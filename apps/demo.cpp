@@ -48,9 +48,11 @@ void add_demo(CLI::App& app, Chosen& chosen) {
       ->type_name("N");
   command->add_option("--messages", demo->messages, "Length of the session")
       ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}))
       ->capture_default_str();
   command->add_option("--symbols", demo->symbols, "Symbols in it")
       ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{65'000}))
       ->capture_default_str();
   run_with(command, chosen, [demo, port] { return run_demo(*demo, *port); });
 }

@@ -1,8 +1,10 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <string>
 
 #include "apps/commands.hpp"
 
@@ -25,6 +27,20 @@ void add_commands(CLI::App& app, Chosen& chosen) {
   add_bench(app, chosen);
 }
 
+/// The first word that is no command where one is expected; empty if there is none.
+std::string unknown_command(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    if (word.starts_with('-') || commands.empty()) return {};
+    const auto found = std::ranges::find(commands, word, &CLI::App::get_name);
+    if (found == commands.end()) return word;
+    at = *found;
+  }
+  return {};
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app{"Records a market as an event log, and rebuilds any state it ever had."};
   app.name("tapedeck");
@@ -37,7 +53,9 @@ int parse_and_run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    std::fprintf(stderr, "tapedeck: %s\nRun with --help for more information.\n", error.what());
+    const auto unknown = unknown_command(app, argc, argv);
+    const auto why = unknown.empty() ? error.what() : "there is no command '" + unknown + "'";
+    std::fprintf(stderr, "tapedeck: %s\nRun with --help for more information.\n", why.c_str());
     return kBadArguments;
   }
   const int code = chosen.action();

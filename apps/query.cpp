@@ -201,6 +201,7 @@ void add_book(CLI::App& app, Chosen& chosen) {
   command->add_option("--at", arguments->at, "Position or instant (default: end)")->type_name("P");
   command->add_option("--depth", arguments->depth, "Levels a side, 0 for all")
       ->type_name("N")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}))
       ->capture_default_str();
   command->add_option("--format", arguments->format, "table or json")
       ->check(CLI::IsMember({"table", "json"}))

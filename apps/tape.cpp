@@ -231,6 +231,7 @@ void add_cat(CLI::App* tape, Chosen& chosen) {
   command->add_option("--to", arguments->to, "Last position")->type_name("P");
   command->add_option("--limit", arguments->limit, "Lines at most")
       ->type_name("N")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000'000}))
       ->default_str("all");
   command->add_flag("--records", arguments->records, "One line for a record, without its events");
   run_with(command, chosen, [arguments] { return run_cat(*arguments); });

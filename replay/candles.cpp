@@ -64,7 +64,16 @@ Result<std::vector<market::CandleView>> candles(const storage::StateReader* stat
                                                 const market::Outputs& newer,
                                                 const LiveCandles& live) {
   if (std::ranges::find(settings.candle_widths, range.width) == settings.candle_widths.end()) {
-    return fail(ErrorCode::invalid, fmt::format("this tape keeps no candles of {} ns", range.width),
+    const auto seconds = [](TimeNs width) {
+      return width % market::kSecond == 0 ? fmt::format("{}s", width / market::kSecond)
+                                          : fmt::format("{}ns", width);
+    };
+    std::string kept;
+    for (const auto width : settings.candle_widths)
+      kept += (kept.empty() ? "" : ", ") + seconds(width);
+    return fail(ErrorCode::invalid,
+                fmt::format("this tape keeps no candles of {}: it keeps {}", seconds(range.width),
+                            kept.empty() ? "none" : kept),
                 "width");
   }
   Found found;
