@@ -14,6 +14,13 @@ Result<std::unique_ptr<storage::ControlStore>> open_control(const TapeOptions& o
                 : storage::open_control_reader(options.directory);
 }
 
+Error with_state_remedy(Error error, const TapeOptions& options) {
+  if (error.code == ErrorCode::corrupt)
+    error.message += ". It is made of the tape: delete " + options.state_folder() +
+                     "/state, then tapedeck tape index makes it again";
+  return error;
+}
+
 Result<OpenTape> open_tape(const TapeOptions& options) {
   OpenTape open;
   auto tape = open_reader(options);
@@ -29,7 +36,8 @@ Result<OpenTape> open_tape(const TapeOptions& options) {
   }
   if (options.state_folder().empty()) return open;
   auto state = storage::open_state_reader(options.state_folder());
-  if (!state && state.error().code != ErrorCode::not_found) return tl::unexpected(state.error());
+  if (!state && state.error().code != ErrorCode::not_found)
+    return tl::unexpected(with_state_remedy(state.error(), options));
   if (state) open.state = std::move(*state);
   return open;
 }

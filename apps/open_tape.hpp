@@ -22,6 +22,8 @@ struct OpenTape {
   market::FoldSettings settings;
 };
 [[nodiscard]] Result<OpenTape> open_tape(const TapeOptions& options);
+/// A damaged DIR/state costs nothing but the time to make it again: says how.
+[[nodiscard]] Error with_state_remedy(Error error, const TapeOptions& options);
 
 /// Its control records, to read. Error `not_found` where there are none.
 [[nodiscard]] Result<std::unique_ptr<storage::ControlStore>> open_control(

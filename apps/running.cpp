@@ -128,7 +128,7 @@ Result<void> open_stores(Running& running, const TapeOptions& tape, const config
   if (!settings) return tl::unexpected(settings.error());
   running.settings = std::move(*settings);
   auto state = storage::open_state_store(tape.state_folder());
-  if (!state) return tl::unexpected(state.error());
+  if (!state) return tl::unexpected(with_state_remedy(state.error(), tape));
   running.state = std::move(*state);
   return {};
 }

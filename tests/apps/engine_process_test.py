@@ -204,6 +204,24 @@ class Recovery(ProcessTest):
         self.succeeds("tape", "index", "--tape", self.tape)
         self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))
 
+    def test_damaged_state_names_its_remedy(self):
+        self.succeeds("tape", "index", "--tape", self.tape)
+        expected = dump(self.tape)
+        state = os.path.join(self.tape, "state")
+        manifest = os.path.join(state, next(name for name in os.listdir(state) if name.startswith("MANIFEST")))
+        with open(manifest, "r+b") as file:
+            file.seek(20)
+            byte = file.read(1)[0]
+            file.seek(20)
+            file.write(bytes([byte ^ 4]))
+        for command in (["book", "--symbol", "X"], ["tape", "index"]):
+            done = run(*command, "--tape", self.tape)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"delete {state}", done.stderr)
+        subprocess.run(["rm", "-rf", state], check=True)
+        self.succeeds("tape", "index", "--tape", self.tape)
+        self.assertEqual(dump(self.tape), expected)
+
     def test_a_symbol_that_throws_is_back_and_nothing_is_lost(self):
         cat = self.succeeds("tape", "cat", "--tape", self.tape, "--records", "--partition", 1, "--limit", 400)
         records = [json.loads(line) for line in cat.stdout.splitlines()]
