@@ -81,12 +81,13 @@ Result<market::FoldSettings> settle_settings(storage::ControlStore& control,
   auto settings = control.settle(wanted);
   if (!settings || !explicit_settings || *settings == wanted) return settings;
   const auto field = first_difference(*settings, wanted);
-  return fail(ErrorCode::conflict,
-              fmt::format("{} differs from the setting stored with this tape: leave it out to go "
-                          "on with the stored "
-                          "settings, or change them with `tapedeck config apply`",
-                          field),
-              field);
+  return fail(
+      ErrorCode::conflict,
+      fmt::format("{} differs from the setting stored with this tape: leave it out to go "
+                  "on with the stored "
+                  "settings (`tapedeck config apply`, which changes them, is not in this version)",
+                  field),
+      field);
 }
 
 }  // namespace tapedeck::apps

@@ -33,12 +33,12 @@ def includes(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
 
 def reached(path: pathlib.Path) -> list[pathlib.Path]:
     """The file and all project headers that it includes, directly or not."""
-    seen, todo = {path}, [path]
-    while todo:
-        for header in includes(todo.pop()):
+    seen, waiting = {path}, [path]
+    while waiting:
+        for header in includes(waiting.pop()):
             if header not in seen:
                 seen.add(header)
-                todo.append(header)
+                waiting.append(header)
     return sorted(seen)
 
 
@@ -83,11 +83,11 @@ def main() -> int:
 
     cache = args.build / "tidy"
     cache.mkdir(exist_ok=True)
-    todo = [f for f in files if not (cache / key(f)).exists()]
-    print(f"clang-tidy: {len(todo)} of {len(files)} files to look at", flush=True)
+    waiting = [f for f in files if not (cache / key(f)).exists()]
+    print(f"clang-tidy: {len(waiting)} of {len(files)} files to look at", flush=True)
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for path, status, output in pool.map(lambda f: run(f, args.build), todo):
+        for path, status, output in pool.map(lambda f: run(f, args.build), waiting):
             if status == 0:
                 (cache / key(path)).touch()
             else:
