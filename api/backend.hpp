@@ -29,6 +29,14 @@ struct CandleQuery {
   bool fill_previous = false;  ///< fill=previous
 };
 
+/// The newest `limit` alerts of the range, oldest first.
+struct AlertQuery {
+  std::string symbol;                     ///< empty: all
+  market::TimeNs from = market::kNoTime;  ///< by the alert's time, inclusive
+  market::TimeNs to = market::kNever;     ///< exclusive
+  std::size_t limit = 0;
+};
+
 struct PartitionPosition {
   std::uint32_t partition = 0;
   std::uint64_t next = 0;        ///< first offset not yet read
@@ -67,6 +75,7 @@ public:
                     Reply<market::BookView> reply) = 0;
   virtual void candles(CandleQuery query, Reply<std::vector<market::CandleView>> reply) = 0;
   virtual void metrics(std::string symbol, Reply<market::MetricsView> reply) = 0;
+  virtual void alerts(AlertQuery query, Reply<std::vector<market::AlertView>> reply) = 0;
   virtual void positions(Reply<std::vector<PartitionPosition>> reply) = 0;
   virtual void supervision(Reply<SupervisionNode> reply) = 0;
   [[nodiscard]] virtual Health health() const = 0;

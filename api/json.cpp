@@ -170,6 +170,50 @@ void write(JsonWriter& out, const market::MetricsView& metrics) {
   out.close('}');
 }
 
+constexpr int kMillionths = -6, kNanoseconds = -9;
+
+/// Exponents of an alert's value and threshold.
+std::pair<int, int> units_of(market::AlertRule rule, const Instrument& instrument) {
+  using market::AlertRule;
+  switch (rule) {
+    case AlertRule::extreme_imbalance:
+    case AlertRule::imbalance_flip: return {kMillionths, kMillionths};
+    case AlertRule::spread_widening:
+    case AlertRule::outlier: return {instrument.price_exponent, kMillionths};
+    case AlertRule::silence:
+    case AlertRule::pattern: return {kNanoseconds, kNanoseconds};
+    case AlertRule::crossed_book:
+    case AlertRule::locked_book: return {instrument.price_exponent, instrument.price_exponent};
+    case AlertRule::gap: break;
+  }
+  return {0, 0};
+}
+
+void write(JsonWriter& out, const market::AlertView& view) {
+  const auto& alert = view.alert;
+  const int price = view.instrument.price_exponent;
+  const auto [value, threshold] = units_of(alert.rule, view.instrument);
+  out.open('{');
+  out.key("symbol").string(view.symbol);
+  out.key("rule").string(market::name(alert.rule));
+  out.key("level");
+  alert.level == market::AlertLevel::none ? out.null() : out.string(market::name(alert.level));
+  out.key("side");
+  alert.side == market::Side::none ? out.null()
+                                   : out.string(alert.side == market::Side::bid ? "bid" : "ask");
+  out.key("time").time(view.time);
+  out.key("value").decimal(alert.value, value);
+  out.key("threshold").decimal(alert.threshold, threshold);
+  out.key("mean");
+  write_ratio(out, {alert.mean_sum, static_cast<market::Int128>(alert.mean_count)}, price,
+              decimals(price) + kVwapExtraDigits);
+  out.key("pattern");
+  alert.pattern.empty() ? out.null() : out.string(alert.pattern);
+  out.key("trust").string(market::name(view.trust));
+  out.key("position"), write(out, view.position);
+  out.close('}');
+}
+
 void write(JsonWriter& out, const market::EventCounts& events) {
   out.open('{');
   out.key("read").integer(events.read);
@@ -293,6 +337,10 @@ std::string to_json(const std::vector<market::CandleView>& candles) {
   return list(candles, 8 * kLevelBytes);
 }
 std::string to_json(const market::MetricsView& metrics) { return whole(metrics, 8 * kLevelBytes); }
+std::string to_json(const market::AlertView& alert) { return whole(alert, 5 * kLevelBytes); }
+std::string to_json(const std::vector<market::AlertView>& alerts) {
+  return list(alerts, 5 * kLevelBytes);
+}
 std::string to_json(const market::SymbolView& symbol) { return whole(symbol, 14 * kLevelBytes); }
 std::string to_json(const std::vector<market::SymbolView>& symbols) {
   return list(symbols, 14 * kLevelBytes);

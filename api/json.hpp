@@ -12,6 +12,7 @@
 //             weighted_imbalance, spread, spread_bps, vtob, microprice, order_flow_imbalance}
 //   symbol   {symbol, position, event_time, feed_time, trust, trust_since, digest, events,
 //             integrity, instrument, trading_state, best_bid, best_ask, last_trade, trades}
+//   alert    {symbol, rule, level, side, time, value, threshold, mean, pattern, trust, position}
 //   events   {read, folded, duplicates, refused, filtered}
 //   error    {error: {code, message, field}}
 //
@@ -35,6 +36,10 @@ namespace tapedeck::api {
 [[nodiscard]] std::string to_json(const market::CandleView& candle);
 [[nodiscard]] std::string to_json(const std::vector<market::CandleView>& candles);
 [[nodiscard]] std::string to_json(const market::MetricsView& metrics);
+/// Values by the rule: imbalances and ratios with 6 decimals, prices in the instrument's, silences
+/// and a pattern's times in seconds. level, side, mean and pattern are null where there is none.
+[[nodiscard]] std::string to_json(const market::AlertView& alert);
+[[nodiscard]] std::string to_json(const std::vector<market::AlertView>& alerts);
 [[nodiscard]] std::string to_json(const market::SymbolView& symbol);
 [[nodiscard]] std::string to_json(const std::vector<market::SymbolView>& symbols);
 [[nodiscard]] std::string to_json(const PartitionPosition& position);

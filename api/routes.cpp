@@ -65,16 +65,43 @@ struct Call {
   }
 };
 
-Result<std::size_t> parse_depth(const std::optional<std::string>& text) {
-  if (!text) return kDefaultDepth;
-  std::size_t depth = 0;
+/// A number from 1 to `most`; `otherwise` where it is not given.
+Result<std::size_t> parse_count(const Call& call, const std::string& name, std::size_t otherwise,
+                                std::size_t most) {
+  const auto text = call.parameter(name);
+  if (!text) return otherwise;
+  std::size_t count = 0;
   const auto* const last = text->data() + text->size();
-  const auto [end, error] = std::from_chars(text->data(), last, depth);
-  if (error == std::errc{} && end == last && depth >= 1 && depth <= kMaxDepth) return depth;
-  return fail(ErrorCode::invalid,
-              "depth: expected a number from 1 to " + std::to_string(kMaxDepth) + ", found \"" +
-                  *text + "\"",
-              "depth");
+  const auto [end, error] = std::from_chars(text->data(), last, count);
+  if (error == std::errc{} && end == last && count >= 1 && count <= most) return count;
+  return fail(
+      ErrorCode::invalid,
+      name + ": expected a number from 1 to " + std::to_string(most) + ", found \"" + *text + "\"",
+      name);
+}
+
+struct Range {
+  std::optional<market::TimeNs> from, to;
+};
+
+/// The parameters from and to.
+Result<Range> parse_range(const Call& call) {
+  Range range;
+  const std::pair<std::string_view, std::optional<market::TimeNs>&> ends[] = {{"from", range.from},
+                                                                              {"to", range.to}};
+  for (const auto& [name, end] : ends) {
+    const auto text = call.parameter(name);
+    if (!text) continue;
+    const auto parsed = parse_time(*text, name);
+    if (!parsed) return tl::unexpected(parsed.error());
+    end = *parsed;
+  }
+  if (range.from && range.to && *range.to < *range.from) {
+    return fail(ErrorCode::invalid,
+                "to: expected a time that is not before from, found " + *call.parameter("to"),
+                "to");
+  }
+  return range;
 }
 
 Result<CandleQuery> parse_candle_query(const Call& call) {
@@ -86,19 +113,7 @@ Result<CandleQuery> parse_candle_query(const Call& call) {
     return tl::unexpected(parsed.error());
   query.width = *width;
   query.from = call.parameter("from"), query.to = call.parameter("to");
-  std::array<std::optional<market::TimeNs>, 2> ends;
-  const std::pair<std::string_view, const std::optional<std::string>&> named[] = {
-      {"from", query.from}, {"to", query.to}};
-  for (std::size_t i = 0; i < ends.size(); ++i) {
-    if (!named[i].second) continue;
-    const auto parsed = parse_time(*named[i].second, named[i].first);
-    if (!parsed) return tl::unexpected(parsed.error());
-    ends[i] = *parsed;
-  }
-  if (ends[0] && ends[1] && *ends[1] < *ends[0]) {
-    return fail(ErrorCode::invalid,
-                "to: expected a time that is not before from, found " + *query.to, "to");
-  }
+  if (const auto range = parse_range(call); !range) return tl::unexpected(range.error());
   if (const auto fill = call.parameter("fill")) {
     if (*fill != "previous" && *fill != "none") {
       return fail(ErrorCode::invalid, "fill: expected previous or none, found \"" + *fill + "\"",
@@ -116,7 +131,7 @@ void get_symbols(Call& call) {
 void get_symbol(Call& call) { call.backend.symbol(call.symbol, call.reply<market::SymbolView>()); }
 
 void get_book(Call& call) {
-  const auto depth = parse_depth(call.parameter("depth"));
+  const auto depth = parse_count(call, "depth", kDefaultDepth, kMaxDepth);
   if (!depth) return call.now(error_answer(depth.error()));
   auto at = call.parameter("at").value_or("");
   if (call.parameter("at")) {
@@ -134,6 +149,18 @@ void get_candles(Call& call) {
 
 void get_metrics(Call& call) {
   call.backend.metrics(call.symbol, call.reply<market::MetricsView>());
+}
+
+void get_alerts(Call& call) {
+  const auto limit = parse_count(call, "limit", kDefaultAlerts, kMaxAlerts);
+  if (!limit) return call.now(error_answer(limit.error()));
+  const auto range = parse_range(call);
+  if (!range) return call.now(error_answer(range.error()));
+  AlertQuery query;
+  query.symbol = call.parameter("symbol").value_or("");
+  query.from = range->from.value_or(query.from), query.to = range->to.value_or(query.to);
+  query.limit = *limit;
+  call.backend.alerts(std::move(query), call.reply<std::vector<market::AlertView>>());
 }
 
 void get_positions(Call& call) {
@@ -159,6 +186,7 @@ void get_ready(Call& call) {
 void get_openapi(Call& call) { call.now(answer_with(std::string(openapi_json()))); }
 
 constexpr std::string_view kBookParameters[] = {"depth", "at"};
+constexpr std::string_view kAlertParameters[] = {"symbol", "from", "to", "limit"};
 constexpr std::string_view kCandleParameters[] = {"width", "from", "to", "fill"};
 
 using Handler = void (*)(Call&);
@@ -168,6 +196,7 @@ constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
     {{"/v1/symbols/{symbol}/book", kBookParameters}, get_book},
     {{"/v1/symbols/{symbol}/candles", kCandleParameters}, get_candles},
     {{"/v1/symbols/{symbol}/metrics", {}}, get_metrics},
+    {{"/v1/alerts", kAlertParameters}, get_alerts},
     {{"/v1/positions", {}}, get_positions},
     {{"/v1/supervision", {}}, get_supervision},
     {{"/metrics", {}}, get_prometheus},

@@ -43,6 +43,8 @@ using Done = std::function<void(Render)>;
 
 constexpr std::size_t kDefaultDepth = 20;
 constexpr std::size_t kMaxDepth = 10'000;  ///< levels a side
+constexpr std::size_t kDefaultAlerts = 1'000;
+constexpr std::size_t kMaxAlerts = 100'000;
 constexpr std::size_t kMaxResponseBytes = std::size_t{64}
                                           << 20;  ///< beyond: 400, ask for a smaller range
 

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <mutex>
+#include <tuple>
 
 #include "api/time_format.hpp"
 #include "apps/open_tape.hpp"
+#include "replay/alerts.hpp"
 #include "replay/candles.hpp"
 #include "replay/time_travel.hpp"
 #include "telemetry/exporter.hpp"
@@ -41,6 +44,14 @@ struct EngineBackend::Impl {
     });
   }
 
+  /// The fold up to what was folded before a symbol went down: all but the first `delivered`
+  /// records' effect is missing.
+  Result<replay::StateAt> before_failure(const std::string& symbol,
+                                         market::Offset delivered) const {
+    const auto last = delivered > 0 ? delivered - 1 : 0;
+    return replay::state_at(tape, &state, symbol, replay::AtOffset{{}, last, {}}, settings);
+  }
+
   /// Asks the live fold; while it recovers, the tape up to what was folded before. `view` makes the
   /// answer of a fold.
   template <class T, class View>
@@ -54,10 +65,7 @@ struct EngineBackend::Impl {
                        "symbol"));
           } else {
             post<T>(reply, [this, symbol, view, delivered = answer.delivered]() -> Result<T> {
-              const replay::Moment moment =
-                  delivered > 0 ? replay::Moment(replay::AtOffset{{}, delivered - 1, {}})
-                                : replay::Moment(replay::AtOffset{{}, 0, {}});
-              auto at = replay::state_at(tape, &state, symbol, moment, settings);
+              auto at = before_failure(symbol, delivered);
               if (!at) return tl::unexpected(at.error());
               auto result = view(at->fold);
               result.trust = market::Trust::recovering;
@@ -145,29 +153,114 @@ void EngineBackend::candles(api::CandleQuery query,
     reply(tl::unexpected(range.error()));
     return;
   }
-  impl_->engine.ask(query.symbol, true,
-                    [impl = impl_.get(), symbol = query.symbol, range = *range,
-                     reply = std::move(reply)](const SymbolAnswer& answer) {
-                      if (answer.state == State::unknown) {
-                        reply(fail(ErrorCode::not_found,
-                                   "no record of symbol '" + symbol + "' has been read", "symbol"));
-                        return;
-                      }
-                      replay::LiveCandles live;
-                      if (answer.fold != nullptr)
-                        live = replay::live_candles(answer.fold->state(), range.width);
-                      const bool recovering = answer.state == State::recovering;
-                      impl->post<std::vector<market::CandleView>>(
-                          reply, [impl, symbol, range, recovering, live = std::move(live),
-                                  unstored = answer.unstored] {
-                            auto views = replay::candles(&impl->state, impl->settings, symbol,
-                                                         range, unstored, live);
-                            if (views && recovering) {
-                              for (auto& view : *views) view.trust = market::Trust::recovering;
-                            }
-                            return views;
-                          });
-                    });
+  impl_->engine.ask(
+      query.symbol, true,
+      [impl = impl_.get(), symbol = query.symbol, range = *range,
+       reply = std::move(reply)](const SymbolAnswer& answer) {
+        if (answer.state == State::unknown) {
+          reply(fail(ErrorCode::not_found, "no record of symbol '" + symbol + "' has been read",
+                     "symbol"));
+          return;
+        }
+        replay::LiveCandles folded;
+        if (answer.fold != nullptr)
+          folded = replay::live_candles(answer.fold->state(), range.width);
+        const bool recovering = answer.state == State::recovering;
+        impl->post<std::vector<market::CandleView>>(
+            reply,
+            [impl, symbol, range, recovering, folded = std::move(folded),
+             unstored = answer.unstored,
+             delivered = answer.delivered]() -> Result<std::vector<market::CandleView>> {
+              auto live = folded;
+              if (recovering) {
+                const auto before = impl->before_failure(symbol, delivered);
+                if (!before) return tl::unexpected(before.error());
+                live = replay::live_candles(before->fold.state(), range.width);
+              }
+              auto views =
+                  replay::candles(&impl->state, impl->settings, symbol, range, unstored, live);
+              if (views && recovering) {
+                for (auto& view : *views) view.trust = market::Trust::recovering;
+              }
+              return views;
+            });
+      });
+}
+
+/// Answers of all symbols that an alert query is about, until the last has come.
+struct EngineBackend::AlertGathering {
+  struct One {
+    std::string symbol;
+    bool recovering = false;
+    market::Offset delivered = 0;
+    market::Instrument instrument;
+    market::Outputs unstored;
+  };
+  api::AlertQuery query;
+  api::Reply<std::vector<market::AlertView>> reply;
+  std::mutex mutex;
+  std::vector<One> answers;
+  std::size_t waiting = 0;
+};
+
+void EngineBackend::alerts(api::AlertQuery query,
+                           api::Reply<std::vector<market::AlertView>> reply) {
+  auto gathering = std::make_shared<AlertGathering>();
+  gathering->query = std::move(query), gathering->reply = std::move(reply);
+  if (!gathering->query.symbol.empty()) return gather_alerts(gathering, {gathering->query.symbol});
+  boost::asio::post(impl_->past, [this, gathering] {
+    auto symbols = impl_->tape.symbols();
+    if (!symbols) return gathering->reply(tl::unexpected(symbols.error()));
+    gather_alerts(gathering, std::move(*symbols));
+  });
+}
+
+/// Asks all symbols; the last to answer has the state store read.
+void EngineBackend::gather_alerts(const std::shared_ptr<AlertGathering>& gathering,
+                                  std::vector<std::string> symbols) {
+  gathering->waiting = symbols.size();
+  if (symbols.empty()) return gathering->reply(std::vector<market::AlertView>{});
+  for (const auto& symbol : symbols) {
+    impl_->engine.ask(symbol, true, [this, gathering, symbol](const SymbolAnswer& answer) {
+      const std::lock_guard lock(gathering->mutex);
+      if (answer.state != State::unknown) {
+        auto& one = gathering->answers.emplace_back();
+        one.symbol = symbol, one.unstored = answer.unstored;
+        one.recovering = answer.fold == nullptr, one.delivered = answer.delivered;
+        if (answer.fold != nullptr) one.instrument = answer.fold->state().view().instrument;
+      }
+      if (--gathering->waiting > 0) return;
+      impl_->post<std::vector<market::AlertView>>(
+          gathering->reply, [this, gathering] { return read_alerts(*gathering); });
+    });
+  }
+}
+
+Result<std::vector<market::AlertView>> EngineBackend::read_alerts(AlertGathering& gathering) {
+  const auto& query = gathering.query;
+  if (gathering.answers.empty() && !query.symbol.empty()) {
+    return fail(ErrorCode::not_found, "no record of symbol '" + query.symbol + "' has been read",
+                "symbol");
+  }
+  std::vector<market::AlertView> all;
+  for (auto& one : gathering.answers) {
+    if (one.recovering) {
+      const auto before = impl_->before_failure(one.symbol, one.delivered);
+      if (!before) return tl::unexpected(before.error());
+      one.instrument = before->fold.state().view().instrument;
+    }
+    auto views = replay::alerts(impl_->state, one.symbol, one.instrument, {query.from, query.to},
+                                one.unstored);
+    if (!views) return views;
+    for (auto& view : *views) {
+      if (one.recovering) view.trust = market::Trust::recovering;
+      all.push_back(std::move(view));
+    }
+  }
+  std::ranges::stable_sort(
+      all, {}, [](const market::AlertView& view) { return std::tie(view.time, view.symbol); });
+  if (all.size() > query.limit) all.erase(all.begin(), all.end() - static_cast<long>(query.limit));
+  return all;
 }
 
 void EngineBackend::metrics(std::string symbol, api::Reply<market::MetricsView> reply) {

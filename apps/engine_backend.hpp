@@ -33,6 +33,7 @@ public:
             api::Reply<market::BookView> reply) override;
   void candles(api::CandleQuery query, api::Reply<std::vector<market::CandleView>> reply) override;
   void metrics(std::string symbol, api::Reply<market::MetricsView> reply) override;
+  void alerts(api::AlertQuery query, api::Reply<std::vector<market::AlertView>> reply) override;
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override;
   void supervision(api::Reply<api::SupervisionNode> reply) override;
   [[nodiscard]] api::Health health() const override;
@@ -40,6 +41,11 @@ public:
 
 private:
   struct Impl;
+  struct AlertGathering;
+  void gather_alerts(const std::shared_ptr<AlertGathering>& gathering,
+                     std::vector<std::string> symbols);
+  Result<std::vector<market::AlertView>> read_alerts(AlertGathering& gathering);
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/position_text.hpp"
+#include "config/settings.hpp"
 #include "storage/rocksdb_state.hpp"
 
 namespace tapedeck::apps {
@@ -60,27 +61,28 @@ Result<replay::Moment> parse_moment(const std::string& text, const std::string& 
 
 namespace {
 
-std::string first_difference(const market::FoldSettings& a, const market::FoldSettings& b) {
-  if (a.candle_widths != b.candle_widths) return "fold.candle_widths";
-  if (a.lateness != b.lateness) return "fold.lateness";
-  if (a.idle_after != b.idle_after) return "fold.idle_after";
-  if (a.correction_horizon != b.correction_horizon) return "fold.correction_horizon";
-  if (a.kept_trades != b.kept_trades) return "fold.kept_trades";
-  if (a.metrics_levels != b.metrics_levels) return "fold.metrics_levels";
-  if (a.metrics_window != b.metrics_window) return "fold.metrics_window";
-  if (a.max_sequence_jump != b.max_sequence_jump) return "fold.max_sequence_jump";
-  if (a.max_kept_updates != b.max_kept_updates) return "fold.max_kept_updates";
-  return "fold.allow_negative_prices";
+/// The first setting that the user gave another value than the tape has; empty: none.
+std::string asked_otherwise(const config::Config& config, const market::FoldSettings& stored) {
+  config::Config other = config;
+  other.fold = stored;
+  for (const auto& [key, origin] : config.origins) {
+    const auto* setting = config::find_setting(key);
+    if (setting != nullptr && setting->get(config) != setting->get(other)) return key;
+  }
+  const bool own = !config.fold.symbol_alerts.empty();
+  if (own && config.fold.symbol_alerts != stored.symbol_alerts) return "alerts.symbols";
+  const bool patterns = !config.fold.patterns.empty();
+  return patterns && config.fold.patterns != stored.patterns ? "alerts.pattern" : "";
 }
 
 }  // namespace
 
 Result<market::FoldSettings> settle_settings(storage::ControlStore& control,
-                                             const market::FoldSettings& wanted,
-                                             bool explicit_settings) {
-  auto settings = control.settle(wanted);
-  if (!settings || !explicit_settings || *settings == wanted) return settings;
-  const auto field = first_difference(*settings, wanted);
+                                             const config::Config& config) {
+  auto settings = control.settle(config.fold);
+  if (!settings) return settings;
+  const auto field = asked_otherwise(config, *settings);
+  if (field.empty()) return settings;
   return fail(
       ErrorCode::conflict,
       fmt::format("{} differs from the setting stored with this tape: leave it out to go "

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apps/cli.hpp"
+#include "config/config.hpp"
 #include "market/result.hpp"
 #include "market/settings.hpp"
 #include "replay/time_travel.hpp"
@@ -34,11 +35,10 @@ struct OpenTape {
 [[nodiscard]] Result<replay::Moment> parse_moment(const std::string& text,
                                                   const std::string& field);
 
-/// Takes the settings that a tape's engine stored, or stores `wanted` where it is the first. Error
-/// `conflict` (field names what differs) where others are stored and `explicit_settings` says that
-/// the user asked for these.
+/// Takes the fold settings that a tape's engine stored, or stores those of `config` where it is the
+/// first. Error `conflict` (field names the setting) where the user asked for another value than
+/// the stored one.
 [[nodiscard]] Result<market::FoldSettings> settle_settings(storage::ControlStore& control,
-                                                           const market::FoldSettings& wanted,
-                                                           bool explicit_settings);
+                                                           const config::Config& config);
 
 }  // namespace tapedeck::apps

@@ -57,11 +57,6 @@ std::chrono::milliseconds milliseconds(market::TimeNs time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(time));
 }
 
-bool sets_fold(const config::Config& config) {
-  return std::ranges::any_of(config.origins,
-                             [](const auto& origin) { return origin.first.starts_with("fold."); });
-}
-
 Result<actors::EngineOptions> engine_options(const config::Config& config) {
   actors::EngineOptions options;
   options.threads = config.engine.threads > 0 ? config.engine.threads
@@ -124,7 +119,7 @@ Result<void> open_stores(Running& running, const TapeOptions& tape, const config
   auto control = open_control(tape, *kafka);
   if (!control) return tl::unexpected(control.error());
   running.control = std::move(*control);
-  auto settings = settle_settings(*running.control, config.fold, sets_fold(config));
+  auto settings = settle_settings(*running.control, config);
   if (!settings) return tl::unexpected(settings.error());
   running.settings = std::move(*settings);
   auto state = storage::open_state_store(tape.state_folder());

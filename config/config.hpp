@@ -96,7 +96,7 @@ struct Config {
 
 /// Environment variables by name.
 using Environment = std::map<std::string, std::string>;
-/// Setting and value as typed, e.g. {"engine.threads", "4"} or {"fold.candle_widths", "1s,1m"}.
+/// Setting and value as typed, e.g. {"engine.threads", "4"} or {"candles.widths", "1s,1m"}.
 using Overrides = std::vector<std::pair<std::string, std::string>>;
 
 /// The variables of this process that begin with TAPEDECK_.

@@ -2,6 +2,8 @@
 
 #include "config/config.hpp"
 #include "config/settings.hpp"
+#include "config/value_text.hpp"
+#include "market/output.hpp"
 
 namespace tapedeck::config {
 namespace {
@@ -26,6 +28,30 @@ std::string sections(Line line) {
   return text;
 }
 
+/// Settings of [alerts] that differ, and patterns.
+std::string alerts_text(const Config& config) {
+  std::string text;
+  for (const auto& [symbol, alerts] : config.fold.symbol_alerts) {
+    Config alone = config;
+    alone.fold.alerts = alerts;
+    text += "\n[alerts.symbols." + quoted(symbol) + "]\n";
+    for (const Setting& setting : settings()) {
+      if (!setting.key.starts_with("alerts.") || setting.get(alone) == setting.get(config))
+        continue;
+      text += std::string(setting.key.substr(std::string_view("alerts.").size())) + " = " +
+              to_toml(setting, setting.get(alone)) + "\n";
+    }
+  }
+  for (const auto& [name, steps, within, cooldown] : config.fold.patterns) {
+    text += "\n[[alerts.pattern]]\nname = " + quoted(name) + "\nsequence = [";
+    for (std::size_t i = 0; i < steps.size(); ++i)
+      text += (i > 0 ? ", " : "") + quoted(market::name(steps[i]));
+    text += "]\nwithin = " + quoted(format_duration(within)) +
+            "\ncooldown = " + quoted(format_duration(cooldown)) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string describe(const Config& config) {
@@ -41,20 +67,36 @@ std::string describe(const Config& config) {
            return std::string(name) + " = " + to_toml(setting, setting.get(config)) + "  # " +
                   (origin == config.origins.end() ? "default" : origin->second) + "\n";
          }) +
-         client;
+         alerts_text(config) + client;
 }
 
 std::string example() {
   const Config defaults;
   return "# Every setting of tapedeck at its default. A flag wins over the environment variable, "
          "the variable over this\n"
-         "# file. Settings of [fold] are kept with a tape: the first engine that opens it stores "
-         "them.\n\n" +
+         "# file. Settings of [candles], [metrics], [alerts] and [fold] are kept with a tape: the "
+         "first engine that opens it stores them.\n\n" +
          sections([&defaults](const Setting& setting, std::string_view name) {
            return "# " + std::string(setting.description) + ".\n# " + setting.variable() + ": " +
                   setting.expected() + ".\n" + std::string(name) + " = " +
                   to_toml(setting, setting.get(defaults)) + "\n";
          }) +
+         "\n# [alerts.symbols.SYMBOL]: settings of [alerts] that this symbol has for itself.\n"
+         "# [alerts.symbols.AMZN]\n"
+         "# imbalance_high = 0.9\n"
+         "# cooldown.silence = \"5m\"\n"
+         "\n# [[alerts.pattern]]: alerts in this order, the last at most `within` after the first, "
+         "are an alert of their\n"
+         "# own; count and of: so many of one rule. They go by the alerts that are told.\n"
+         "# [[alerts.pattern]]\n"
+         "# name = \"toxic_flow\"\n"
+         "# sequence = [\"spread_widening\", \"extreme_imbalance\"]\n"
+         "# within = \"5s\"\n"
+         "# [[alerts.pattern]]\n"
+         "# name = \"flicker\"\n"
+         "# count = 3\n"
+         "# of = \"imbalance_flip\"\n"
+         "# within = \"1m\"\n"
          "\n# [kafka.client]: any setting of the Kafka client library (librdkafka) by its name. A "
          "name with _file "
          "behind it\n"

@@ -2,6 +2,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -10,6 +11,7 @@
 #include "config/config.hpp"
 #include "config/settings.hpp"
 #include "config/value_text.hpp"
+#include "market/output.hpp"
 
 extern char** environ;  // NOLINT(readability-identifier-naming): POSIX's
 
@@ -72,10 +74,23 @@ Result<void> set_client(Config& config, std::string name, std::string text,
   return {};
 }
 
-/// Walks one TOML file into a Config.
+constexpr std::string_view kPatternKey = "alerts.pattern";
+constexpr std::string_view kSymbolsKey = "alerts.symbols";
+constexpr std::size_t kMaxPatterns = 16, kMaxSteps = 16, kMaxNameBytes = 64;
+
+/// A setting of [alerts.symbols.SYMBOL].
+struct SymbolValue {
+  std::string symbol;
+  const Setting* setting;
+  Value value;
+};
+
+/// Walks one TOML file into a Config. What [alerts.symbols] has goes to `own`: it counts on top of
+/// the [alerts] of file, environment and flags together.
 class FileLoader {
 public:
-  FileLoader(std::string path, Config& config) : path_(std::move(path)), config_(config) {}
+  FileLoader(std::string path, Config& config, std::vector<SymbolValue>& own)
+      : path_(std::move(path)), config_(config), own_(own) {}
 
   Result<void> load() {
     std::ifstream file(path_);
@@ -107,6 +122,10 @@ private:
         done = value(*setting, node);
       } else if (key == kClientKey && node.is_table()) {
         done = client(*node.as_table(), "");
+      } else if (key == kPatternKey && node.is_array()) {
+        done = patterns(*node.as_array());
+      } else if (key == kSymbolsKey && node.is_table()) {
+        done = symbols(*node.as_table());
       } else if (node.is_table() && is_section(key)) {
         done = table(*node.as_table(), key + ".");
       } else {
@@ -139,6 +158,127 @@ private:
     return {};
   }
 
+  /// A table of each symbol: settings of [alerts] by their names there.
+  Result<void> symbols(const toml::table& nodes) {
+    for (const auto& [symbol, node] : nodes) {
+      if (!node.is_table() || symbol.str().empty()) {
+        return fail(ErrorCode::invalid,
+                    place(node.source()) + ": " + std::string(kSymbolsKey) +
+                        ": expected a table of settings of [alerts] for each symbol",
+                    std::string(kSymbolsKey));
+      }
+      if (auto done = symbol_settings(std::string(symbol.str()), *node.as_table(), "alerts.");
+          !done)
+        return done;
+    }
+    return {};
+  }
+
+  Result<void> symbol_settings(const std::string& symbol, const toml::table& nodes,
+                               const std::string& prefix) {
+    for (const auto& [name, node] : nodes) {
+      const std::string key = prefix + std::string(name.str());
+      if (node.is_table() && is_section(key)) {
+        if (auto done = symbol_settings(symbol, *node.as_table(), key + "."); !done) return done;
+        continue;
+      }
+      const Setting* setting = find_setting(key);
+      if (!setting)
+        return fail(ErrorCode::invalid, place(name.source()) + ": " + unknown_key(key), key);
+      const std::optional<Value> typed = convert(*setting, node);
+      if (!typed || !in_range(*setting, *typed))
+        return bad_value(place(node.source()), *setting, shown(node));
+      own_.push_back({symbol, setting, *typed});
+    }
+    return {};
+  }
+
+  tl::unexpected<Error> bad_pattern(const toml::node& node, const std::string& what) const {
+    return fail(ErrorCode::invalid,
+                place(node.source()) + ": " + std::string(kPatternKey) + ": " + what,
+                std::string(kPatternKey));
+  }
+
+  Result<void> patterns(const toml::array& nodes) {
+    if (nodes.size() > kMaxPatterns)
+      return bad_pattern(nodes, "at most " + std::to_string(kMaxPatterns) + " patterns");
+    for (const toml::node& node : nodes) {
+      if (!node.is_table()) return bad_pattern(node, "expected a table");
+      if (auto done = pattern(*node.as_table()); !done) return done;
+    }
+    return {};
+  }
+
+  /// name, within, cooldown; and sequence = ["spread_widening", ...], or count = 3 and of = "gap".
+  Result<void> pattern(const toml::table& table) {
+    market::AlertPattern pattern;
+    std::optional<market::AlertRule> of;
+    std::int64_t count = 0;
+    for (const auto& [name, node] : table) {
+      const auto text = node.is_string() ? node.value<std::string>() : std::nullopt;
+      const auto duration = text ? parse_duration(*text) : std::nullopt;
+      bool good = false;
+      if (name.str() == "name" && text) {
+        pattern.name = *text, good = is_name(*text);
+      } else if (name.str() == "within" && duration) {
+        pattern.within = *duration, good = *duration > 0;
+      } else if (name.str() == "cooldown" && duration) {
+        pattern.cooldown = *duration, good = *duration >= 0;
+      } else if (name.str() == "of" && text) {
+        of = rule_of(*text), good = of.has_value();
+      } else if (name.str() == "count" && node.is_integer()) {
+        count = *node.value<std::int64_t>();
+        good = count >= 2 && count <= static_cast<std::int64_t>(kMaxSteps);
+      } else if (name.str() == "sequence" && node.is_array()) {
+        good = steps(*node.as_array(), pattern.steps);
+      }
+      if (!good) {
+        return bad_pattern(
+            node, std::string(name.str()) + ": found " + shown(node) + "; " + kPatternExpected);
+      }
+    }
+    if (of && count != 0 && pattern.steps.empty())
+      pattern.steps.assign(static_cast<std::size_t>(count), *of);
+    else if (of || count != 0)
+      return bad_pattern(table,
+                         std::string("either sequence, or count and of; ") + kPatternExpected);
+    if (pattern.name.empty() || pattern.within == 0 || pattern.steps.empty())
+      return bad_pattern(table, std::string("incomplete; ") + kPatternExpected);
+    for (const auto& other : config_.fold.patterns) {
+      if (other.name == pattern.name) return bad_pattern(table, "two are named " + pattern.name);
+    }
+    config_.fold.patterns.push_back(std::move(pattern));
+    return {};
+  }
+
+  static constexpr const char* kPatternExpected =
+      "expected name (letters, digits, _ and -), within (a duration) and either sequence (2 to 16 "
+      "of extreme_imbalance, imbalance_flip, spread_widening, outlier, silence, crossed_book, "
+      "locked_book, gap) or count (2 to 16) and of (one of these); cooldown if wanted";
+
+  static bool is_name(const std::string& text) {
+    return !text.empty() && text.size() <= kMaxNameBytes &&
+           std::all_of(text.begin(), text.end(), [](char c) {
+             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '_' || c == '-';
+           });
+  }
+  static std::optional<market::AlertRule> rule_of(std::string_view text) {
+    for (std::uint8_t i = 0; i + 1 < market::kAlertRules; ++i) {
+      const auto rule = static_cast<market::AlertRule>(i);
+      if (market::name(rule) == text) return rule;
+    }
+    return std::nullopt;
+  }
+  static bool steps(const toml::array& nodes, std::vector<market::AlertRule>& rules) {
+    for (const toml::node& node : nodes) {
+      const auto rule = node.is_string() ? rule_of(*node.value<std::string>()) : std::nullopt;
+      if (!rule) return false;
+      rules.push_back(*rule);
+    }
+    return rules.size() >= 2 && rules.size() <= kMaxSteps;
+  }
+
   static bool is_section(const std::string& key) {
     const auto all = settings();
     return std::any_of(all.begin(), all.end(),
@@ -165,6 +305,7 @@ private:
       case Kind::integer:
         if (number) return *number;
         return std::nullopt;
+      case Kind::ratio: return convert_ratio(node);
       case Kind::size:
         if (number) return *number;
         break;
@@ -172,6 +313,18 @@ private:
       default: break;
     }
     return text ? parse_text(setting, *text) : std::nullopt;
+  }
+
+  /// As it is written: 0.1 is exactly 100,000 millionths.
+  static std::optional<Value> convert_ratio(const toml::node& node) {
+    if (!node.is_number()) return std::nullopt;
+    char text[400];  // the shortest decimal that is this number
+    const auto [end, error] = std::to_chars(std::begin(text), std::end(text), *node.value<double>(),
+                                            std::chars_format::fixed);
+    if (error != std::errc{}) return std::nullopt;
+    const auto millionths = parse_ratio(std::string_view(text, end));
+    if (!millionths) return std::nullopt;
+    return *millionths;
   }
 
   static std::optional<Value> convert_list(const toml::node& node) {
@@ -194,6 +347,7 @@ private:
 
   std::string path_;
   Config& config_;
+  std::vector<SymbolValue>& own_;
 };
 
 Result<void> apply_text(Config& config, const Setting& setting, const std::string& place,
@@ -249,6 +403,24 @@ Result<void> apply_overrides(Config& config, const Overrides& overrides) {
   return {};
 }
 
+/// Settings of a symbol's own, on top of those of all.
+Result<void> apply_own(Config& config, const std::vector<SymbolValue>& own) {
+  std::map<std::string, Config> by_symbol;
+  for (const auto& [symbol, setting, value] : own) {
+    setting->set(by_symbol.try_emplace(symbol, config).first->second, value);
+  }
+  for (const auto& [symbol, alone] : by_symbol) {
+    if (const auto wrong = contradiction(alone)) {
+      return fail(ErrorCode::invalid,
+                  std::string(kSymbolsKey) + "." + symbol + ": " + std::string(wrong->first) +
+                      ": " + wrong->second,
+                  std::string(wrong->first));
+    }
+    config.fold.symbol_alerts.push_back({symbol, alone.fold.alerts});
+  }
+  return {};
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -266,7 +438,8 @@ Result<Config> load(const std::optional<std::string>& path, const Environment& e
                     const Overrides& overrides) {
   Config config;
   Result<void> done;
-  if (path) done = FileLoader(*path, config).load();
+  std::vector<SymbolValue> own;
+  if (path) done = FileLoader(*path, config, own).load();
   if (done) done = apply_environment(config, environment);
   if (done) done = apply_overrides(config, overrides);
   if (!done) return tl::unexpected<Error>(done.error());
@@ -278,6 +451,7 @@ Result<Config> load(const std::optional<std::string>& path, const Environment& e
                     std::string(key) + ": " + reason,
                 std::string(key));
   }
+  if (auto taken = apply_own(config, own); !taken) return tl::unexpected<Error>(taken.error());
   return config;
 }
 

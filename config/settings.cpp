@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t kDay = 24 * 3600 * kSecond;
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 constexpr std::int64_t kGiB = std::int64_t{1} << 30;
-constexpr std::size_t kMaxCandleWidths = 16;
+constexpr std::int64_t kMillion = 1'000'000;  ///< of a ratio
 
 constexpr std::array<std::string_view, 3> kFsync = {"never", "interval", "always"};
 constexpr std::array<std::string_view, 6> kLevels = {"trace", "debug", "info",
@@ -44,7 +44,7 @@ void from_value(T& member, const Value& value) {
 template <class Member>
 constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::int64_t max,
                        std::string_view description, Member,
-                       std::span<const std::string_view> choices = {}) {
+                       std::span<const std::string_view> choices = {}, std::size_t most = 0) {
   return {key,
           kind,
           min,
@@ -52,29 +52,30 @@ constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::i
           description,
           [](const Config& config) { return to_value(Member{}(config)); },
           [](Config& config, const Value& value) { from_value(Member{}(config), value); },
-          choices};
+          choices,
+          most};
 }
 
 #define AT(member) ([](auto& config) -> auto& { return config.member; })
 
 const Setting kSettings[] = {
-    make("fold.candle_widths", Kind::durations, kMillisecond, kDay,
-         "Candle widths, ascending, at most 16", AT(fold.candle_widths)),
-    make("fold.lateness", Kind::duration, 0, kDay,
+    make("candles.widths", Kind::durations, kMillisecond, kDay,
+         "Candle widths, ascending, at most 16", AT(fold.candle_widths), {}, 16),
+    make("candles.lateness", Kind::duration, 0, kDay,
          "How far a symbol's event time must pass a candle's end to close it", AT(fold.lateness)),
     make(
-        "fold.idle_after", Kind::duration, 0, kDay,
+        "candles.idle_after", Kind::duration, 0, kDay,
         "How far feed time must pass a candle's end to close it, where the symbol itself is silent",
         AT(fold.idle_after)),
-    make("fold.correction_horizon", Kind::duration, 0, kDay,
+    make("candles.correction_horizon", Kind::duration, 0, kDay,
          "How long after its end a candle is still corrected by late trades and breaks",
          AT(fold.correction_horizon)),
-    make("fold.kept_trades", Kind::integer, 0, 65'536, "Trades of a symbol kept for breaks",
+    make("candles.kept_trades", Kind::integer, 0, 65'536, "Trades of a symbol kept for breaks",
          AT(fold.kept_trades)),
-    make("fold.metrics_levels", Kind::integer, 1, 64,
-         "Price levels a side that book metrics look at", AT(fold.metrics_levels)),
-    make("fold.metrics_window", Kind::duration, kMillisecond, kDay,
-         "Tumbling window of the metric rows", AT(fold.metrics_window)),
+    make("metrics.levels", Kind::integer, 1, 64, "Price levels a side that book metrics look at",
+         AT(fold.metrics_levels)),
+    make("metrics.window", Kind::duration, kMillisecond, kDay, "Tumbling window of the metric rows",
+         AT(fold.metrics_window)),
     make("fold.max_sequence_jump", Kind::integer, 1, std::int64_t{1} << 62,
          "A larger jump of a sequence is believed only when the next message follows it",
          AT(fold.max_sequence_jump)),
@@ -82,6 +83,58 @@ const Setting kSettings[] = {
          "Updates of a symbol kept while its depth snapshot is awaited", AT(fold.max_kept_updates)),
     make("fold.allow_negative_prices", Kind::boolean, 0, 0,
          "Whether prices below zero are accepted", AT(fold.allow_negative_prices)),
+
+    make("alerts.imbalance_high", Kind::ratio, 0, kMillion,
+         "Imbalance of the top levels that is HIGH; 0: never", AT(fold.alerts.imbalance_high)),
+    make("alerts.imbalance_medium", Kind::ratio, 0, kMillion, "... that is MEDIUM; 0: never",
+         AT(fold.alerts.imbalance_medium)),
+    make("alerts.imbalance_hysteresis", Kind::ratio, 0, kMillion,
+         "How far the imbalance must fall below a level's threshold to leave the level",
+         AT(fold.alerts.imbalance_hysteresis)),
+    make("alerts.flip", Kind::ratio, 0, kMillion,
+         "Imbalance on one side, then on the other, that is a flip; 0: never",
+         AT(fold.alerts.flip)),
+    make("alerts.spread_factor", Kind::ratio, 0, 1000 * kMillion,
+         "Multiple of the spread's rolling mean that is a widening; 0: never",
+         AT(fold.alerts.spread_factor)),
+    make("alerts.spread_samples", Kind::integer, 1, 1'000'000'000,
+         "Samples of the spread that the mean needs", AT(fold.alerts.spread_samples)),
+    make("alerts.outlier", Kind::ratio, 0, 1000 * kMillion,
+         "Deviation of a trade's price from the mean of the kept trades that makes it an outlier; "
+         "0: never",
+         AT(fold.alerts.outlier)),
+    make("alerts.outlier_trades", Kind::integer, 1, 65'536, "Trades that the mean needs",
+         AT(fold.alerts.outlier_trades)),
+    make("alerts.silence", Kind::durations, kMillisecond, kDay,
+         "Times without an event that are a silence: low, medium, high", AT(fold.alerts.silence),
+         {}, 3),
+    make("alerts.crossed", Kind::boolean, 0, 0, "Whether crossed and locked books are told",
+         AT(fold.alerts.crossed)),
+    make("alerts.gap", Kind::boolean, 0, 0, "Whether gaps are told", AT(fold.alerts.gap)),
+    make("alerts.cooldown.imbalance", Kind::duration, 0, kDay,
+         "After an extreme imbalance, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[0])),
+    make("alerts.cooldown.flip", Kind::duration, 0, kDay,
+         "After a flip, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[1])),
+    make("alerts.cooldown.spread", Kind::duration, 0, kDay,
+         "After a spread widening, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[2])),
+    make("alerts.cooldown.outlier", Kind::duration, 0, kDay,
+         "After an outlier, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[3])),
+    make("alerts.cooldown.silence", Kind::duration, 0, kDay,
+         "After a silence, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[4])),
+    make("alerts.cooldown.crossed", Kind::duration, 0, kDay,
+         "After a crossed book, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[5])),
+    make("alerts.cooldown.locked", Kind::duration, 0, kDay,
+         "After a locked book, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[6])),
+    make("alerts.cooldown.gap", Kind::duration, 0, kDay,
+         "After a gap, those due earlier than this are not told (of the same level)",
+         AT(fold.alerts.cooldown[7])),
 
     make("engine.threads", Kind::integer, 0, 256, "Threads that fold; 0: one for each processor",
          AT(engine.threads)),
@@ -186,6 +239,7 @@ std::optional<Value> parse_kind(const Setting& setting, std::string_view text) {
   std::optional<std::int64_t> number;
   switch (setting.kind) {
     case Kind::integer: number = parse_integer(text); break;
+    case Kind::ratio: number = parse_ratio(text); break;
     case Kind::duration: number = parse_duration(text); break;
     case Kind::size: number = parse_size(text); break;
     case Kind::durations: return parse_list(text);
@@ -229,11 +283,12 @@ std::string Setting::expected() const {
   switch (kind) {
     case Kind::integer:
       return "an integer" + range(+[](std::int64_t n) { return std::to_string(n); });
+    case Kind::ratio: return "a number like 0.25" + range(&format_ratio);
     case Kind::boolean: return "true or false";
     case Kind::duration: return "a duration like \"2s\"" + range(&format_duration);
     case Kind::size: return "a size like \"4MiB\" or a number of bytes" + range(&format_size);
     case Kind::durations:
-      return "at most " + std::to_string(kMaxCandleWidths) + " ascending durations like \"2s\"" +
+      return "at most " + std::to_string(most) + " ascending durations like \"2s\"" +
              range(&format_duration);
     case Kind::address: return "an IP address";
     case Kind::text: return "a text";
@@ -252,12 +307,13 @@ bool in_range(const Setting& setting, const Value& value) {
   const auto within = [&setting](std::int64_t n) { return setting.min <= n && n <= setting.max; };
   switch (setting.kind) {
     case Kind::integer:
+    case Kind::ratio:
     case Kind::duration:
     case Kind::size: return within(std::get<std::int64_t>(value));
     case Kind::address: return is_address(std::get<std::string>(value));
     case Kind::durations: {
       const auto& all = std::get<std::vector<std::int64_t>>(value);
-      return all.size() <= kMaxCandleWidths && std::all_of(all.begin(), all.end(), within) &&
+      return all.size() <= setting.most && std::all_of(all.begin(), all.end(), within) &&
              std::adjacent_find(all.begin(), all.end(), std::greater_equal<>{}) == all.end();
     }
     case Kind::boolean:
@@ -287,6 +343,7 @@ std::string quoted(std::string_view text) {
 std::string to_toml(const Setting& setting, const Value& value) {
   switch (setting.kind) {
     case Kind::integer: return std::to_string(std::get<std::int64_t>(value));
+    case Kind::ratio: return format_ratio(std::get<std::int64_t>(value));
     case Kind::boolean: return std::get<bool>(value) ? "true" : "false";
     case Kind::duration: return quoted(format_duration(std::get<std::int64_t>(value)));
     case Kind::size: return quoted(format_size(std::get<std::int64_t>(value)));
@@ -318,6 +375,23 @@ std::optional<std::pair<std::string_view, std::string>> contradiction(const Conf
              format_size(static_cast<std::int64_t>(engine.poll_bytes)) +
                  " is more than engine.max_inflight_bytes, " +
                  format_size(static_cast<std::int64_t>(engine.max_inflight_bytes))}};
+  }
+  const auto& alerts = config.fold.alerts;
+  if (alerts.imbalance_high != 0 && alerts.imbalance_medium > alerts.imbalance_high) {
+    return {{"alerts.imbalance_medium", format_ratio(alerts.imbalance_medium) +
+                                            " is more than alerts.imbalance_high, " +
+                                            format_ratio(alerts.imbalance_high)}};
+  }
+  for (const std::int64_t level : {alerts.imbalance_medium, alerts.imbalance_high}) {
+    if (level == 0 || alerts.imbalance_hysteresis < level) continue;
+    return {{"alerts.imbalance_hysteresis", format_ratio(alerts.imbalance_hysteresis) +
+                                                " is not less than the threshold, " +
+                                                format_ratio(level)}};
+  }
+  if (alerts.outlier != 0 && alerts.outlier_trades > config.fold.kept_trades) {
+    return {{"alerts.outlier_trades", std::to_string(alerts.outlier_trades) +
+                                          " is more than candles.kept_trades, " +
+                                          std::to_string(config.fold.kept_trades)}};
   }
   return std::nullopt;
 }

@@ -16,6 +16,7 @@ namespace tapedeck::config {
 
 enum class Kind : std::uint8_t {
   integer,
+  ratio,  ///< decimal with at most 6 places; its value is in millionths
   boolean,
   duration,   ///< ns
   size,       ///< bytes
@@ -36,6 +37,7 @@ struct Setting {
   Value (*get)(const Config&);
   void (*set)(Config&, const Value&);
   std::span<const std::string_view> choices = {};
+  std::size_t most = 0;  ///< elements of `durations`
 
   /// TAPEDECK_ENGINE_RESTART_MIN.
   [[nodiscard]] std::string variable() const;

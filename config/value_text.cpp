@@ -71,6 +71,28 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   return number;
 }
 
+std::optional<std::int64_t> parse_ratio(std::string_view text) {
+  constexpr std::size_t kPlaces = 6;
+  const auto point = std::min(text.find('.'), text.size());
+  std::string digits(text.substr(0, point));
+  std::string_view places = text.substr(std::min(point + 1, text.size()));
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (places.size() > kPlaces || !std::all_of(places.begin(), places.end(), is_digit)) return {};
+  if (point < text.size() && places.empty()) return {};
+  digits += places;
+  digits.append(kPlaces - places.size(), '0');
+  return parse_integer(digits);
+}
+
+std::string format_ratio(std::int64_t millionths) {
+  const std::string sign = millionths < 0 ? "-" : "";
+  std::string digits = std::to_string(millionths < 0 ? -millionths : millionths);
+  if (digits.size() < 7) digits.insert(0, 7 - digits.size(), '0');
+  digits.insert(digits.size() - 6, 1, '.');
+  while (digits.ends_with("0") && !digits.ends_with(".0")) digits.pop_back();
+  return sign + digits;
+}
+
 std::size_t edit_distance(std::string_view from, std::string_view to) {
   std::vector<std::size_t> row(to.size() + 1);
   for (std::size_t j = 0; j <= to.size(); ++j) row[j] = j;

@@ -1,4 +1,5 @@
-// config/value_text.hpp -- durations and sizes as a person writes them: `250ms`, `4MiB`.
+// config/value_text.hpp -- durations, sizes and ratios as a person writes them: `250ms`, `4MiB`,
+// `0.25`.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,10 @@ namespace tapedeck::config {
 
 /// A decimal integer and nothing else.
 [[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text);
+
+/// A decimal with at most 6 places, in millionths; none if it is not one or is out of 63 bits.
+[[nodiscard]] std::optional<std::int64_t> parse_ratio(std::string_view text);
+[[nodiscard]] std::string format_ratio(std::int64_t millionths);
 
 /// Insertions, deletions and replacements of a character that make one of the other.
 [[nodiscard]] std::size_t edit_distance(std::string_view from, std::string_view to);

@@ -59,8 +59,10 @@ public:
     open_time_ = interval_start(feed_time, width_);
     end_ = later(open_time_, width_);
   }
-  [[gnu::always_inline]] inline void sample(const Book& book, const Touch& bid, const Touch& ask,
+  /// True if the spread is another than before, or the first of the window.
+  [[gnu::always_inline]] inline bool sample(const Book& book, const Touch& bid, const Touch& ask,
                                             std::int64_t order_flow) noexcept {
+    bool other_spread = false;
     if (order_flow != 0) order_flow_ = wrapping_add(order_flow_, order_flow);
     if (bid.size != 0 || ask.size != 0) [[likely]] {
       // Millionths of no more samples than there are nanoseconds: 64 bits hold their sum.
@@ -68,15 +70,26 @@ public:
     }
     if (bid.size != 0 && ask.size != 0) [[likely]] {
       const std::int64_t spread = -(ask.key + bid.key);  // an ask's key is its negative price
-      if (spread != spread_) [[unlikely]]
+      if (spread != spread_) [[unlikely]] {
         flush_spread(spread);
+        other_spread = true;
+      }
       ++same_spread_;
     }
+    return other_spread;
   }
+  /// Of the last sample.
+  [[nodiscard]] std::int64_t imbalance() const noexcept { return imbalance_.last; }
+  [[nodiscard]] Price spread() const noexcept { return spread_; }
+  /// Of the samples before the run of equal spreads that is under way.
+  [[nodiscard]] Int128 spread_sum() const noexcept { return spreads_.sum; }
+  [[nodiscard]] std::uint64_t spread_count() const noexcept { return spread_samples_; }
 
-  void close(const Emitter& emitter) {
-    emitter.say(end_, row());
+  MetricsRow close(const Emitter& emitter) {
+    const MetricsRow closed = row();
+    emitter.say(end_, closed);
     reset();
+    return closed;
   }
   void reset() noexcept { *this = MetricsWindow(width_); }
 
@@ -100,7 +113,7 @@ public:
                   static_cast<std::int64_t>(row.imbalance_ppm.sum), row.samples};
     spreads_ = row.spread;
     spread_samples_ = row.spread_samples;
-    spread_ = row.spread.last;
+    spread_ = row.spread_samples == 0 ? kNoSpread : row.spread.last;
     order_flow_ = row.order_flow_imbalance;
   }
 
@@ -136,10 +149,12 @@ private:
     spread_ = next;
   }
 
+  static constexpr std::int64_t kNoSpread = kNoTime;  ///< no prices are so far apart
+
   TimeNs width_;
   TimeNs end_ = kNever;
   Imbalance imbalance_;
-  std::int64_t spread_ = 0;
+  std::int64_t spread_ = kNoSpread;
   std::uint64_t same_spread_ = 0;  ///< samples of spread_ that spreads_ lacks
   TimeNs open_time_ = 0;
   Int128 order_flow_ = 0;

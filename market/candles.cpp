@@ -45,11 +45,13 @@ UInt128 candle_term(const CandleSnapshot& item) noexcept {
 void KeptTrades::push(const TradeSnapshot& trade) {
   if (capacity_ == 0) return;
   sum_ += term(trade);
+  price_sum_ += trade.price;
   if (ring_.size() < capacity_) {
     ring_.push_back(trade);
     return;
   }
   sum_ -= term(ring_[oldest_]);
+  price_sum_ -= ring_[oldest_].price;
   ring_[oldest_] = trade;
   if (++oldest_ == ring_.size()) oldest_ = 0;
 }
@@ -60,6 +62,7 @@ std::optional<TradeSnapshot> KeptTrades::take(std::uint64_t id) {
     if ((*this)[age].id != id) continue;
     const TradeSnapshot trade = (*this)[age];
     sum_ -= term(trade);
+    price_sum_ -= trade.price;
     std::rotate(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(oldest_), ring_.end());
     ring_.erase(ring_.begin() + static_cast<std::ptrdiff_t>(age));
     oldest_ = 0;
@@ -78,6 +81,7 @@ void KeptTrades::clear() noexcept {
   ring_ = {};
   oldest_ = 0;
   sum_ = 0;
+  price_sum_ = 0;
 }
 
 Candles::Candles(const FoldSettings& settings) : settings_(&settings), kept_(settings.kept_trades) {

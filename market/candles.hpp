@@ -29,12 +29,14 @@ public:
   }
   [[nodiscard]] UInt128 sum() const noexcept { return sum_; }
   [[nodiscard]] UInt128 recompute_sum() const noexcept;
+  [[nodiscard]] Int128 price_sum() const noexcept { return price_sum_; }
   void clear() noexcept;
 
 private:
   std::vector<TradeSnapshot> ring_;
   std::size_t oldest_ = 0;
   UInt128 sum_ = 0;
+  Int128 price_sum_ = 0;
   std::uint32_t capacity_;
 };
 

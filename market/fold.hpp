@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "market/alerts.hpp"
 #include "market/book.hpp"
 #include "market/book_metrics.hpp"
 #include "market/candles.hpp"
@@ -28,11 +29,16 @@ struct Fold {
   // -- symbol_state.cpp: the path of nearly every event
   void apply(const Batch& batch, Outputs& outputs);
   void advance(const TimeMark& mark, Outputs& outputs);
-  [[nodiscard]] TimeNs next_due() const noexcept { return next_due_; }
+  /// Earliest feed time at which advance() would say something, or find that it need not.
+  [[nodiscard]] TimeNs next_due() const noexcept {
+    return std::min(
+        {window_.end(), candles_.idle_due(), alerts_.next_silence(silent_since_, feed_time_).due});
+  }
 
   enum class Verdict : std::uint8_t { fold, duplicate, refuse };
   [[nodiscard]] Verdict judge_message(const Event& event);
   void fold_event(const Event& event);
+  void come_to(TimeNs feed_time);
   void commit(const Event& event);       ///< inlined into every frequent kind
   void commit_rare(const Event& event);  ///< the same, called
   void fold_add(const Event& event);
@@ -43,6 +49,7 @@ struct Fold {
   void fold_trade(const Event& event, std::uint64_t id, Price price, Size size, Side aggressor);
   void end_message();
   [[nodiscard]] std::int64_t best_changed();
+  void judge_sample(bool other_spread);
   void apply_kept_event(const Event& event);
 
   // -- fold_rare.cpp: what is seldom
@@ -70,10 +77,14 @@ struct Fold {
   void start_depth();
   void set_gapped();
   void settle_message();
-  void close_due(TimeNs feed_time);
+  enum class By : std::uint8_t { event, mark };
+  void close_due(TimeNs feed_time, By by);
   void close_by_event(const Event& event);
+  /// After close_due(), once the times reached are set.
   void refresh_due() noexcept {
-    next_due_ = std::min(window_.end(), candles_.idle_due());
+    const Alerts::Silence silence = alerts_.next_silence(silent_since_, feed_time_);
+    mark_due_ = std::min({window_.end(), candles_.idle_due(), silence.due});
+    next_due_ = silence.on_event ? kNoTime : mark_due_;
     next_close_ = candles_.event_due();
   }
   [[nodiscard]] TimeNs max_event_time() const noexcept {
@@ -103,6 +114,11 @@ struct Fold {
   [[nodiscard]] std::uint64_t join_stamp() const noexcept {
     return counts_.folded << 20 | kept_number_;
   }
+  [[nodiscard]] Alerts::Cause alert_cause() const noexcept {
+    if (message_sequence_ == 0) return {due_feed_time_, Alert::kByCount, counts_.folded, 0};
+    const auto stream = static_cast<std::uint8_t>(message_stream_ - streams_.data());
+    return {due_feed_time_, stream, message_sequence_, message_index_};
+  }
   [[nodiscard]] Candles::Cause cause(const Event& event) const noexcept {
     return {event, message_index_, due_feed_time_, event_time_, feed_time_};
   }
@@ -128,10 +144,11 @@ struct Fold {
   Sequence message_sequence_ = 0;
   StreamSnapshot* message_stream_ = nullptr;
   TimeNs feed_time_ = kNoTime;
-  TimeNs next_due_ = kNever;
+  TimeNs next_due_ = kNever;  ///< feed time of an event before which nothing is due
   TimeNs event_time_ = kNoTime;
-  TimeNs next_close_ = kNever;  ///< event time that closes a candle
-  TimeNs due_feed_time_ = kNoTime;
+  TimeNs next_close_ = kNever;      ///< event time that closes a candle
+  TimeNs due_feed_time_ = kNoTime;  ///< feed time of the last folded event
+  TimeNs silent_since_ = kNoTime;   ///< highest feed time of a folded event
   Price lowest_price_ = 0;
   std::uint64_t kept_number_ = 0;  ///< of the kept update that is applied, from 1; else 0
   UInt128 chain_ = 0;
@@ -141,6 +158,8 @@ struct Fold {
   Book book_;
   MetricsWindow window_;
   Candles candles_;
+  Alerts alerts_;
+  TimeNs mark_due_ = kNever;  ///< feed time of a mark before which nothing is due
   std::uint64_t trades_ = 0, session_trades_ = 0;
   Price last_trade_ = 0;
   Emitter emitter_;  ///< holds source and trust

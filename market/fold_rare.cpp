@@ -96,6 +96,7 @@ void Fold::set_gapped() {
   if (emitter_.trust != Trust::clean) return;
   emitter_.trust = Trust::gapped;
   trust_since_ = position_at(at_);
+  alerts_.gapped(alert_cause(), emitter());
 }
 
 /// The first depth event of a source whose book was made of quotes until now.
@@ -107,19 +108,32 @@ void Fold::start_depth() {
 
 /// Everything due up to `feed_time`, in the order of due time, then rule; the emitter has its
 /// position.
-void Fold::close_due(TimeNs feed_time) {
+void Fold::close_due(TimeNs feed_time, By by) {
+  TimeNs now = feed_time_;
+  const auto change = [&] {
+    if (by == By::mark) freeze();  // a mark never changes the digest
+  };
   for (;;) {
     const Candles::Due due = candles_.next_idle();
     const TimeNs window_end = window_.end();
-    if (due.series != nullptr && due.time <= feed_time && due.time <= window_end) {
+    const TimeNs silent = alerts_.next_silence(silent_since_, now).due;
+    if (due.series != nullptr && due.time <= feed_time && due.time <= window_end &&
+        due.time <= silent) {
+      change();
       candles_.close(due, due.time, emitter_);
-    } else if (window_.open() && window_end <= feed_time) {
-      window_.close(emitter_);
+    } else if (window_.open() && window_end <= feed_time && window_end <= silent) {
+      change();
+      const MetricsRow row = window_.close(emitter_);
+      alerts_.window_closed(row.spread.sum, row.spread_samples);
+    } else if (silent <= feed_time && silent != kNever) {
+      now = silent;
+      if (!alerts_.silent_at(silent_since_, now)) continue;
+      change();
+      alerts_.say_silence(silent_since_, now, emitter_);
     } else {
       break;
     }
   }
-  refresh_due();
 }
 
 void Fold::close_by_event(const Event& event) {
@@ -134,7 +148,7 @@ void Fold::close_by_event(const Event& event) {
 void Fold::fold_session(const Event& event) {
   if (message_index_ != 0) return refuse(Refused::bad_value, event);
   (void)emitter();
-  close_due(kNever);  // the old source's time has run out
+  close_due(kNever, By::event);  // the old source's time has run out
   earlier_event_time_ = max_event_time();
   if (emitter_.source != 0) earlier_sources_.push_back(emitter_.source);
   emitter_.source = event.other;
@@ -153,13 +167,14 @@ void Fold::fold_session(const Event& event) {
   in_snapshot_ = false;
   kept_updates_.clear();
   candles_.clear();
+  alerts_.clear();
   streams_ = {};
   statuses_ = {};
   quotes_ = {};
   instrument_ = {};
   session_trades_ = 0;
   last_trade_ = 0;
-  feed_time_ = event_time_ = kNoTime;
+  feed_time_ = event_time_ = due_feed_time_ = silent_since_ = kNoTime;
   refresh_due();
   commit_rare(event);
 }

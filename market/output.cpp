@@ -42,7 +42,9 @@ IdentityHead identity_head(const Output& output) noexcept {
     return {kind, row->width, row->open_time};
   if (const auto* late = std::get_if<LateTrade>(&output.body))
     return {kind, late->width, late->event.time};
-  return {kind, 0, std::get_if<Refusal>(&output.body)->event.time};
+  if (const auto* refusal = std::get_if<Refusal>(&output.body))
+    return {kind, 0, refusal->event.time};
+  return {kind, 0, output.time};
 }
 
 std::string identity(const Output& output) {
@@ -57,6 +59,13 @@ std::string identity(const Output& output) {
     put_cause(key, late->event, late->message_index);
   } else if (const auto* refusal = std::get_if<Refusal>(&output.body)) {
     put_cause(key, refusal->event, refusal->message_index);
+  } else if (const auto* alert = std::get_if<Alert>(&output.body)) {
+    put_be(key, static_cast<std::uint64_t>(alert->rule), 1);
+    put_be(key, static_cast<std::uint64_t>(alert->level), 1);
+    put_be(key, alert->stream, 1);
+    put_be(key, alert->sequence, 8);
+    put_be(key, alert->message_index, 4);
+    key += alert->pattern;
   }
   return key;
 }
@@ -67,6 +76,26 @@ std::string_view name(Refused rule) noexcept {
                                         "bad_side",          "unknown_source",    "resync_overflow",
                                         "bad_value"};
   const auto index = static_cast<std::size_t>(rule);
+  return index < std::size(names) ? names[index] : "unknown";
+}
+
+std::string_view name(AlertRule rule) noexcept {
+  constexpr std::string_view names[] = {"extreme_imbalance",
+                                        "imbalance_flip",
+                                        "spread_widening",
+                                        "outlier",
+                                        "silence",
+                                        "crossed_book",
+                                        "locked_book",
+                                        "gap",
+                                        "pattern"};
+  const auto index = static_cast<std::size_t>(rule);
+  return index < std::size(names) ? names[index] : "unknown";
+}
+
+std::string_view name(AlertLevel level) noexcept {
+  constexpr std::string_view names[] = {"none", "low", "medium", "high"};
+  const auto index = static_cast<std::size_t>(level);
   return index < std::size(names) ? names[index] : "unknown";
 }
 

@@ -1,5 +1,5 @@
-// market/output.hpp -- what a fold says: candles, metric rows, late trades, refusals; each with an
-// identity.
+// market/output.hpp -- what a fold says: candles, metric rows, late trades, refusals, alerts; each
+// with an identity.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "market/event.hpp"
+#include "market/settings.hpp"
 #include "market/trust.hpp"
 #include "market/units.hpp"
 
@@ -81,15 +82,55 @@ struct Refusal {
   friend bool operator==(const Refusal&, const Refusal&) = default;
 };
 
-enum class OutputKind : std::uint8_t { candle = 1, metrics = 2, late_trade = 3, refusal = 4 };
+/// Stored: numbers never change meaning.
+enum class AlertLevel : std::uint8_t { none = 0, low = 1, medium = 2, high = 3 };
+constexpr std::uint8_t kAlertLevels = 4;
+[[nodiscard]] std::string_view name(AlertRule rule) noexcept;
+[[nodiscard]] std::string_view name(AlertLevel level) noexcept;
+
+/// A rule's condition came true. What `value`, `threshold` and the mean are depends on the rule:
+///
+///   extreme_imbalance  imbalance and threshold in millionths; side of the larger volume
+///   imbalance_flip     the same; side that is the larger now
+///   spread_widening    spread (price units), factor in millionths, mean of the spreads
+///   outlier            trade's price, deviation in millionths, mean of the prices; its aggressor
+///   silence            both: the silence (ns)
+///   crossed_book       best bid - best ask (price units; 0 for locked_book), threshold 0
+///   gap                0
+///   pattern            time from the first to the last alert, `within` (ns)
+struct Alert {
+  /// `stream` where the source numbers nothing: `sequence` is the symbol's count of folded events.
+  static constexpr std::uint8_t kByCount = kStreams;
+
+  AlertRule rule = AlertRule::gap;
+  AlertLevel level = AlertLevel::none;
+  Side side = Side::none;
+  std::int64_t value = 0, threshold = 0;
+  Int128 mean_sum = 0;           ///< mean = sum / count
+  std::uint64_t mean_count = 0;  ///< 0: the rule has no mean
+  // The event that caused it; 0 for a silence.
+  std::uint8_t stream = 0;
+  Sequence sequence = 0;
+  std::uint32_t message_index = 0;
+  std::string pattern;  ///< name of the pattern
+  friend bool operator==(const Alert&, const Alert&) = default;
+};
+
+enum class OutputKind : std::uint8_t {
+  candle = 1,
+  metrics = 2,
+  late_trade = 3,
+  refusal = 4,
+  alert = 5,
+};
 
 struct Output {
-  TimeNs time = 0;      ///< due time (candle, metrics) or event time: never the time of telling
+  TimeNs time = 0;      ///< due time (candle, metrics, alert) or event time: never that of telling
   SourceId source = 0;  ///< the symbol's source when it was said
   Trust trust = Trust::clean;
   Position position;  ///< emission position: the record (event or mark) that made it due. Not part
                       ///< of its content
-  std::variant<Candle, MetricsRow, LateTrade, Refusal> body;
+  std::variant<Candle, MetricsRow, LateTrade, Refusal, Alert> body;
 
   [[nodiscard]] OutputKind kind() const noexcept {
     return static_cast<OutputKind>(body.index() + 1);
@@ -113,9 +154,11 @@ struct IdentityHead {
 /// tape; the symbol goes before it in a store. Layout: docs/formats/outputs.md
 ///   candle:     kind | width be64 | open_time be64 (sign flipped) | source be64 | revision be32
 ///   metrics:    kind | width be64 | open_time | source | 0
-///   late_trade: kind | width be64 | event time | source | stream u8 | sequence be64 | message
-///   index be32 refusal:    kind | 0 be64 | event time | source | stream u8 | sequence be64 |
-///   message index be32
+///   late_trade: kind | width be64 | event time | source | stream u8 | sequence be64 | index be32
+///   refusal:    kind | 0 be64 | event time | source | stream u8 | sequence be64 | index be32
+///   alert:      kind | 0 be64 | due time | source | rule u8 | level u8 | stream u8 | sequence be64
+///               | index be32 | pattern
+/// `index` is the event's in its message.
 [[nodiscard]] std::string identity(const Output& output);
 
 }  // namespace tapedeck::market

@@ -2,12 +2,70 @@
 // the tape.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "market/units.hpp"
 
 namespace tapedeck::market {
+
+/// What an alert is about. Stored: numbers never change meaning.
+enum class AlertRule : std::uint8_t {
+  extreme_imbalance = 0,  ///< medium, high
+  imbalance_flip = 1,
+  spread_widening = 2,
+  outlier = 3,
+  silence = 4,  ///< low, medium, high
+  crossed_book = 5,
+  locked_book = 6,
+  gap = 7,
+  pattern = 8,
+};
+constexpr std::uint8_t kAlertRules = 9;
+
+/// When a symbol gives an alert. Ratios are in millionths. market/alerts.hpp has the definitions.
+struct AlertSettings {
+  std::int64_t imbalance_high = 700'000;    ///< of the top N levels' volumes; 0: never
+  std::int64_t imbalance_medium = 500'000;  ///< 0: never
+  std::int64_t imbalance_hysteresis = 50'000;
+  std::int64_t flip = 500'000;             ///< 0: never
+  std::int64_t spread_factor = 2'000'000;  ///< of the spread's rolling mean; 0: never
+  std::uint32_t spread_samples = 100;      ///< that the mean needs at least
+  std::int64_t outlier = 100'000;          ///< of the mean of the kept trades' prices; 0: never
+  std::uint32_t outlier_trades = 20;       ///< that the mean needs at least
+  std::vector<TimeNs> silence = {kSecond / 2, 5 * kSecond,
+                                 30 * kSecond};  ///< low, medium, high; ascending, at most 3
+  bool crossed = true;                           ///< crossed and locked books
+  bool gap = true;                               ///< trust becomes gapped
+  /// By rule: after one was said, those of the same rule and level due earlier than this are not.
+  std::array<TimeNs, kAlertRules - 1> cooldown = {10 * kSecond, 10 * kSecond, 10 * kSecond,
+                                                  10 * kSecond, 60 * kSecond, 10 * kSecond,
+                                                  10 * kSecond, 10 * kSecond};
+  friend bool operator==(const AlertSettings&, const AlertSettings&) = default;
+};
+/// No alert at all.
+[[nodiscard]] inline AlertSettings no_alerts() {
+  return {0, 0, 0, 0, 0, 0, 0, 0, {}, false, false, {}};
+}
+
+/// Alerts in this order, each not earlier than the one before, the last at most `within` after the
+/// first: an alert of its own. Goes by the alerts that were said.
+struct AlertPattern {
+  std::string name;              ///< 1 to 64 letters, digits, '_', '-'; distinct
+  std::vector<AlertRule> steps;  ///< 2 to 16, none of them `pattern`
+  TimeNs within = 0;
+  TimeNs cooldown = 0;
+  friend bool operator==(const AlertPattern&, const AlertPattern&) = default;
+};
+
+/// One symbol's own thresholds.
+struct SymbolAlerts {
+  std::string symbol;
+  AlertSettings settings;
+  friend bool operator==(const SymbolAlerts&, const SymbolAlerts&) = default;
+};
 
 struct FoldSettings {
   /// Candle widths, ascending, distinct, at least 1 ms, at most 1 day; at most 16 of them.
@@ -21,6 +79,9 @@ struct FoldSettings {
   std::uint64_t max_sequence_jump = 1'000'000;
   std::uint32_t max_kept_updates = 65'536;  ///< updates kept while resyncing
   bool allow_negative_prices = false;
+  AlertSettings alerts;
+  std::vector<SymbolAlerts> symbol_alerts;  ///< ascending by symbol, at most 65,536
+  std::vector<AlertPattern> patterns;       ///< at most 16
   friend bool operator==(const FoldSettings&, const FoldSettings&) = default;
 };
 

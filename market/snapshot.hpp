@@ -86,6 +86,32 @@ struct StreamSnapshot {
   friend bool operator==(const StreamSnapshot&, const StreamSnapshot&) = default;
 };
 
+/// What the alerts remember. As new where the settings give no alerts.
+struct AlertSnapshot {
+  TimeNs silent_since = kNoTime;    ///< highest feed time of a folded event
+  std::int8_t imbalance_level = 0;  ///< 0 none, 1 medium, 2 high; negative: the asks' side
+  std::int8_t flip_side = 0;        ///< of the last imbalance beyond the flip's threshold: 1, -1
+  bool spread_is_wide = false;
+  Int128 spread_sum = 0;  ///< of the last metric window that held spreads
+  std::uint64_t spread_count = 0;
+  struct Told {
+    AlertRule rule = AlertRule::gap;
+    AlertLevel level = AlertLevel::none;
+    TimeNs time = 0;  ///< due time of the last one said
+    friend bool operator==(const Told&, const Told&) = default;
+  };
+  std::vector<Told> told;  ///< ascending by rule, then level
+  /// Of each pattern in the order of the settings. `starts[k]`: latest first time of the alerts
+  /// that match its first k + 1 steps; kNoTime: none do.
+  struct Pattern {
+    TimeNs told = kNoTime;
+    std::vector<TimeNs> starts;  ///< one less than its steps
+    friend bool operator==(const Pattern&, const Pattern&) = default;
+  };
+  std::vector<Pattern> patterns;
+  friend bool operator==(const AlertSnapshot&, const AlertSnapshot&) = default;
+};
+
 struct SymbolSnapshot {
   std::string symbol;
 
@@ -129,6 +155,8 @@ struct SymbolSnapshot {
   // The metric window that is open, if any.
   bool window_open = false;
   MetricsRow window;
+
+  AlertSnapshot alerts;
 
   Digest chain;         ///< of the folded events
   Digest digest;        ///< as of the last folded event

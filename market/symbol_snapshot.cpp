@@ -94,6 +94,10 @@ Digest Fold::compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const {
   w.put(last_trade_);
   w.put(window_.open());
   if (window_.open()) put(w, window_.row());
+  if (alerts_.on()) {
+    w.put(silent_since_);
+    alerts_.put(w);
+  }
   w.put(chain_);
   return w.digest();
 }
@@ -149,6 +153,10 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
   s.last_trade = last_trade_;
   s.window_open = window_.open();
   if (s.window_open) s.window = window_.row();
+  if (alerts_.on()) {
+    s.alerts.silent_since = silent_since_;
+    alerts_.snapshot_into(s.alerts);
+  }
   s.chain = split(chain_);
   s.digest = digest();
   s.marked = marked_;
@@ -185,11 +193,14 @@ std::string Fold::restore_from(const SymbolSnapshot& s) {
   session_trades_ = s.session_trades;
   last_trade_ = s.last_trade;
   if (s.window_open) window_.restore(s.window);
+  silent_since_ = s.alerts.silent_since;
+  if (std::string wrong = alerts_.restore(s.alerts); !wrong.empty()) return wrong;
   chain_ = joined(s.chain);
   best_bid_ = touch_of(book_, Side::bid);
   best_ask_ = touch_of(book_, Side::ask);
   refresh_due();
-  if (feed_time_ >= next_due_ || event_time_ >= next_close_) return "something due is still open";
+  const TimeNs open_until = std::min(window_.end(), candles_.idle_due());
+  if (feed_time_ >= open_until || event_time_ >= next_close_) return "something due is still open";
   marked_ = s.marked;
   frozen_ = s.digest;
   if (!marked_ && digest() != s.digest) {

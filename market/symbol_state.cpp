@@ -25,18 +25,29 @@ Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
       book_(fold_settings.metrics_levels),
       window_(fold_settings.metrics_window),
       candles_(fold_settings),
+      alerts_(fold_settings, symbol_name),
       settings_(&fold_settings),
       symbol_(std::move(symbol_name)) {}
 
+/// What was due before an event, of which this is the feed time.
+[[gnu::noinline]] void Fold::come_to(TimeNs feed_time) {
+  (void)emitter();
+  close_due(feed_time, By::event);
+  silent_since_ = std::max(silent_since_, feed_time);
+  feed_time_ = std::max(feed_time_, feed_time);
+  refresh_due();
+}
+
 void Fold::advance(const TimeMark& mark, Outputs& outputs) {
   if (mark.source != emitter_.source || mark.feed_time <= feed_time_) return;
-  if (mark.feed_time >= next_due_) {
-    freeze();
+  const bool due = mark.feed_time >= mark_due_;
+  if (due) {
     emitter_.outputs = &outputs;
     emitter_.position = mark.position;
-    close_due(mark.feed_time);
+    close_due(mark.feed_time, By::mark);
   }
   feed_time_ = mark.feed_time;
+  if (due) refresh_due();
 }
 
 void Fold::apply(const Batch& batch, Outputs& outputs) {
@@ -152,13 +163,12 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
 /// No rule refuses the event: time goes on to it, it joins the chain, candles that it ends are
 /// closed.
 [[gnu::always_inline]] inline void Fold::commit(const Event& event) {
-  due_feed_time_ = event.feed_time;
   // next_due_ and next_close_ are always later than the times reached: one comparison tells whether
   // anything is due.
-  if (event.feed_time >= next_due_) [[unlikely]] {
-    (void)emitter();
-    close_due(event.feed_time);
-  }
+  if (event.feed_time >= next_due_) [[unlikely]]
+    come_to(event.feed_time);
+  due_feed_time_ = event.feed_time;
+  silent_since_ = std::max(silent_since_, event.feed_time);
   feed_time_ = std::max(feed_time_, event.feed_time);
   marked_ = false;
   ++counts_.folded;
@@ -241,6 +251,10 @@ template <EventKind kind>
   ++trades_;
   ++session_trades_;
   last_trade_ = price;
+  if (alerts_.on()) {
+    const KeptTrades& kept = candles_.kept();
+    alerts_.judge_trade(price, aggressor, kept.price_sum(), kept.size(), alert_cause(), emitter());
+  }
   const TradeSnapshot trade{trades_, id, event.time, price, size, aggressor, 0};
   if (candles_.add(trade, cause(event), emitter())) [[unlikely]]
     ++integrity_.late_trades;
@@ -258,7 +272,20 @@ template <EventKind kind>
     window_.open_at(feed_time_);
     refresh_due();
   }
-  window_.sample(book_, best_bid_, best_ask_, order_flow);
+  const bool other_spread = window_.sample(book_, best_bid_, best_ask_, order_flow);
+  if (other_spread || alerts_.imbalance_moves(window_.imbalance())) [[unlikely]]
+    judge_sample(other_spread);
+}
+
+[[gnu::noinline]] void Fold::judge_sample(bool other_spread) {
+  if (!alerts_.on() || best_bid_.size == 0 || best_ask_.size == 0) return;
+  if (other_spread) {
+    alerts_.judge_spread(window_.spread(), window_.spread_sum(), window_.spread_count(),
+                         alert_cause(), emitter());
+  }
+  if (alerts_.imbalance_moves(window_.imbalance())) {
+    alerts_.judge_imbalance(window_.imbalance(), alert_cause(), emitter());
+  }
 }
 
 /// The best level of a side is another, or has another size: what that is as order flow; is the
@@ -279,6 +306,7 @@ template <EventKind kind>
     crossing_ = crossing;
     if (crossing == 1) ++integrity_.locked;
     if (crossing == 2) ++integrity_.crossed;
+    if (crossing != 0) alerts_.book_crossed(bid.key + ask.key, alert_cause(), emitter());
   }
   return order_flow;
 }

@@ -98,6 +98,16 @@ struct SymbolView {
   std::uint64_t trades = 0;
 };
 
+/// An alert with what an answer needs beside it.
+struct AlertView {
+  std::string symbol;
+  TimeNs time = 0;  ///< due time
+  Alert alert;
+  Instrument instrument;
+  Trust trust = Trust::clean;
+  Position position;
+};
+
 /// A candle with what an answer needs beside it.
 struct CandleView {
   std::string symbol;

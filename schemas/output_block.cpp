@@ -8,6 +8,7 @@
 namespace tapedeck::schemas {
 namespace {
 
+using market::Alert;
 using market::Candle;
 using market::Event;
 using market::LateTrade;
@@ -17,7 +18,8 @@ using market::Refusal;
 
 constexpr std::uint64_t kVersion = 1;
 constexpr std::size_t kOutputBytes = 8;  ///< least size of one
-constexpr std::uint64_t kKinds = 4, kTrusts = 4, kRules = 10;
+constexpr std::uint64_t kKinds = 5, kTrusts = 4, kRules = 10;
+constexpr std::uint64_t kMaxNameBytes = 64;
 
 /// What numbers are told as differences from.
 struct Before {
@@ -129,6 +131,37 @@ void take(VarintReader& in, Refusal& refusal, Before& before) {
   take(in, refusal.event, before);
 }
 
+void put(VarintWriter& out, const Alert& alert, Before& before) {
+  const auto& [rule, level, side, value, threshold, mean_sum, mean_count, stream, sequence,
+               message_index, pattern] = alert;
+  out.put(static_cast<std::uint64_t>(rule)), out.put(static_cast<std::uint64_t>(level));
+  out.put(static_cast<std::uint64_t>(side));
+  out.put_signed(value), out.put_signed(threshold), out.put_wide(mean_sum), out.put(mean_count);
+  out.put(stream), out.put_delta(sequence, before.event.sequence), out.put(message_index);
+  out.put(pattern.size());
+  for (const char letter : pattern) out.put(static_cast<unsigned char>(letter));
+}
+/// What is wrong, or nothing.
+const char* take(VarintReader& in, Alert& alert, Before& before) {
+  const auto rule = in.get(), level = in.get(), side = in.get();
+  if (rule >= market::kAlertRules || level >= market::kAlertLevels || side > 2)
+    return "unknown alert";
+  alert.rule = static_cast<market::AlertRule>(rule);
+  alert.level = static_cast<market::AlertLevel>(level);
+  alert.side = static_cast<market::Side>(side);
+  alert.value = in.get_signed(), alert.threshold = in.get_signed();
+  alert.mean_sum = in.get_wide(), alert.mean_count = in.get();
+  const auto stream = in.get();
+  if (stream > Alert::kByCount) return "unknown stream";
+  alert.stream = static_cast<std::uint8_t>(stream);
+  alert.sequence = in.get_delta(before.event.sequence);
+  alert.message_index = static_cast<std::uint32_t>(in.get());
+  const auto letters = in.get();
+  if (letters > kMaxNameBytes) return "a pattern's name is too long";
+  for (std::uint64_t i = 0; i < letters; ++i) alert.pattern += static_cast<char>(in.get());
+  return nullptr;
+}
+
 const char* take_output(VarintReader& in, Output& output, Before& before) {
   const auto head = in.get();
   const auto kind = head / kTrusts;
@@ -148,6 +181,7 @@ const char* take_output(VarintReader& in, Output& output, Before& before) {
       if (static_cast<std::uint64_t>(std::get<Refusal>(output.body).rule) >= kRules)
         return "unknown rule";
       break;
+    case market::OutputKind::alert: return take(in, output.body.emplace<Alert>(), before);
   }
   return nullptr;
 }

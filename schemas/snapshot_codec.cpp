@@ -15,6 +15,8 @@ using Reader = wire::Snapshot::Reader;
 constexpr std::uint8_t kTrusts = static_cast<std::uint8_t>(market::Trust::recovering);
 constexpr std::uint8_t kSequencings = 2;
 constexpr std::uint8_t kCrossings = 3;
+constexpr std::size_t kMaxTold = std::size_t{market::kAlertRules} * market::kAlertLevels;
+constexpr std::size_t kMaxPatterns = 16, kMaxSteps = 16;
 
 /// The sections with many rows.
 struct Rows {
@@ -119,6 +121,60 @@ const char* take_statuses(Reader from, SymbolSnapshot& snapshot) {
   return nullptr;
 }
 
+void put_alerts(wire::Alerts::Builder to, const market::AlertSnapshot& snapshot) {
+  const auto& [silent_since, imbalance_level, flip_side, spread_is_wide, spread_sum, spread_count,
+               told, patterns] = snapshot;
+  to.setSilentSince(silent_since), to.setImbalanceLevel(imbalance_level);
+  to.setFlipSide(flip_side), to.setSpreadIsWide(spread_is_wide);
+  to.setSpreadSumHigh(high_of(spread_sum)), to.setSpreadSumLow(low_of(spread_sum));
+  to.setSpreadCount(spread_count);
+  auto rules = to.initTold(static_cast<unsigned>(told.size()));
+  for (unsigned i = 0; i < rules.size(); ++i) {
+    const auto& [rule, level, time] = snapshot.told[i];
+    rules[i].setRule(static_cast<std::uint8_t>(rule));
+    rules[i].setLevel(static_cast<std::uint8_t>(level));
+    rules[i].setTime(time);
+  }
+  auto list = to.initPatterns(static_cast<unsigned>(patterns.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    const auto& [told_at, starts] = snapshot.patterns[i];
+    list[i].setTold(told_at);
+    auto times = list[i].initStarts(static_cast<unsigned>(starts.size()));
+    for (unsigned k = 0; k < times.size(); ++k) times.set(k, starts[k]);
+  }
+}
+
+/// More than put_alerts() needs.
+std::size_t alert_bytes(const market::AlertSnapshot& alerts) {
+  std::size_t bytes = 128 + alerts.told.size() * 16;
+  for (const auto& pattern : alerts.patterns) bytes += 32 + pattern.starts.size() * 8;
+  return bytes;
+}
+
+/// What is wrong, or nothing.
+const char* take_alerts(wire::Alerts::Reader from, market::AlertSnapshot& alerts) {
+  alerts.silent_since = from.getSilentSince();
+  alerts.imbalance_level = from.getImbalanceLevel(), alerts.flip_side = from.getFlipSide();
+  alerts.spread_is_wide = from.getSpreadIsWide();
+  alerts.spread_sum = wide(from.getSpreadSumHigh(), from.getSpreadSumLow());
+  alerts.spread_count = from.getSpreadCount();
+  const auto told = from.getTold();
+  const auto patterns = from.getPatterns();
+  if (told.size() > kMaxTold || patterns.size() > kMaxPatterns) return "too many alerts";
+  for (const auto one : told) {
+    if (one.getRule() >= market::kAlertRules || one.getLevel() >= market::kAlertLevels) {
+      return "unknown alert";
+    }
+    alerts.told.push_back({static_cast<market::AlertRule>(one.getRule()),
+                           static_cast<market::AlertLevel>(one.getLevel()), one.getTime()});
+  }
+  for (const auto one : patterns) {
+    if (one.getStarts().size() > kMaxSteps) return "too many steps of a pattern";
+    alerts.patterns.push_back({one.getTold(), vector_of(one.getStarts())});
+  }
+  return nullptr;
+}
+
 template <class Group>
 void put_pair(Group to, const market::Digest& digest) {
   to.setHigh(digest.high), to.setLow(digest.low);
@@ -135,7 +191,7 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
                trust_since, event_time, max_event_time, feed_time, counts, integrity, instrument,
                statuses, streams, orders, levels, quotes, depth_seen, in_snapshot, crossing,
                kept_updates, candles, kept_trades, trades, session_trades, last_trade, window_open,
-               window, chain, digest, marked] = snapshot;
+               window, alerts, chain, digest, marked] = snapshot;
   to.setVersion(kStateVersion);
   put_text([&](auto text) { to.setSymbol(text); }, symbol);
   put_text([&](auto text) { to.setSourceName(text); }, source_name);
@@ -155,6 +211,7 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
   to.setTrades(trades), to.setSessionTrades(session_trades), to.setLastTrade(last_trade);
   to.setWindowOpen(window_open), to.setMarked(marked);
   put_metrics(to.initWindow(), window);
+  if (alerts != market::AlertSnapshot{}) put_alerts(to.initAlerts(), alerts);
   put_pair(to.getChain(), chain);
   put_pair(to.getDigest(), digest);
 }
@@ -236,6 +293,10 @@ Result<SymbolSnapshot> take_snapshot(Reader from, std::size_t bytes, Fault&& fau
   take_rest(from, snapshot);
   take_counts(from, snapshot);
   if (const char* wrong = take_statuses(from, snapshot)) return fault(nullptr, wrong);
+  if (from.hasAlerts()) {
+    if (const char* wrong = take_alerts(from.getAlerts(), snapshot.alerts))
+      return fault(nullptr, wrong);
+  }
   if (auto taken = take_sections(from, snapshot, fault); !taken)
     return tl::unexpected(std::move(taken.error()));
   return snapshot;
@@ -246,7 +307,7 @@ Result<SymbolSnapshot> take_snapshot(Reader from, std::size_t bytes, Fault&& fau
 std::string encode(const SymbolSnapshot& snapshot) {
   const Rows rows(snapshot);
   const std::size_t bytes = rows.bytes() + snapshot.symbol.size() + snapshot.source_name.size() +
-                            snapshot.earlier_sources.size() * 8 + 64;
+                            snapshot.earlier_sources.size() * 8 + 64 + alert_bytes(snapshot.alerts);
   return write_message<wire::Snapshot>(bytes, [&](Builder to) {
     put_rest(to, snapshot);
     put_sections(to, rows, snapshot);

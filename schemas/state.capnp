@@ -1,4 +1,4 @@
-# Snapshots, outputs, fold settings and time marks. A 128-bit number is two words, `high` with the sign. What there
+# Snapshots, fold settings and time marks. A 128-bit number is two words, `high` with the sign. What there
 # may be thousands of in a snapshot stands in `Data` as variable-length numbers: docs/formats/snapshot.md.
 @0x9129bb554865e072;
 
@@ -89,6 +89,29 @@ struct Snapshot {
   candles @57 :Data;
   keptTradeCount @58 :UInt32;
   keptTrades @59 :Data;
+  alerts @60 :Alerts;  # absent where the settings give none
+}
+
+struct Alerts {
+  silentSince @0 :Int64;
+  imbalanceLevel @1 :Int8;
+  flipSide @2 :Int8;
+  spreadIsWide @3 :Bool;
+  spreadSumHigh @4 :Int64;
+  spreadSumLow @5 :UInt64;
+  spreadCount @6 :UInt64;
+  told @7 :List(Told);  # ascending by rule, then level
+  patterns @8 :List(Pattern);
+
+  struct Told {
+    rule @0 :UInt8;
+    level @1 :UInt8;
+    time @2 :Int64;
+  }
+  struct Pattern {
+    told @0 :Int64;
+    starts @1 :List(Int64);
+  }
 }
 
 struct Status {
@@ -103,27 +126,6 @@ struct Status {
 struct Stream {
   last @0 :UInt64;
   pendingJump @1 :UInt64;
-}
-
-struct Candle {
-  width @0 :Int64;
-  openTime @1 :Int64;
-  open @2 :Int64;
-  high @3 :Int64;
-  low @4 :Int64;
-  close @5 :Int64;
-  volumeHigh @6 :Int64;
-  volumeLow @7 :UInt64;
-  buyVolumeHigh @8 :Int64;
-  buyVolumeLow @9 :UInt64;
-  sellVolumeHigh @10 :Int64;
-  sellVolumeLow @11 :UInt64;
-  notionalHigh @12 :Int64;
-  notionalLow @13 :UInt64;
-  trades @14 :UInt64;
-  revision @15 :UInt32;
-  closed @16 :Bool;
-  ohlcExact @17 :Bool;
 }
 
 struct MetricsRow {
@@ -149,41 +151,6 @@ struct MetricsRow {
   orderFlowImbalanceLow @15 :UInt64;
 }
 
-struct Event {
-  time @0 :Int64;
-  feedTime @1 :Int64;
-  receiveTime @2 :Int64;
-  sequence @3 :UInt64;
-  id @4 :UInt64;
-  price @5 :Int64;
-  size @6 :Int64;
-  other @7 :UInt64;
-  kind @8 :UInt8;
-  side @9 :UInt8;
-  flags @10 :UInt8;
-  code @11 :UInt8;
-}
-
-struct Output {
-  version @0 :UInt16;  # 1
-  trust @1 :UInt8;
-  rule @2 :UInt8;      # of a refusal
-  messageIndex @3 :UInt32;  # of a late trade or refusal
-  time @4 :Int64;
-  source @5 :UInt64;
-  partition @6 :UInt32;
-  index @7 :UInt32;
-  offset @8 :UInt64;
-  lateWidth @9 :Int64;  # of a late trade
-  union {
-    none @10 :Void;
-    candle @11 :Candle;
-    metrics @12 :MetricsRow;
-    lateTrade @13 :Event;
-    refusal @14 :Event;
-  }
-}
-
 struct FoldSettings {
   version @0 :UInt16;  # 1
   allowNegativePrices @1 :Bool;
@@ -196,6 +163,37 @@ struct FoldSettings {
   metricsWindow @8 :Int64;
   maxSequenceJump @9 :UInt64;
   maxKeptUpdates @10 :UInt32;
+  alerts @11 :AlertSettings;  # absent: none are given
+  symbolAlerts @12 :List(SymbolAlerts);
+  patterns @13 :List(AlertPattern);
+}
+
+# Ratios in millionths; 0: never.
+struct AlertSettings {
+  imbalanceHigh @0 :Int64;
+  imbalanceMedium @1 :Int64;
+  imbalanceHysteresis @2 :Int64;
+  flip @3 :Int64;
+  spreadFactor @4 :Int64;
+  outlier @5 :Int64;
+  spreadSamples @6 :UInt32;
+  outlierTrades @7 :UInt32;
+  crossed @8 :Bool;
+  gap @9 :Bool;
+  silence @10 :List(Int64);
+  cooldown @11 :List(Int64);  # by number of the rule
+}
+
+struct SymbolAlerts {
+  symbol @0 :Text;
+  settings @1 :AlertSettings;
+}
+
+struct AlertPattern {
+  name @0 :Text;
+  steps @1 :List(UInt8);  # numbers of rules
+  within @2 :Int64;
+  cooldown @3 :Int64;
 }
 
 struct Mark {

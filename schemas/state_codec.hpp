@@ -21,9 +21,6 @@ namespace tapedeck::schemas {
 [[nodiscard]] std::string encode(const market::SymbolSnapshot& snapshot);
 [[nodiscard]] Result<market::SymbolSnapshot> decode_snapshot(std::span<const std::byte> bytes);
 
-[[nodiscard]] std::string encode(const market::Output& output);
-[[nodiscard]] Result<market::Output> decode_output(std::span<const std::byte> bytes);
-
 /// Many outputs in one piece, as the state store keeps them: docs/formats/outputs.md. Blocks may be
 /// joined: decode_block() reads one after the other.
 [[nodiscard]] std::string encode_block(std::span<const market::Output* const> outputs);

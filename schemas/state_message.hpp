@@ -101,7 +101,7 @@ template <class List>
   return static_cast<std::uint64_t>(value);
 }
 
-/// In output_codec.cpp; a snapshot holds one, too.
+/// In settings_codec.cpp; a snapshot holds one, too.
 void put_metrics(wire::MetricsRow::Builder to, const market::MetricsRow& row);
 [[nodiscard]] market::MetricsRow take_metrics(wire::MetricsRow::Reader from);
 

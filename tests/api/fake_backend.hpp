@@ -60,6 +60,14 @@ public:
   void metrics(std::string symbol, api::Reply<market::MetricsView> reply) override {
     answer(symbol, std::move(reply), [symbol] { return sample_metrics(symbol); });
   }
+  void alerts(api::AlertQuery query, api::Reply<std::vector<market::AlertView>> reply) override {
+    const auto symbol = query.symbol.empty() ? "AAPL" : query.symbol;
+    {
+      const std::lock_guard lock(mutex_);
+      last_alerts_ = std::move(query);
+    }
+    answer(symbol, std::move(reply), [symbol] { return std::vector{sample_alert(symbol)}; });
+  }
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override {
     run([reply = std::move(reply)] { reply(std::vector<api::PartitionPosition>(4)); });
   }
@@ -91,6 +99,10 @@ public:
   [[nodiscard]] std::string last_at() {
     const std::lock_guard lock(mutex_);
     return last_at_;
+  }
+  [[nodiscard]] api::AlertQuery last_alerts() {
+    const std::lock_guard lock(mutex_);
+    return last_alerts_;
   }
   [[nodiscard]] api::CandleQuery last_candles() {
     const std::lock_guard lock(mutex_);
@@ -146,6 +158,7 @@ private:
   std::deque<std::function<void()>> jobs_, kept_;
   std::string last_at_;
   api::CandleQuery last_candles_;
+  api::AlertQuery last_alerts_;
   bool stopping_ = false;
   std::thread worker_;
 };

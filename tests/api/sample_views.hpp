@@ -41,6 +41,18 @@ inline market::CandleView sample_candle(std::string symbol,
   return view;
 }
 
+inline market::AlertView sample_alert(std::string symbol) {
+  market::AlertView view;
+  view.symbol = std::move(symbol);
+  view.time = 1'340'285'400 * market::kSecond;
+  view.instrument = {-2, -5, 0};
+  view.position = {0, 9, 0};
+  view.alert.rule = market::AlertRule::spread_widening;
+  view.alert.value = 312, view.alert.threshold = 2'000'000;
+  view.alert.mean_sum = 15'000, view.alert.mean_count = 100;
+  return view;
+}
+
 inline market::MetricsView sample_metrics(std::string symbol) {
   market::MetricsView metrics;
   metrics.symbol = std::move(symbol);

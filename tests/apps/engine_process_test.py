@@ -304,8 +304,8 @@ class ServeRefuses(ProcessTest):
     def test_other_settings_than_the_tape_has_exit_2(self):
         self.succeeds("tape", "index", "--tape", self.tape, env=settings())
         self.fails(2, "config apply", "serve", "--tape", self.tape, "--port", 0,
-                   env=settings(TAPEDECK_FOLD_CANDLE_WIDTHS="1s,5m"))
-        self.succeeds("tape", "index", "--tape", self.tape, env=settings(TAPEDECK_FOLD_CANDLE_WIDTHS="1s,10s,1m"))
+                   env=settings(TAPEDECK_CANDLES_WIDTHS="1s,5m"))
+        self.succeeds("tape", "index", "--tape", self.tape, env=settings(TAPEDECK_CANDLES_WIDTHS="1s,10s,1m"))
 
     def test_environment_and_configuration(self):
         self.fails(2, "no", "serve", "--tape", self.path("absent"), "--port", 0)

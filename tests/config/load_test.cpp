@@ -58,9 +58,28 @@ TEST_CASE("without file, environment and flags all settings are the defaults", "
 
 TEST_CASE("every kind of setting is read from a file", "[config]") {
   const auto good = load_toml(R"(
+[candles]
+widths = ["500ms", "1m"]
 [fold]
-candle_widths = ["500ms", "1m"]
 allow_negative_prices = true
+[alerts]
+imbalance_high = 0.81
+spread_factor = 3
+silence = ["2s"]
+cooldown.flip = "0s"
+[alerts.symbols."BRK.A"]
+outlier = 0.000001
+cooldown.gap = "1s"
+[[alerts.pattern]]
+name = "toxic"
+sequence = ["spread_widening", "extreme_imbalance"]
+within = "5s"
+[[alerts.pattern]]
+name = "flicker"
+count = 3
+of = "imbalance_flip"
+within = "10s"
+cooldown = "1m"
 [engine]
 threads = 3
 poll_bytes = "1MiB"
@@ -79,6 +98,23 @@ level = "debug"
   REQUIRE(good);
   CHECK(good->fold.candle_widths == std::vector<TimeNs>{500 * kMillisecond, 60 * kSecond});
   CHECK(good->fold.allow_negative_prices);
+  const auto& alerts = good->fold.alerts;
+  CHECK(alerts.imbalance_high == 810'000);
+  CHECK(alerts.imbalance_medium == 500'000);
+  CHECK(alerts.spread_factor == 3'000'000);
+  CHECK(alerts.silence == std::vector<TimeNs>{2 * kSecond});
+  CHECK(alerts.cooldown[1] == 0);
+  REQUIRE(good->fold.symbol_alerts.size() == 1);
+  market::AlertSettings own = alerts;
+  own.outlier = 1;
+  own.cooldown[7] = kSecond;
+  CHECK(good->fold.symbol_alerts[0] == market::SymbolAlerts{"BRK.A", own});
+  using market::AlertRule;
+  const auto flip = AlertRule::imbalance_flip;
+  CHECK(good->fold.patterns ==
+        std::vector<market::AlertPattern>{
+            {"toxic", {AlertRule::spread_widening, AlertRule::extreme_imbalance}, 5 * kSecond, 0},
+            {"flicker", {flip, flip, flip}, 10 * kSecond, 60 * kSecond}});
   CHECK(good->engine.threads == 3);
   CHECK(good->engine.poll_bytes == 1 << 20);
   CHECK(good->engine.max_inflight_bytes == 2 << 20);
@@ -106,7 +142,7 @@ TEST_CASE("a flag wins over the environment, the environment over the file", "[c
 }
 
 TEST_CASE("lists, durations and choices are read from the environment", "[config]") {
-  const auto config = load(std::nullopt, {{"TAPEDECK_FOLD_CANDLE_WIDTHS", "1s, 5s,1m"},
+  const auto config = load(std::nullopt, {{"TAPEDECK_CANDLES_WIDTHS", "1s, 5s,1m"},
                                           {"TAPEDECK_ENGINE_RESTART_MAX", "2m"},
                                           {"TAPEDECK_RECORD_FSYNC", "never"},
                                           {"TAPEDECK_FOLD_ALLOW_NEGATIVE_PRICES", "true"}});
@@ -160,15 +196,13 @@ TEST_CASE(
       {"[http]\nport = -1", "http.port", "an integer", "-1"},
       {"[http]\nport = 1.5", "http.port", "an integer", "1.5"},
       {"[http]\naddress = \"nowhere\"", "http.address", "an IP address", "nowhere"},
-      {"[fold]\nlateness = 5", "fold.lateness", "a duration like \"2s\", from 0s to 1d", "5"},
-      {"[fold]\nlateness = \"-1s\"", "fold.lateness", "from 0s", "-1s"},
+      {"[candles]\nlateness = 5", "candles.lateness", "a duration like \"2s\", from 0s to 1d", "5"},
+      {"[candles]\nlateness = \"-1s\"", "candles.lateness", "from 0s", "-1s"},
       {"[fold]\nallow_negative_prices = 1", "fold.allow_negative_prices", "true or false", "1"},
-      {"[fold]\ncandle_widths = [\"2s\", \"1s\"]", "fold.candle_widths", "ascending durations",
-       "1s"},
-      {"[fold]\ncandle_widths = [\"1s\", \"1s\"]", "fold.candle_widths", "ascending durations",
-       "1s"},
-      {"[fold]\ncandle_widths = [\"1ns\"]", "fold.candle_widths", "from 1ms", "1ns"},
-      {"[fold]\ncandle_widths = [1]", "fold.candle_widths", "durations", "1"},
+      {"[candles]\nwidths = [\"2s\", \"1s\"]", "candles.widths", "ascending durations", "1s"},
+      {"[candles]\nwidths = [\"1s\", \"1s\"]", "candles.widths", "ascending durations", "1s"},
+      {"[candles]\nwidths = [\"1ns\"]", "candles.widths", "from 1ms", "1ns"},
+      {"[candles]\nwidths = [1]", "candles.widths", "durations", "1"},
       {"[engine]\npoll_bytes = \"4MB\"", "engine.poll_bytes", "a size like \"4MiB\"", "4MB"},
       {"[engine]\nrestart = 3\n", "engine.restart", "", ""},
       {"[record]\nfsync = \"maybe\"", "record.fsync", "one of \"never\", \"interval\", \"always\"",
@@ -212,11 +246,11 @@ TEST_CASE("a missing file is not found, a broken one says where", "[config]") {
 TEST_CASE("the effective settings read back as the same settings, and say where each came from",
           "[config]") {
   const auto config = load(std::nullopt, {{"TAPEDECK_LOG_LEVEL", "warn"}},
-                           {{"fold.candle_widths", "7ms,1h"}, {"engine.poll_bytes", "5000"}});
+                           {{"candles.widths", "7ms,1h"}, {"engine.poll_bytes", "5000"}});
   REQUIRE(config);
   const std::string text = describe(*config);
   CHECK_THAT(text, Contains("level = \"warn\"  # environment TAPEDECK_LOG_LEVEL\n"));
-  CHECK_THAT(text, Contains("candle_widths = [\"7ms\", \"1h\"]  # command line\n"));
+  CHECK_THAT(text, Contains("widths = [\"7ms\", \"1h\"]  # command line\n"));
   CHECK_THAT(text, Contains("port = 8080  # default\n"));
   const auto again = load_toml(text);
   REQUIRE(again);

@@ -41,7 +41,7 @@ void compare_with_naive(std::uint64_t seed, const StreamOptions& options) {
     REQUIRE(view.trust == naive.trust);
     REQUIRE(state.counts() == naive.counts);
     if (offset % 16 == 0) REQUIRE(queue_order(state) == naive.book.queue_order());
-    REQUIRE(outputs.size() == naive.outputs.size());
+    if (outputs.size() != naive.outputs.size()) compare_outputs(outputs, naive.outputs);
   }
   compare_outputs(outputs, naive.outputs);
   const IntegrityCounts integrity = state.view().integrity;

@@ -10,6 +10,14 @@ using namespace tapedeck::market;
 
 namespace {
 
+FoldSettings rich_settings() {
+  FoldSettings settings;
+  settings.candle_widths = {kSecond, 60 * kSecond};
+  settings.metrics_window = 60 * kSecond;
+  settings.patterns = {{"storm", {AlertRule::imbalance_flip, AlertRule::outlier}, kSecond, 0}};
+  return settings;
+}
+
 /// A state in which every part of a snapshot holds something; last folded event, no mark since.
 SymbolSnapshot rich_snapshot(const FoldSettings& settings, bool resyncing) {
   SymbolState state("ABC", settings);
@@ -54,7 +62,8 @@ SymbolSnapshot rich_snapshot(const FoldSettings& settings, bool resyncing) {
     events.push_back(with_sequence(add_order(t + 2 * kSecond, 7, Side::bid, 100, 1), 12));
   }
   apply(2, events);
-  REQUIRE(outputs.size() == 2);  // the closed candle, the refused jump
+  const auto alerts = std::ranges::count(outputs, OutputKind::alert, &Output::kind);
+  REQUIRE(outputs.size() == 2 + static_cast<std::size_t>(alerts));  // closed candle, refused jump
   const SymbolSnapshot snapshot = state.snapshot();
   REQUIRE_FALSE(snapshot.marked);
   REQUIRE(snapshot.window_open);
@@ -86,6 +95,17 @@ std::vector<Alteration> alterations() {
           ALTER((s.counts.folded += 1, s.counts.read += 1)),
           ALTER(s.counts.read += 1),
           ALTER(s.counts.duplicates += 1),
+          ALTER(s.alerts.silent_since += 1),
+          ALTER(s.alerts.imbalance_level = s.alerts.imbalance_level == 1 ? 2 : 1),
+          ALTER(s.alerts.flip_side = s.alerts.flip_side == 1 ? -1 : 1),
+          ALTER(s.alerts.spread_is_wide = !s.alerts.spread_is_wide),
+          ALTER(s.alerts.spread_sum += 1),
+          ALTER(s.alerts.spread_count += 1),
+          ALTER(s.alerts.told.at(0).time += 1),
+          ALTER(s.alerts.told.clear()),
+          ALTER(s.alerts.told.push_back({AlertRule::gap, AlertLevel::high, 5})),
+          ALTER(s.alerts.patterns.at(0).told = 5),
+          ALTER(s.alerts.patterns.at(0).starts.at(0) = 5),
           ALTER(s.integrity.gaps += 1),
           ALTER(s.integrity.crossed += 1),
           ALTER(s.integrity.locked += 1),
@@ -227,17 +247,13 @@ TEST_CASE("the incremental digest is the one computed by walking the state", "[d
 }
 
 TEST_CASE("altering any covered field of a snapshot is noticed", "[digest]") {
-  FoldSettings settings;
-  settings.candle_widths = {kSecond, 60 * kSecond};
-  settings.metrics_window = 60 * kSecond;
+  const FoldSettings settings = rich_settings();
   const SymbolSnapshot snapshot = rich_snapshot(settings, false);
   check_alterations(snapshot, settings, alterations());
 }
 
 TEST_CASE("altering any covered field of a snapshot while resyncing is noticed", "[digest]") {
-  FoldSettings settings;
-  settings.candle_widths = {kSecond, 60 * kSecond};
-  settings.metrics_window = 60 * kSecond;
+  const FoldSettings settings = rich_settings();
   const SymbolSnapshot snapshot = rich_snapshot(settings, true);
   std::vector<Alteration> list = {ALTER(s.kept_updates.clear()),
                                   ALTER(s.kept_updates[0].message_index += 1),
@@ -258,9 +274,7 @@ TEST_CASE("altering any covered field of a snapshot while resyncing is noticed",
 }
 
 TEST_CASE("what the digest leaves out does not change it", "[digest]") {
-  FoldSettings settings;
-  settings.candle_widths = {kSecond, 60 * kSecond};
-  settings.metrics_window = 60 * kSecond;
+  const FoldSettings settings = rich_settings();
   const SymbolSnapshot snapshot = rich_snapshot(settings, false);
   SymbolSnapshot other = snapshot;
   other.position.offset += 1;

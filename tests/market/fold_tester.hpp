@@ -77,9 +77,10 @@ inline bool same(const Outputs& one, const Outputs& two) {
   return true;
 }
 
-/// The defaults, with a short metric window.
+/// The defaults, with a short metric window and no alerts.
 inline FoldSettings test_settings() {
   FoldSettings settings;
+  settings.alerts = no_alerts();
   settings.metrics_window = kSecond;
   return settings;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "market/output.hpp"
+#include "tests/market/naive_alerts.hpp"
 #include "tests/market/naive_book.hpp"
 #include "tests/market/naive_candles.hpp"
 #include "tests/market/stream_generator.hpp"
@@ -16,7 +17,10 @@ namespace tapedeck::market {
 class NaiveFold {
 public:
   explicit NaiveFold(const FoldSettings& settings)
-      : book(settings.metrics_levels), settings_(settings), candles_(settings) {}
+      : book(settings.metrics_levels),
+        settings_(settings),
+        candles_(settings),
+        alerts_(settings, say_candle<Alert>()) {}
 
   void message(const Message& message) {
     const Event& first = message.events.front();
@@ -24,7 +28,7 @@ public:
     counts.read += message.events.size();
     if (first.kind == EventKind::session) {
       ++(started_ ? counts.duplicates : counts.folded);
-      if (!started_) feed_time_ = event_time_ = first.feed_time;
+      if (!started_) feed_time_ = event_time_ = first.feed_time, alerts_.event(first.feed_time);
       started_ = true;
       return;
     }
@@ -35,8 +39,10 @@ public:
     }
     book.touched = false;
     bool cleared = false;
+    first_ = first;
     for (std::uint32_t i = 0; i < message.events.size(); ++i) {
       const Event& e = message.events[i];
+      index_ = i;
       std::optional<Refused> rule = broken(e);
       if (!rule) rule = book.apply(e);
       if (rule) {
@@ -55,12 +61,16 @@ public:
   void advance(TimeNs feed_time) {
     for (;;) {
       const auto due = candles_.due(feed_time, settings_.idle_after);
-      const bool window_due = window_.has_value() && window_end() <= feed_time;
-      if (!due.empty() && (!window_due || due.front().due <= window_end())) {
+      const auto silence = alerts_.silence_due().value_or(kNever);
+      const TimeNs window = window_ ? window_end() : kNever;
+      if (!due.empty() && due.front().due <= std::min(window, silence)) {
         candles_.close(due.front(), say_candle());
-      } else if (window_due) {
+      } else if (window_ && window <= std::min(feed_time, silence)) {
         say(window_end(), *window_);
         window_.reset();
+        alerts_.window_closed();
+      } else if (silence <= feed_time) {
+        alerts_.silence(silence);
       } else {
         break;
       }
@@ -108,30 +118,48 @@ private:
   void fold(const Event& e, std::uint32_t index) {
     // The book has the event already; what became due before it was said under the old trust.
     advance(e.feed_time);
+    alerts_.event(e.feed_time);
+    alert_time_ = e.feed_time;
     event_time_ = std::max(event_time_, e.time);
     for (const auto& closing : candles_.due(event_time_, settings_.lateness)) {
       candles_.close(closing, say_candle());
     }
     const auto say_late = [&](TimeNs width) { say(e.time, LateTrade{width, e, index}); };
     if (e.kind == EventKind::clear) trust = Trust::clean;
-    if (e.kind == EventKind::gap) ++gaps, trust = Trust::gapped;
+    if (e.kind == EventKind::gap) ++gaps, set_gapped();
     if (book.unknown_orders + book.oversized > wrong_) {
       wrong_ = book.unknown_orders + book.oversized;
       trouble_ = true;
     }
     // A trade of an order that is taken off too much is told before the book finds out.
     const bool unknown = trouble_ && !traded_with(e);
-    if (unknown) trust = Trust::gapped;
+    if (unknown) set_gapped();
     if (e.kind == EventKind::trade_break) {
+      alerts_.trade_break(e.id);
       if (candles_.trade_break(e.id, e.feed_time, feed_time_, say_candle(), say_late))
         ++late_breaks;
     } else if (const auto trade = trade_of(e)) {
+      alerts_.trade(alert_time_, trade->price, trade->side, trade->id, cause());
       if (candles_.trade(*trade, e.feed_time, event_time_, feed_time_, say_candle(), say_late)) {
         ++late_trades;
       }
     }
-    if (trouble_) trust = Trust::gapped;
+    if (trouble_) set_gapped();
     trouble_ = false;
+  }
+
+  void set_gapped() {
+    const bool was_clean = trust == Trust::clean;
+    trust = Trust::gapped;
+    if (was_clean) alerts_.gapped(alert_time_, cause());
+  }
+  [[nodiscard]] NaiveAlerts::Cause cause() const {
+    return [this](Alert& alert) {
+      const bool numbered = first_.sequence != 0;
+      alert.stream = numbered ? static_cast<std::uint8_t>(stream_of(first_.kind)) : Alert::kByCount;
+      alert.sequence = numbered ? first_.sequence : counts.folded;
+      alert.message_index = numbered ? index_ : 0;
+    };
   }
 
   [[nodiscard]] bool traded_with(const Event& e) const {
@@ -179,6 +207,7 @@ private:
     if (crossing != crossing_) {
       if (crossing == 1) ++locked;
       if (crossing == 2) ++crossed;
+      if (crossing != 0) alerts_.crossed(alert_time_, bids[0].price - asks[0].price, cause());
     }
     crossing_ = crossing;
     if (bids.empty() && asks.empty() && e == 0) return;
@@ -198,18 +227,23 @@ private:
       s.sum += value;
       ++count;
     };
+    std::optional<std::int64_t> imbalance;
+    std::optional<Price> spread;
     if (a + b > 0) {
-      put(window_->imbalance_ppm, window_->samples,
-          static_cast<std::int64_t>((b - a) * 1'000'000 / (a + b)));
+      imbalance = static_cast<std::int64_t>((b - a) * 1'000'000 / (a + b));
+      put(window_->imbalance_ppm, window_->samples, *imbalance);
     }
     if (!bids.empty() && !asks.empty()) {
-      put(window_->spread, window_->spread_samples, asks[0].price - bids[0].price);
+      spread = asks[0].price - bids[0].price;
+      put(window_->spread, window_->spread_samples, *spread);
     }
+    alerts_.sample(alert_time_, imbalance, spread, cause());
   }
 
   [[nodiscard]] TimeNs window_end() const { return window_->open_time + window_->width; }
-  NaiveCandles::Say say_candle() {
-    return [this](TimeNs time, const Candle& candle) { say(time, candle); };
+  template <class Body = Candle>
+  std::function<void(TimeNs, const Body&)> say_candle() {
+    return [this](TimeNs time, const Body& body) { say(time, body); };
   }
   template <class Body>
   void say(TimeNs time, const Body& body) {
@@ -218,6 +252,10 @@ private:
 
   FoldSettings settings_;
   NaiveCandles candles_;
+  NaiveAlerts alerts_;
+  Event first_;  ///< of the message
+  std::uint32_t index_ = 0;
+  TimeNs alert_time_ = 0;
   std::optional<MetricsRow> window_;
   SourceId source_ = 0;
   bool started_ = false;

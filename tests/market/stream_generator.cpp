@@ -286,6 +286,50 @@ std::vector<Message> generate(std::uint64_t seed, const StreamOptions& options) 
   return Generator(seed, options).run();
 }
 
+namespace {
+
+void random_alerts(Random& random, FoldSettings& settings) {
+  AlertSettings& alerts = settings.alerts;
+  alerts = no_alerts();
+  if (random.chance(15)) return;
+  const auto ppm = [&](std::int64_t from, std::int64_t to) {
+    return random.chance(15)
+               ? 0
+               : from +
+                     static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(to - from)));
+  };
+  alerts.imbalance_medium = ppm(100'000, 500'000);
+  alerts.imbalance_high = ppm(500'000, 900'000);
+  alerts.imbalance_hysteresis = ppm(1, 90'000);
+  alerts.flip = ppm(50'000, 700'000);
+  alerts.spread_factor = ppm(1'100'000, 3'000'000);
+  alerts.spread_samples = static_cast<std::uint32_t>(random.below(20));
+  alerts.outlier = ppm(1'000, 30'000);
+  alerts.outlier_trades = static_cast<std::uint32_t>(random.below(10));
+  alerts.crossed = random.chance(80);
+  alerts.gap = random.chance(80);
+  for (std::uint64_t level = random.below(4); level > 0; --level) {
+    const TimeNs before = alerts.silence.empty() ? 0 : alerts.silence.back();
+    alerts.silence.push_back(before + 1 + static_cast<TimeNs>(random.below(kSecond)));
+  }
+  for (TimeNs& cooldown : alerts.cooldown) {
+    cooldown = random.chance(40) ? 0 : static_cast<TimeNs>(random.below(5 * kSecond));
+  }
+  for (std::uint64_t p = random.below(4); p > 0; --p) {
+    AlertPattern pattern{"pattern" + std::to_string(p), {}, 0, 0};
+    const bool alike = random.chance(40);
+    for (std::uint64_t steps = 2 + random.below(3); steps > 0; --steps) {
+      const auto rule = static_cast<AlertRule>(random.below(kAlertRules - 1));
+      pattern.steps.push_back(alike && !pattern.steps.empty() ? pattern.steps[0] : rule);
+    }
+    pattern.within = static_cast<TimeNs>(random.below(20 * kSecond));
+    pattern.cooldown = random.chance(50) ? 0 : static_cast<TimeNs>(random.below(10 * kSecond));
+    settings.patterns.push_back(pattern);
+  }
+}
+
+}  // namespace
+
 FoldSettings random_settings(std::uint64_t seed) {
   Random random(seed ^ 0x5e771265);
   FoldSettings settings;
@@ -299,6 +343,7 @@ FoldSettings random_settings(std::uint64_t seed) {
   settings.metrics_window = (random.chance(50) ? 1 : 4) * kSecond / 2;
   settings.max_sequence_jump = 1'000;
   settings.max_kept_updates = static_cast<std::uint32_t>(random.chance(50) ? 10 : 1000);
+  random_alerts(random, settings);
   return settings;
 }
 

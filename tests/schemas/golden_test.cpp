@@ -50,9 +50,6 @@ std::string encoded(std::string_view source_name, const std::vector<market::Even
   return {reinterpret_cast<const char*>(payload->data()), payload->size()};
 }
 
-const char* const kOutputs[] = {"output_candle.v1", "output_metrics.v1", "output_late_trade.v1",
-                                "output_refusal.v1"};
-
 }  // namespace
 
 TEST_CASE("batches of version 1 are read", "[golden]") {
@@ -63,17 +60,14 @@ TEST_CASE("batches of version 1 are read", "[golden]") {
 TEST_CASE("states of version 1 are read", "[golden]") {
   CHECK(*decode_snapshot(view(file("snapshot.v1"))) == golden::snapshot_v1());
   CHECK(*decode_settings(view(file("settings.v1"))) == golden::settings_v1());
+  CHECK(*decode_snapshot(view(file("snapshot_alerts.v1"))) == golden::snapshot_alerts_v1());
+  CHECK(*decode_settings(view(file("settings_alerts.v1"))) == golden::settings_alerts_v1());
   CHECK(*decode_mark(view(file("mark.v1"))) == golden::mark_v1());
+  const auto alerts = decode_block(view(file("block_alert.v1")));
+  REQUIRE(alerts);
+  REQUIRE(alerts->size() == 1);
+  CHECK(alerts->front().same_content(golden::alert_v1()));
   const auto outputs = golden::outputs_v1();
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const auto decoded = decode_output(view(file(kOutputs[i])));
-    REQUIRE(decoded);
-    CHECK(decoded->position == outputs[i].position);
-    CHECK(decoded->time == outputs[i].time);
-    CHECK(decoded->source == outputs[i].source);
-    CHECK(decoded->trust == outputs[i].trust);
-    CHECK(decoded->body == outputs[i].body);
-  }
   const auto block = decode_block(view(file("block.v1")));  // two, joined
   REQUIRE(block);
   REQUIRE(block->size() == 2 * outputs.size());
@@ -89,9 +83,13 @@ TEST_CASE("writes golden files that are missing", "[.][write-golden]") {
   write("batch_full.v1", encoded("", golden::full_v1()));
   write("snapshot.v1", encode(golden::snapshot_v1()));
   write("settings.v1", encode(golden::settings_v1()));
+  write("snapshot_alerts.v1", encode(golden::snapshot_alerts_v1()));
+  write("settings_alerts.v1", encode(golden::settings_alerts_v1()));
+  const auto alert = golden::alert_v1();
+  const market::Output* const alerts[] = {&alert};
+  write("block_alert.v1", encode_block(alerts));
   write("mark.v1", encode(golden::mark_v1()));
   const auto outputs = golden::outputs_v1();
-  for (std::size_t i = 0; i < outputs.size(); ++i) write(kOutputs[i], encode(outputs[i]));
   std::vector<const market::Output*> all;
   for (const auto& output : outputs) all.push_back(&output);
   write("block.v1", encode_block(all) + encode_block(all));

@@ -119,7 +119,41 @@ inline std::vector<market::Output> outputs_v1() {
 
 inline market::FoldSettings settings_v1() {
   Counter n;
-  return {{n, n, n}, n, n, n, n, n, n, n, n, true};
+  return {{n, n, n}, n, n, n, n, n, n, n, n, true, market::no_alerts(), {}, {}};
+}
+
+inline market::Output alert_v1() {
+  Counter n;
+  using namespace market;
+  return {n,
+          n,
+          Trust::gapped,
+          {n, n, n},
+          Alert{AlertRule::pattern, AlertLevel::high, Side::ask, n, n, Int128{n} << 80, n, 2, n, n,
+                "storm"}};
+}
+
+inline market::AlertSettings alert_settings(Counter& n) {
+  return {n, n, n, n, n, n, n, n, {n, n, n}, true, false, {n, n, n, n, n, n, n, n}};
+}
+/// As version 1, with alerts.
+inline market::FoldSettings settings_alerts_v1() {
+  Counter n;
+  market::FoldSettings settings = settings_v1();
+  settings.alerts = alert_settings(n);
+  settings.symbol_alerts = {{"GOOG", alert_settings(n)}};
+  settings.patterns = {
+      {"storm", {market::AlertRule::imbalance_flip, market::AlertRule::gap}, n, n}};
+  return settings;
+}
+inline market::SymbolSnapshot snapshot_alerts_v1() {
+  Counter n;
+  market::SymbolSnapshot snapshot = snapshot_v1();
+  snapshot.alerts = {n, std::int8_t{-2}, std::int8_t{1}, true, market::Int128{n} << 70, n, {}, {}};
+  snapshot.alerts.told = {{market::AlertRule::silence, market::AlertLevel::low, n},
+                          {market::AlertRule::gap, market::AlertLevel::none, n}};
+  snapshot.alerts.patterns = {{n, {n}}, {market::kNoTime, {n, market::kNoTime}}};
+  return snapshot;
 }
 
 inline MarkPayload mark_v1() {

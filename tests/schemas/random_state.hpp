@@ -81,6 +81,30 @@ inline void fill_book(market::SymbolSnapshot& to, Random& random, std::size_t ro
   }
 }
 
+inline market::AlertSnapshot any_alerts(Random& random) {
+  using I = std::int64_t;
+  market::AlertSnapshot to{any<I>(random),
+                           static_cast<std::int8_t>(1 + below(random, 100)),
+                           std::int8_t{-1},
+                           true,
+                           any_wide(random),
+                           any<std::uint64_t>(random),
+                           {},
+                           {}};
+  for (auto i = below(random, 20); i > 0; --i) {
+    to.told.push_back({static_cast<market::AlertRule>(below(random, market::kAlertRules)),
+                       static_cast<market::AlertLevel>(below(random, market::kAlertLevels)),
+                       any<I>(random)});
+  }
+  to.patterns.resize(below(random, 17));
+  for (auto& pattern : to.patterns) {
+    pattern.told = any<I>(random);
+    pattern.starts.resize(below(random, 16));
+    for (auto& start : pattern.starts) start = any<I>(random);
+  }
+  return to;
+}
+
 /// Every field differs from a new snapshot's.
 inline market::SymbolSnapshot any_snapshot(Random& random, std::size_t rows) {
   using U = std::uint64_t;
@@ -106,6 +130,7 @@ inline market::SymbolSnapshot any_snapshot(Random& random, std::size_t rows) {
   to.crossing = static_cast<std::uint8_t>(1 + below(random, 2));
   to.trades = any<U>(random), to.session_trades = any<U>(random), to.last_trade = any<I>(random);
   to.window = any_metrics(random);
+  to.alerts = any_alerts(random);
   to.chain = any_digest(random), to.digest = any_digest(random);
   return to;
 }
@@ -115,18 +140,38 @@ inline market::Output any_output(Random& random, std::size_t kind) {
   output.time = any<std::int64_t>(random), output.source = any<std::uint64_t>(random);
   output.trust = static_cast<market::Trust>(1 + below(random, 3));
   output.position = any_position(random);
-  switch (kind % 4) {
+  switch (kind % 5) {
     case 0: output.body = any_candle(random); break;
     case 1: output.body = any_metrics(random); break;
     case 2:
       output.body = market::LateTrade{any<std::int64_t>(random), any_event(random),
                                       any<std::uint32_t>(random)};
       break;
+    case 3:
+      output.body = market::Alert{
+          market::AlertRule::pattern, market::AlertLevel::high,  any_side(random),
+          any<std::int64_t>(random),  any<std::int64_t>(random), any_wide(random),
+          any<std::uint64_t>(random), market::Alert::kByCount,   any<std::uint64_t>(random),
+          any<std::uint32_t>(random), any_text(random)};
+      break;
     default:
       output.body = market::Refusal{static_cast<market::Refused>(1 + below(random, 9)),
                                     any_event(random), any<std::uint32_t>(random)};
   }
   return output;
+}
+
+inline market::AlertSettings any_alert_settings(Random& random) {
+  using U = std::uint32_t;
+  using I = std::int64_t;
+  market::AlertSettings to{any<I>(random), any<I>(random), any<I>(random),
+                           any<I>(random), any<I>(random), any<U>(random),
+                           any<I>(random), any<U>(random), {},
+                           true,           true,           {}};
+  to.silence.resize(below(random, 4));
+  for (auto& silence : to.silence) silence = any<I>(random);
+  for (auto& cooldown : to.cooldown) cooldown = any<I>(random);
+  return to;
 }
 
 inline market::FoldSettings any_settings(Random& random) {
@@ -141,7 +186,19 @@ inline market::FoldSettings any_settings(Random& random) {
                                 any<I>(random),
                                 any<std::uint64_t>(random),
                                 any<U>(random),
-                                true};
+                                true,
+                                any_alert_settings(random),
+                                {},
+                                {}};
+  settings.symbol_alerts.resize(below(random, 5));
+  for (auto& own : settings.symbol_alerts) own = {any_text(random), any_alert_settings(random)};
+  settings.patterns.resize(below(random, 17));
+  for (auto& pattern : settings.patterns) {
+    pattern = {any_text(random), {}, any<I>(random), any<I>(random)};
+    pattern.steps.resize(2 + below(random, 15));
+    for (auto& step : pattern.steps)
+      step = static_cast<market::AlertRule>(below(random, market::kAlertRules - 1));
+  }
   settings.candle_widths.resize(below(random, 17));
   for (auto& width : settings.candle_widths) width = any<I>(random);
   return settings;

@@ -61,8 +61,6 @@ std::vector<Decoder> decoders() {
       {"snapshot", encode(test::any_snapshot(random, 5)), error_of(decode_snapshot)},
       {"settings", encode(test::any_settings(random)), error_of(decode_settings)},
       {"mark", encode(test::any_mark(random)), error_of(decode_mark)}};
-  for (std::size_t kind = 0; kind < 4; ++kind)
-    all.push_back({"output", encode(test::any_output(random, kind)), error_of(decode_output)});
   all.push_back({"block", block_of(any_outputs(random, 9)), error_of(decode_block)});
   return all;
 }
@@ -88,18 +86,6 @@ TEST_CASE("a book of 3,000 orders takes at most 13 bytes an order", "[state]") {
   const std::string bytes = encode(snapshot);
   CHECK(*decode_snapshot(view(bytes)) == snapshot);
   CHECK(bytes.size() <= 3000 * 13);
-}
-
-TEST_CASE("an output of each kind comes back with every field", "[state]") {
-  INFO("seed " << kSeed);
-  test::Random random(kSeed);
-  for (std::size_t round = 0; round < 400; ++round) {
-    const market::Output output = test::any_output(random, round);
-    const auto decoded = decode_output(view(encode(output)));
-    REQUIRE(decoded);
-    REQUIRE(equal(*decoded, output));
-    REQUIRE(decoded->kind() == output.kind());
-  }
 }
 
 TEST_CASE("blocks of outputs come back with every field, joined ones in their order", "[state]") {
