@@ -157,7 +157,7 @@ public:
   }
   void drained() override { self_->send(supervisor_, Drained{}); }
   [[nodiscard]] std::chrono::steady_clock::time_point now() const override {
-    return std::chrono::steady_clock::now();
+    return self_->system().clock().now();
   }
 
 private:
@@ -240,7 +240,7 @@ public:
         return false;
       }
       if (!shared->board.store_trouble().empty()) shared->board.store_trouble({});
-      if (request->batch.checkpoint) after_checkpoint(*request);
+      if (request->batch.checkpoint) after_checkpoint(*request, self->system().clock().now());
       self->send(reply_to, Stored{request->id, request->batch.checkpoint.has_value()});
     }
     return true;
@@ -249,12 +249,11 @@ public:
   [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
 
 private:
-  void after_checkpoint(const StoreRequest& request) {
+  void after_checkpoint(const StoreRequest& request, std::chrono::steady_clock::time_point now) {
     using namespace std::chrono;
     auto& metrics = *shared->metrics.partitions[request.partition];
     ++metrics.checkpoints;
-    metrics.checkpoint_ns.record(
-        static_cast<std::uint64_t>((steady_clock::now() - request.barrier_at).count()));
+    metrics.checkpoint_ns.record(static_cast<std::uint64_t>((now - request.barrier_at).count()));
     metrics.checkpoint_wall_ns =
         duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
     if (request.feed_time == market::kNoTime) return;
@@ -288,6 +287,7 @@ CheckpointerActor::behavior_type checkpointer_actor(
 }  // namespace
 
 CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared) {
+  if (!shared.options.checkpointer_thread) return system.spawn(checkpointer_actor, &shared);
   return system.spawn<caf::detached>(checkpointer_actor, &shared);
 }
 

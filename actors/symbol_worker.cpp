@@ -106,6 +106,7 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
 
 FoldAck SymbolWorker::on(const TellMarks& tell) {
   outputs().clear();
+  if (context_.faults) context_.faults->message(fold_.state().symbol());
   for (const auto& mark : *tell.marks) advance(mark);
   fold_.pass(tell.upto);
   return ack(tell.work, context_.silent_below);
@@ -144,6 +145,7 @@ FoldAck SymbolWorker::on(const Restore& restore) {
 }
 
 BarrierAck SymbolWorker::on(const Barrier& barrier) {
+  if (context_.faults) context_.faults->message(fold_.state().symbol());
   fold_.pass(barrier.next);
   return {entry_, incarnation_, barrier.id,
           std::make_shared<storage::StoredSnapshot>(fold_.take_snapshot())};
