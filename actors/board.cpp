@@ -74,6 +74,11 @@ void Board::drained() {
   changed_.notify_all();
 }
 
+bool Board::is_drained() const {
+  const std::scoped_lock lock(mutex_);
+  return drained_;
+}
+
 std::optional<Error> Board::wait() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return drained_ || failure_; });

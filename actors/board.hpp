@@ -62,6 +62,7 @@ public:
   /// The first failure that ends the engine.
   void fail(Error error);
   void drained();
+  [[nodiscard]] bool is_drained() const;
   /// Waits until the engine drained or failed; nothing on the first.
   [[nodiscard]] std::optional<Error> wait();
   [[nodiscard]] std::optional<Error> failure() const;

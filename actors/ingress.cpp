@@ -40,7 +40,11 @@ void Ingress::start() {
   checkpoint_times_ =
       std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
   stored_at_ = checkpoint_at_ = port_.now();
-  const auto work = open_work(next_, 0);
+  // An ingress before this one may have left its depths behind.
+  for (auto* depth : {&context_.metrics->inflight_bytes, &context_.metrics->inflight_batches,
+                      &context_.metrics->pending_outputs, &context_.metrics->symbols_down})
+    *depth = 0;
+  const auto work = start_work_ = open_work(next_, 0);
   for (const auto& symbol : plan.symbols) {
     const auto index = entry_of(symbol);
     entries_[index].told = next_;
@@ -236,6 +240,22 @@ void Ingress::tell_later_marks(EntryIndex index) {
   release(work);
 }
 
+/// Before a barrier: a snapshot's state is as of its offset, what marks before it made due
+/// included. Else outputs of a symbol that restarts from it would be said later than by an
+/// undisturbed fold.
+void Ingress::tell_untold(EntryIndex index) {
+  Entry& entry = entries_[index];
+  const auto* untold = untold_mark(entry);
+  if (untold == nullptr) return;
+  const auto work = open_work(untold->position.offset, 0);
+  auto marks = std::make_shared<const std::vector<market::TimeMark>>(recent_marks_.begin(),
+                                                                     recent_marks_.end());
+  entry.told = next_;
+  send_work(index, work);
+  port_.send(index, TellMarks{std::move(marks), next_, work});
+  release(work);
+}
+
 void Ingress::prune_marks() {
   const auto floor = frontier();
   while (!recent_marks_.empty() && recent_marks_.front().position.offset < floor)
@@ -255,7 +275,7 @@ std::uint64_t Ingress::open_work(Offset begin, std::size_t bytes) {
 void Ingress::send_work(EntryIndex index, std::uint64_t work) {
   ++works_.at(work).remaining;
   entries_[index].works.push_back(work);
-  ++context_.metrics->inflight_batches;
+  context_.metrics->inflight_batches = ++inflight_batches_;
 }
 
 void Ingress::release(std::uint64_t id) {
@@ -272,7 +292,7 @@ void Ingress::finish_work(EntryIndex index, std::uint64_t work) {
   const auto found = std::ranges::find(works, work);
   if (found == works.end()) return;
   works.erase(found);
-  --context_.metrics->inflight_batches;
+  context_.metrics->inflight_batches = --inflight_batches_;
   // Before the work is released, so that the frontier never runs past a mark that makes something
   // due.
   tell_later_marks(index);
@@ -307,6 +327,7 @@ void Ingress::on(const FoldAck& ack) {
   if (entry.state == Entry::State::refilling) {
     refilled(ack.entry, entry, ack);
   } else {
+    if (ack.unsaved) entry.changed = true;
     finish_work(ack.entry, ack.work);
   }
   if (waiting_for_credit_ && may_read()) port_.wake_self();
@@ -337,7 +358,8 @@ void Ingress::on(const SymbolDown& down) {
     entry.missed = entry.told;
   }
   entry.state = Entry::State::down;
-  context_.metrics->inflight_batches -= static_cast<std::int64_t>(entry.works.size());
+  inflight_batches_ -= static_cast<std::int64_t>(entry.works.size());
+  context_.metrics->inflight_batches = inflight_batches_;
   for (const auto work : std::exchange(entry.works, {})) release(work);
   if (entry.barrier != 0) {
     checkpointing_.row.behind.push_back({entry.symbol, entry.missing_from});
@@ -412,8 +434,8 @@ void Ingress::on(Ask ask) {
   if (live) port_.send(found->second, std::move(ask));
 }
 
-void Ingress::on(const AskAll& ask) {
-  ask.count(entries_.size());
+void Ingress::on(const AskPartition& ask) {
+  ask.head->say(entries_.size());
   for (const auto& [name, index] : by_symbol_) {
     on(Ask{std::string(name), false, std::make_shared<Question>(ask.reply)});
   }

@@ -73,7 +73,7 @@ public:
   void on(const Stored& stored);
   void on(const Drain& drain);
   void on(Ask ask);
-  void on(const AskAll& ask);
+  void on(const AskPartition& ask);
   /// Sends again what the last checkpointer did not confirm.
   void resend_unstored();
 
@@ -110,6 +110,7 @@ private:
   void hand_out(const std::shared_ptr<const Poll>& poll);
   void tell_due(const std::vector<market::TimeMark>& marks);
   void tell_later_marks(EntryIndex index);
+  void tell_untold(EntryIndex index);
   void prune_marks();
 
   std::uint64_t open_work(Offset begin, std::size_t bytes);
@@ -146,7 +147,9 @@ private:
   std::multiset<Offset>
       floors_;  ///< `begin` of each work, `missing_from` of each symbol that is down
   std::uint64_t next_work_ = 1;
+  std::uint64_t start_work_ = 0;  ///< symbols are being restored
   std::size_t inflight_bytes_ = 0;
+  std::int64_t inflight_batches_ = 0;
   bool waiting_for_credit_ = false, caught_up_ = false;
   bool idle_ = false;  ///< the last read found the tape's end
 
@@ -172,7 +175,7 @@ private:
   std::chrono::steady_clock::time_point checkpoint_at_{};
   market::EventCounts counts_;
   std::uint32_t down_ = 0;
-  bool draining_ = false, drain_to_end_ = false, last_checkpoint_ = false, drained_ = false;
+  bool draining_ = false, drain_to_end_ = false, drained_ = false;
 };
 
 }  // namespace tapedeck::actors

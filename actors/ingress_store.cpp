@@ -75,7 +75,8 @@ void Ingress::on(const Stored& stored) {
 }
 
 void Ingress::maybe_checkpoint() {
-  if (checkpointing_.active || last_checkpoint_ || next_ == checkpoint_) return;
+  if (checkpointing_.active || next_ == checkpoint_) return;
+  if (works_.contains(start_work_)) return;  // which symbols lack a snapshot is not known yet
   const bool many = events_ - events_at_checkpoint_ >= context_.options->checkpoint_events;
   const bool old = port_.now() - checkpoint_at_ >= context_.options->checkpoint_interval;
   if (many || old) begin_checkpoint();
@@ -98,6 +99,7 @@ void Ingress::begin_checkpoint() {
       continue;
     }
     if (!std::exchange(entry.changed, false)) continue;
+    tell_untold(index);
     entry.barrier = id;
     ++checkpointing_.waiting;
     port_.send(index, Barrier{id, next_});
@@ -131,21 +133,22 @@ void Ingress::finish_checkpoint() {
 void Ingress::on(const Drain& drain) {
   draining_ = true;
   drain_to_end_ = drain.at_end;
+  idle_ = false;  // there may be news that it was not woken for yet
   port_.wake_self();
   settle();
 }
 
 void Ingress::maybe_drained() {
   if (!draining_ || drained_ || (drain_to_end_ && !idle_)) return;
-  if (!works_.empty() || down_ > 0 || checkpointing_.active) return;
-  if (!std::exchange(last_checkpoint_, true)) {
-    if (next_ != checkpoint_ || frontier() != cursor_) {
-      begin_checkpoint();
-      return;
-    }
+  if (!works_.empty() || down_ > 0 || checkpointing_.active || !unstored_.empty()) return;
+  // A symbol that failed during the last checkpoint has changed since: then one more follows.
+  const bool changed = std::ranges::any_of(entries_, &Entry::changed);
+  if (changed || next_ != checkpoint_ || next_ > cursor_ || gathering_->outputs > 0) {
+    begin_checkpoint();
+    return;
   }
-  if (!unstored_.empty()) return;
   drained_ = true;
+  publish();
   port_.drained();
 }
 

@@ -108,10 +108,28 @@ struct Ask {
   bool outputs = false;
   std::shared_ptr<Question> question;
 };
-/// Makes a question for each symbol of the partition; `count` says how many there will be, once per
-/// partition.
+/// Makes a question for each symbol; `count` says how many there will be, once per partition.
 struct AskAll {
   std::function<void(std::size_t count)> count;
+  Question::Reply reply;
+};
+/// How many symbols one partition has to answer is said exactly once: none, where its ingress dies
+/// first.
+class HeadCount {
+public:
+  explicit HeadCount(std::function<void(std::size_t count)> count) : count_(std::move(count)) {}
+  HeadCount(const HeadCount&) = delete;
+  HeadCount& operator=(const HeadCount&) = delete;
+  ~HeadCount() { say(0); }
+  void say(std::size_t count) {
+    if (auto told = std::exchange(count_, nullptr)) told(count);
+  }
+
+private:
+  std::function<void(std::size_t count)> count_;
+};
+struct AskPartition {
+  std::shared_ptr<HeadCount> head;
   Question::Reply reply;
 };
 
@@ -127,6 +145,7 @@ struct FoldAck {
   market::SourceId source = 0;
   market::EventCounts counts;
   bool restored = false;
+  bool unsaved = false;  ///< restored: its newest snapshot is older than its state
   std::shared_ptr<storage::EncodedOutputs> outputs;  ///< null: none; the ingress takes them
   std::shared_ptr<std::vector<storage::StoredSnapshot>>
       snapshots;                                          ///< null: none; the ingress takes them
@@ -180,7 +199,7 @@ using IngressActor =
     caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>,
                      caf::reacts_to<Tick>, caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>,
                      caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
-                     caf::reacts_to<AskAll>, caf::reacts_to<NewCheckpointer>>;
+                     caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>>;
 
 struct Store {
   std::shared_ptr<const StoreRequest> request;
@@ -225,6 +244,7 @@ TAPEDECK_LOCAL_MESSAGE(Restore)
 TAPEDECK_LOCAL_MESSAGE(Barrier)
 TAPEDECK_LOCAL_MESSAGE(Ask)
 TAPEDECK_LOCAL_MESSAGE(AskAll)
+TAPEDECK_LOCAL_MESSAGE(AskPartition)
 TAPEDECK_LOCAL_MESSAGE(FoldAck)
 TAPEDECK_LOCAL_MESSAGE(BarrierAck)
 TAPEDECK_LOCAL_MESSAGE(Wake)

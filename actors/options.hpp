@@ -32,6 +32,8 @@ struct FaultPoint {
 
 struct EngineOptions {
   std::uint32_t threads = 2;  ///< scheduler threads
+  /// False: the checkpointer has no thread of its own, so that a simulated scheduler runs it too.
+  bool checkpointer_thread = true;
   std::size_t poll_bytes = std::size_t{32} << 20;
   std::size_t poll_records = std::size_t{1} << 20;
   /// Credit of one partition: payload bytes read but not yet folded. At the limit its ingress stops

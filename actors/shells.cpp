@@ -157,7 +157,7 @@ public:
   }
   void drained() override { self_->send(supervisor_, Drained{}); }
   [[nodiscard]] std::chrono::steady_clock::time_point now() const override {
-    return std::chrono::steady_clock::now();
+    return self_->system().clock().now();
   }
 
 private:
@@ -187,6 +187,14 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
   auto& shell = self->state;
   shell.begin(self, *shared, partition, std::move(supervisor), std::move(checkpointer));
   self->delayed_send(self, shared->options.store_interval, Tick{});
+  // Before its start an ingress does not know what is on the tape: what needs to know waits.
+  const auto later = [self, &shell](const auto& message) {
+    if (shell.started()) {
+      shell.ingress().on(message);
+    } else {
+      self->delayed_send(self, std::chrono::milliseconds(10), message);
+    }
+  };
   return {
       [&shell](const FoldAck& ack) { shell.ingress().on(ack); },
       [&shell](const BarrierAck& ack) { shell.ingress().on(ack); },
@@ -195,15 +203,9 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       [&shell](const SymbolDown& down) { shell.ingress().on(down); },
       [&shell](const Revive& revive) { shell.ingress().on(revive); },
       [&shell](const Stored& stored) { shell.stored(stored); },
-      [self, &shell](const Drain& drain) {
-        if (shell.started()) {
-          shell.ingress().on(drain);
-        } else {
-          self->delayed_send(self, std::chrono::milliseconds(10), drain);
-        }
-      },
-      [&shell](const Ask& ask) { shell.ingress().on(ask); },
-      [&shell](const AskAll& ask) { shell.ingress().on(ask); },
+      [later](const Drain& drain) { later(drain); },
+      [later](const Ask& ask) { later(ask); },
+      [later](const AskPartition& ask) { later(ask); },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
   };
 }
@@ -240,7 +242,7 @@ public:
         return false;
       }
       if (!shared->board.store_trouble().empty()) shared->board.store_trouble({});
-      if (request->batch.checkpoint) after_checkpoint(*request);
+      if (request->batch.checkpoint) after_checkpoint(*request, self->system().clock().now());
       self->send(reply_to, Stored{request->id, request->batch.checkpoint.has_value()});
     }
     return true;
@@ -249,12 +251,11 @@ public:
   [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
 
 private:
-  void after_checkpoint(const StoreRequest& request) {
+  void after_checkpoint(const StoreRequest& request, std::chrono::steady_clock::time_point now) {
     using namespace std::chrono;
     auto& metrics = *shared->metrics.partitions[request.partition];
     ++metrics.checkpoints;
-    metrics.checkpoint_ns.record(
-        static_cast<std::uint64_t>((steady_clock::now() - request.barrier_at).count()));
+    metrics.checkpoint_ns.record(static_cast<std::uint64_t>((now - request.barrier_at).count()));
     metrics.checkpoint_wall_ns =
         duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
     if (request.feed_time == market::kNoTime) return;
@@ -288,6 +289,7 @@ CheckpointerActor::behavior_type checkpointer_actor(
 }  // namespace
 
 CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared) {
+  if (!shared.options.checkpointer_thread) return system.spawn(checkpointer_actor, &shared);
   return system.spawn<caf::detached>(checkpointer_actor, &shared);
 }
 
@@ -303,7 +305,9 @@ GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
         },
         [=](const AskAll& ask) {
           for (Partition p = 0; p < all->directory.partitions(); ++p) {
-            if (const auto ingress = all->directory.ingress(p)) self->send(ingress, ask);
+            const auto ingress = all->directory.ingress(p);
+            AskPartition part{std::make_shared<HeadCount>(ask.count), ask.reply};
+            if (ingress) self->send(ingress, std::move(part));
           }
         },
     };

@@ -9,8 +9,6 @@ namespace tapedeck::actors {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // ---- partition supervisor: one for one over its symbols; its ingress takes the whole partition
 // with it -----------
 
@@ -66,7 +64,7 @@ private:
     const auto label = "symbol " + child.symbol;
     auto history =
         histories_.try_emplace(child.entry, shared_->options.restart, child.entry + 1).first;
-    const auto delay = history->second.failed(Clock::now());
+    const auto delay = history->second.failed(self_->system().clock().now());
     if (!delay) {
       shared_->board.child(label, "stopped", error);
       spdlog::error("symbol {} keeps failing ({}): its restart budget is spent", child.symbol,
@@ -195,7 +193,7 @@ private:
       shared_->board.child(label, "stopped", error);
       return;
     }
-    const auto delay = child.history->failed(Clock::now());
+    const auto delay = child.history->failed(self_->system().clock().now());
     if (!delay) {
       shared_->board.child(label, "stopped", error);
       shared_->board.fail({ErrorCode::exhausted,

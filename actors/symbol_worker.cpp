@@ -106,6 +106,7 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
 
 FoldAck SymbolWorker::on(const TellMarks& tell) {
   outputs().clear();
+  if (context_.faults) context_.faults->message(fold_.state().symbol());
   for (const auto& mark : *tell.marks) advance(mark);
   fold_.pass(tell.upto);
   return ack(tell.work, context_.silent_below);
@@ -119,12 +120,15 @@ FoldAck SymbolWorker::on(const Restore& restore) {
   };
   std::vector<std::string> notes;
   if (fold_.next() == 0) {
+    // Not newer than what is delivered: its outputs from there on are still to be said.
+    const auto at_most = std::min(restore.upto, restore.silent_below);
     auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(),
-                                             context_.partition, restore.upto, *context_.settings));
+                                             context_.partition, at_most, *context_.settings));
     fold_ = std::move(restored.fold);
     notes = std::move(restored.bad_snapshots);
   }
   const auto fault = [this](const storage::Record& record) { meet_fault(record); };
+  const auto read = fold_.state().counts().read;
   market::Outputs unheard;
   if (restore.feed_times && fold_.next() <= restore.marks_from) {
     const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from,
@@ -138,12 +142,14 @@ FoldAck SymbolWorker::on(const Restore& restore) {
   if (!caught_up) throw std::runtime_error(caught_up.error().message);
   auto done = ack(restore.work, restore.silent_below);
   done.restored = true;
+  done.unsaved = !notes.empty() || fold_.state().counts().read != read;
   if (!notes.empty())
     done.notes = std::make_shared<const std::vector<std::string>>(std::move(notes));
   return done;
 }
 
 BarrierAck SymbolWorker::on(const Barrier& barrier) {
+  if (context_.faults) context_.faults->message(fold_.state().symbol());
   fold_.pass(barrier.next);
   return {entry_, incarnation_, barrier.id,
           std::make_shared<storage::StoredSnapshot>(fold_.take_snapshot())};

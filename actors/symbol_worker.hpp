@@ -14,14 +14,18 @@
 
 namespace tapedeck::actors {
 
-/// Fault points still to fire; shared by all symbol actors. Null where there are none. Thread safe.
+/// Test only: what fails where; shared by all symbol actors. Null where nothing is to fail. This
+/// one fires fault points; a simulation overrides it. Thread safe.
 class FaultPlan {
 public:
   explicit FaultPlan(const std::vector<FaultPoint>& points);
+  virtual ~FaultPlan() = default;
   /// The index in this record before which to throw, if a fault point is due here; counts it as
   /// fired.
-  [[nodiscard]] std::optional<std::uint32_t> fires(std::string_view symbol,
-                                                   const storage::Record& record);
+  [[nodiscard]] virtual std::optional<std::uint32_t> fires(std::string_view symbol,
+                                                           const storage::Record& record);
+  /// A message that brings no record (marks, a barrier) reaches the symbol; may throw in its place.
+  virtual void message(std::string_view /*symbol*/) {}
 
 private:
   std::mutex mutex_;

@@ -25,6 +25,7 @@ void add_commands(CLI::App& app, Chosen& chosen) {
   add_topics(app, chosen);
   add_config(app, chosen);
   add_bench(app, chosen);
+  add_chaos(app, chosen);
 }
 
 /// The first word that is no command where one is expected; empty if there is none.

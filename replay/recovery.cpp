@@ -105,6 +105,12 @@ Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition part
   auto symbols = state.symbols(partition);
   if (!symbols) return tl::unexpected(symbols.error());
   plan.symbols = std::move(*symbols);
+  // One that was down before it ever had a snapshot has no digest either: its records below the
+  // checkpoint are not read again, so it has to be known from here.
+  for (const auto& behind : plan.checkpoint.behind) {
+    const auto at = std::ranges::lower_bound(plan.symbols, behind.symbol);
+    if (at == plan.symbols.end() || *at != behind.symbol) plan.symbols.insert(at, behind.symbol);
+  }
   return plan;
 }
 

@@ -124,8 +124,22 @@ Error to_error(const rocksdb::Status& status, const std::string& folder, std::st
       {}};
 }
 
+namespace {
+
+std::unique_ptr<rocksdb::Env>& other_env() {
+  static std::unique_ptr<rocksdb::Env> env;
+  return env;
+}
+
+}  // namespace
+
+void use_file_system(const std::shared_ptr<rocksdb::FileSystem>& files) {
+  other_env() = files ? rocksdb::NewCompositeEnv(files) : nullptr;
+}
+
 rocksdb::DBOptions common_options() {
   rocksdb::DBOptions options;
+  if (other_env()) options.env = other_env().get();
   options.info_log = std::make_shared<QuietLogger>();
   options.create_if_missing = true;
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;

@@ -359,8 +359,10 @@ Result<void> RowStateStore::write(const Batch& batch) {
     append_be64(number, *write);
     changes.push_back({Family::meta, std::string(kWriteKey), seal(kWriteKey, number)});
   }
+  // A write that fails may have taken effect all the same: its number is looked up again then.
+  const auto last = std::exchange(last_write_, std::nullopt);
   if (auto written = rows_->write(changes); !written) return written;
-  if (!batch.outputs.empty()) ++*last_write_;
+  last_write_ = batch.outputs.empty() ? last : last.value_or(0) + 1;
   return {};
 }
 
@@ -369,12 +371,13 @@ Result<std::uint64_t> RowStateStore::next_write() {
   if (!last_write_) {
     const auto sealed = rows_->get(Family::meta, kWriteKey);
     if (!sealed) return tl::unexpected(sealed.error());
-    last_write_ = 0;
+    std::uint64_t last = 0;
     if (*sealed) {
       const auto bytes = unseal(kWriteKey, **sealed);
       if (!bytes || bytes->size() != 8) return damaged("the number of the last write");
-      last_write_ = read_key64(*bytes);
+      last = read_key64(*bytes);
     }
+    last_write_ = last;  // not before it is known: a number used twice would replace other outputs
   }
   return *last_write_ + 1;
 }
