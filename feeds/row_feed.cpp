@@ -45,7 +45,7 @@ private:
   void take(const TextWindow::Line& line, FeedBatch& batch);
   RowFault decode(const TextWindow::Line& line, schemas::Row& row);
   void refuse(const TextWindow::Line& line, RowFault fault, FeedBatch& batch) const;
-  void introduce(market::TimeNs time, FeedBatch& batch);
+  void introduce(FeedBatch& batch);
   market::TimeNs feed_time(market::TimeNs time, std::size_t line_bytes);
 
   std::string path_;
@@ -125,13 +125,12 @@ market::TimeNs RowFeed::feed_time(market::TimeNs time, std::size_t line_bytes) {
 }
 
 /// A symbol's first row: how its numbers are to be read.
-void RowFeed::introduce(market::TimeNs time, FeedBatch& batch) {
+void RowFeed::introduce(FeedBatch& batch) {
   batch.new_symbols.push_back(symbol_);
   Event& event = events_.emplace_back();
   event.kind = market::EventKind::instrument;
   event.price = format_.price_exponent;
   event.size = static_cast<market::Size>(format_.size_exponent);
-  event.time = time;
   event.flags = market::kMore;
 }
 
@@ -148,13 +147,15 @@ void RowFeed::take(const TextWindow::Line& line, FeedBatch& batch) {
   auto symbol = symbols_.find(symbol_);
   if (symbol == SymbolTable::kNone) {
     symbol = symbols_.add(symbol_);
-    introduce(time, batch);
+    introduce(batch);
   }
   schemas::append_events(row_, events_);
   // Looks ahead, which moves the line: from here on nothing of it is used.
   const market::TimeNs now = feed_time(time, line.bytes);
   for (Event& event : events_) {
     event.feed_time = now;
+    // What the symbol's numbers mean holds, be the first row's time believed or not.
+    if (event.kind == market::EventKind::instrument) event.time = std::min(time, now);
     event.sequence = rows_;
     batch.events.push_back({symbol, event});
   }

@@ -67,3 +67,18 @@ class Rows(ProcessTest):
                    "--columns", "symbol,ts_us,colour", "--tape", self.path("tape"))
         self.fails(2, "no message of it can be decoded", "record", "--feed", "ticks-json", "--input",
                    source, "--tape", self.path("tape"))
+
+    def test_the_bench_folds_what_a_replay_folds(self):
+        # The first row is of the year 2096: it is refused, the symbol's others are not.
+        source = self.write("trades.csv", f"A,{4 * 10**15},1,1,buy\n" + trades(5000, bad={7, 4000}))
+        tape = self.path("tape")
+        self.succeeds("record", "--feed", "trades-csv", "--input", source, "--tape", tape)
+        done = self.succeeds("replay", "--tape", tape)
+        self.assertIn("5002 folded, 0 duplicates, 1 refused", done.stdout)
+        self.succeeds("replay", "--tape", tape, "--digests", self.path("replayed"))
+        self.succeeds("bench", "trades", "--input", source, "--repeat", "1", "--whole",
+                      "--digests", self.path("folded"), "--dead-letters", self.path("letters"))
+        with open(self.path("replayed")) as replayed, open(self.path("folded")) as folded:
+            self.assertEqual(folded.read(), replayed.read())
+        with open(self.path("letters")) as letters:
+            self.assertEqual([line.split(":")[1] for line in letters], ["9", "4002"])

@@ -118,7 +118,7 @@ TEST_CASE("a wild time never moves feed time, at the beginning neither", "[rows]
   for (int i = 0; i < 40; ++i) text += row("A", i == 20 ? kStart + 300 * day : kStart + i);
   const auto all = read("trades-csv", text);
   REQUIRE(all.events.size() == 42);
-  CHECK(all.events[1].event.feed_time == market::kNoTime);
+  CHECK(all.events[1].event.feed_time == 0);
   CHECK(all.events[2].event.feed_time == kStart * 1000);
   CHECK(all.events[22].event.feed_time == (kStart + 19) * 1000);
   CHECK(all.feed_time == (kStart + 39) * 1000);
