@@ -33,43 +33,49 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-/// Lines `path:line: reason<TAB>bytes`, appended as they happen.
+/// The input's path, then lines `line<TAB>reason<TAB>bytes`, appended as they happen.
 class DeadLetterFile {
 public:
-  [[nodiscard]] Result<void> open(const std::string& path) {
+  [[nodiscard]] Result<void> open(const std::string& path, const std::string& input) {
     path_ = path;
     if (path.empty()) return {};
     file_.reset(std::fopen(path.c_str(), "wb"));
     if (!file_) return fail(ErrorCode::environment, "cannot write " + path, "--dead-letters");
-    std::setvbuf(file_.get(), nullptr, _IOFBF, std::size_t{1} << 20);
+    std::setvbuf(file_.get(), nullptr, _IONBF, 0);
+    buffer_.reserve(2 * kFlush);
+    buffer_ = input + "\n";
     return {};
   }
-  void write(const std::string& input, const BadRow& row) {
+  void write(const BadRow& row) {
     if (!file_) return;
     const fmt::format_int line(row.line);
-    put(input);
-    put(":");
-    put({line.data(), line.size()});
-    put(": ");
-    put(row.reason);
-    put("\t");
-    put(row.bytes);
-    put("\n");
+    buffer_.append(line.data(), line.size());
+    buffer_ += '\t';
+    buffer_ += row.reason;
+    buffer_ += '\t';
+    buffer_ += row.bytes;
+    buffer_ += '\n';
+    if (buffer_.size() >= kFlush) flush();
   }
   [[nodiscard]] Result<void> close() {
     if (!file_) return {};
+    flush();
     const bool bad = std::ferror(file_.get()) != 0;
     if (std::fclose(file_.release()) == 0 && !bad) return {};
     return fail(ErrorCode::environment, "cannot write " + path_, "--dead-letters");
   }
 
 private:
+  static constexpr std::size_t kFlush = std::size_t{1} << 18;
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
-  void put(std::string_view text) { ::fwrite_unlocked(text.data(), 1, text.size(), file_.get()); }
+  void flush() {
+    (void)std::fwrite(buffer_.data(), 1, buffer_.size(), file_.get());  // ferror() in close()
+    buffer_.clear();
+  }
 
-  std::string path_;
+  std::string path_, buffer_;
   std::unique_ptr<std::FILE, Close> file_;
 };
 
@@ -96,9 +102,9 @@ Result<TradesRun> read_into(Sink& sink, const TradesArguments& arguments, Trades
   auto bytes = feeds::open_bytes(arguments.input);
   if (!bytes) return tl::unexpected(bytes.error());
   DeadLetterFile letters;
-  if (auto opened = letters.open(arguments.dead_letters); !opened)
+  if (auto opened = letters.open(arguments.dead_letters, arguments.input); !opened)
     return tl::unexpected(opened.error());
-  TradeRows<Sink> rows(sink, [&](const BadRow& row) { letters.write(arguments.input, row); });
+  TradeRows<Sink> rows(sink, [&](const BadRow& row) { letters.write(row); });
   const auto start = std::chrono::steady_clock::now();
   const double cpu = cpu_seconds();
   if (auto done = rows.run(std::move(*bytes)); !done) return tl::unexpected(done.error());

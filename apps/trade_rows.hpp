@@ -128,7 +128,7 @@ private:
     if (fault != RowFault::none) {
       ++lines_;
       ++rows_;
-      tell_bad(window, schemas::expectation(fault), line->text);
+      tell_bad(window, schemas::name(fault), line->text);
       return window.consume(line->bytes);
     }
     auto symbol = symbols_.find(row_.symbol);

@@ -32,6 +32,10 @@ constexpr std::array<std::string_view, kRowFaults> kExpectations = {
     "expected a row of less than 64 KiB",
 };
 
+constexpr std::array<std::string_view, kRowFaults> kNames = {
+    "none", "fields", "symbol", "time",     "price", "size", "side",
+    "id",   "quote",  "level",  "sequence", "empty", "json", "length"};
+
 RowFault decode_time(Column column, std::string_view text, Row& row) {
   if (column == Column::time) {
     const auto time = parse_rfc3339(text);
@@ -98,6 +102,8 @@ private:
 };
 
 }  // namespace
+
+std::string_view name(RowFault fault) noexcept { return kNames[static_cast<std::size_t>(fault)]; }
 
 std::string_view expectation(RowFault fault) noexcept {
   return kExpectations[static_cast<std::size_t>(fault)];

@@ -30,6 +30,8 @@ enum class RowFault : std::uint8_t {
   length,    ///< longer than a row may be
 };
 constexpr std::uint8_t kRowFaults = 14;
+/// `price`: the field at fault.
+[[nodiscard]] std::string_view name(RowFault fault) noexcept;
 /// What was expected, for a person.
 [[nodiscard]] std::string_view expectation(RowFault fault) noexcept;
 

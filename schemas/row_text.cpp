@@ -6,13 +6,11 @@
 namespace tapedeck::schemas {
 namespace {
 
-using market::Int128;
-
-constexpr Int128 kLargest = std::int64_t{9'223'372'036'854'775'807};
+constexpr std::uint64_t kLargest = 9'223'372'036'854'775'807;
 
 /// Digits before and behind the point, and how many are behind it; `rest` is what follows them.
 struct Digits {
-  Int128 value = 0;
+  std::uint64_t value = 0;
   int count = 0, decimals = 0;
   bool too_many = false;
 };
@@ -28,8 +26,8 @@ Digits take_digits(std::string_view& rest) noexcept {
       continue;
     }
     if (c < '0' || c > '9') break;
-    if (digits.value > kLargest) digits.too_many = true;
-    if (!digits.too_many) digits.value = digits.value * 10 + (c - '0');
+    if (digits.value > kLargest / 10) digits.too_many = true;
+    if (!digits.too_many) digits.value = digits.value * 10 + static_cast<std::uint64_t>(c - '0');
     ++digits.count;
     if (point) ++digits.decimals;
   }
@@ -109,8 +107,8 @@ std::optional<std::int64_t> parse_decimal(std::string_view text, int exponent) n
     digits.value /= 10;
   }
   for (; power > 0 && digits.value != 0; --power) {
+    if (digits.value > kLargest / 10) return std::nullopt;
     digits.value *= 10;
-    if (digits.value > kLargest) return std::nullopt;
   }
   if (digits.value > kLargest) return std::nullopt;
   const auto value = static_cast<std::int64_t>(digits.value);

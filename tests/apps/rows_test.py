@@ -81,4 +81,5 @@ class Rows(ProcessTest):
         with open(self.path("replayed")) as replayed, open(self.path("folded")) as folded:
             self.assertEqual(folded.read(), replayed.read())
         with open(self.path("letters")) as letters:
-            self.assertEqual([line.split(":")[1] for line in letters], ["9", "4002"])
+            self.assertEqual([line.split("\t")[:2] for line in list(letters)[1:]],
+                             [["9", "price"], ["4002", "price"]])
