@@ -379,6 +379,8 @@ void add_bench(CLI::App& app, Chosen& chosen) {
   CLI::App* bench = app.add_subcommand("bench", "Measure the engine on this machine");
   bench->require_subcommand(1);
 
+  add_bench_trades(bench, chosen);
+
   auto engine = std::make_shared<EngineArguments>();
   CLI::App* command =
       bench->add_subcommand("engine", "Record in bulk, then tape to books, beside a std::map book");

@@ -19,6 +19,8 @@ namespace {
 
 constexpr const char* kExamples = R"(Examples:
   tapedeck record --feed itch --input 20120621.itch.gz --date 2012-06-21 --tape day
+  tapedeck record --feed trades-csv --input trades.csv.gz --tape trades
+  tapedeck record --feed ticks-json --input ticks.jsonl --columns symbol=s,ts_ms=T,price=p,size=q --tape ticks
   tapedeck record --feed sim:l3 --tape sim --symbols AAPL,MSFT
   tapedeck record --feed itch --input day.itch --date 2012-06-21 --tape live --rate 100000 --linger 1ms
   tapedeck record --feed sim:l3 --brokers 127.0.0.1:9092 --topic market --state market-state
@@ -111,12 +113,14 @@ void add_record(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<RecordArguments>();
   CLI::App* command = app.add_subcommand("record", "Record a feed onto a tape");
   command->footer(kExamples);
-  command->add_option("--feed", arguments->feed, "Format: itch, lobster, sim:l3")
+  command
+      ->add_option("--feed", arguments->feed,
+                   "Format: itch, lobster, trades-csv, ticks-csv, ticks-json, sim:l3")
       ->type_name("FORMAT")
       ->required();
   command
       ->add_option("--input", arguments->input.input,
-                   "File (may be .gz), or parameters of a simulator")
+                   "File (may be .gz or .zst), or parameters of a simulator")
       ->type_name("PATH");
   add_tape_options(command, arguments->tape);
   command
@@ -125,6 +129,7 @@ void add_record(CLI::App& app, Chosen& chosen) {
   command->add_option("--timezone", arguments->input.timezone, "Zone of those times of day")
       ->type_name("ZONE")
       ->capture_default_str();
+  add_row_options(command, arguments->input);
   command->add_option("--symbols", arguments->symbols, "Record only these")
       ->type_name("A,B")
       ->delimiter(',');

@@ -288,6 +288,26 @@ void set_live_defaults(storage::RecorderOptions& options) {
   options.mark_interval = 250'000'000;
 }
 
+void add_row_options(CLI::App* command, feeds::FeedOptions& options) {
+  command
+      ->add_option(
+          "--columns", options.columns,
+          "Columns of a text feed, COLUMN or COLUMN=its name in the input; '-' passes over")
+      ->type_name("A,B");
+  command
+      ->add_option("--price-exponent", options.price_exponent,
+                   "Prices of a text feed are kept in units of 10^N")
+      ->type_name("N")
+      ->check(CLI::Range(-18, 9))
+      ->capture_default_str();
+  command
+      ->add_option("--size-exponent", options.size_exponent,
+                   "Sizes of a text feed are kept in units of 10^N")
+      ->type_name("N")
+      ->check(CLI::Range(-18, 9))
+      ->capture_default_str();
+}
+
 std::string recorded_name(const std::string& source, const std::set<std::string>& symbols) {
   std::string name = source;
   const char* separator = " symbols=";

@@ -2,6 +2,7 @@
 // by a clock on one.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -30,6 +31,9 @@ struct Pace {
                                             storage::RecorderOptions& options);
 /// Live defaults: linger 1 ms, marks every 250 ms.
 void set_live_defaults(storage::RecorderOptions& options);
+
+/// The flags of text feeds: columns and exponents.
+void add_row_options(CLI::App* command, feeds::FeedOptions& options);
 
 /// A source of which only some symbols are recorded is another source: the symbols stand in its
 /// name.

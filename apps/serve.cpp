@@ -223,6 +223,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       ->type_name("PATH");
   command->add_option("--date", arguments->input.date, "Day of its session")
       ->type_name("YYYY-MM-DD");
+  add_row_options(command, arguments->input);
   command->add_option("--timezone", arguments->input.timezone, "Zone of its times of day")
       ->capture_default_str();
   command->add_option("--rate", arguments->rate, "Messages per second, max or realtime")

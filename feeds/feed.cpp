@@ -5,6 +5,7 @@
 #include "feeds/byte_source.hpp"
 #include "feeds/itch_feed.hpp"
 #include "feeds/lobster.hpp"
+#include "feeds/row_feed.hpp"
 #include "feeds/session_time.hpp"
 #include "feeds/sim_l3.hpp"
 
@@ -18,13 +19,22 @@ const std::string& date_of(const std::string& name, const FeedOptions& options) 
 }
 
 tl::unexpected<Error> unknown(const std::string& name) {
-  return fail(ErrorCode::invalid,
-              fmt::format("unknown feed '{}', expected itch, lobster or sim:l3", name), "--feed");
+  return fail(
+      ErrorCode::invalid,
+      fmt::format(
+          "unknown feed '{}', expected itch, lobster, trades-csv, ticks-csv, ticks-json or sim:l3",
+          name),
+      "--feed");
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Feed>> open_feed(const std::string& name, const FeedOptions& options) {
+  if (is_row_feed(name)) {
+    auto bytes = open_bytes(options.input);
+    if (!bytes) return tl::unexpected(bytes.error());
+    return open_rows(name, options, std::move(*bytes));
+  }
   if (name != "itch" && name != "lobster" && name != "sim:l3") return unknown(name);
   const auto midnight = local_midnight(date_of(name, options), options.timezone);
   if (!midnight) return tl::unexpected(midnight.error());
@@ -40,6 +50,11 @@ Result<std::unique_ptr<Feed>> open_feed(const std::string& name, const FeedOptio
 }
 
 Result<std::string> source_name(const std::string& name, const FeedOptions& options) {
+  if (is_row_feed(name)) {
+    const auto hash = hash_file(options.input);
+    if (!hash) return tl::unexpected(hash.error());
+    return fmt::format("{}:{}{}", name, *hash, row_options(options));
+  }
   if (name != "itch" && name != "lobster" && name != "sim:l3") return unknown(name);
   const std::string& date = date_of(name, options);
   const auto midnight = local_midnight(date, options.timezone);

@@ -29,9 +29,12 @@ struct FeedOptions {
   std::string input;  ///< path, or parameters of a simulator
   std::string date;   ///< YYYY-MM-DD, needed by formats that tell times of day only
   std::string timezone = "America/New_York";  ///< of those times of day
+  // Of text rows (trades-csv, ticks-csv, ticks-json):
+  std::string columns{};  ///< as schemas/row_format.hpp has them; empty: the format's own
+  int price_exponent = -8, size_exponent = -8;
 };
 
-/// Opens a feed by its name in the design (`itch`, `lobster`, `sim:l3`).
+/// Opens a feed by its name in the design (`itch`, `lobster`, `trades-csv` …).
 [[nodiscard]] Result<std::unique_ptr<Feed>> open_feed(const std::string& name,
                                                       const FeedOptions& options);
 

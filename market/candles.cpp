@@ -184,6 +184,16 @@ bool Candles::add_elsewhere(CandleSeries& series, TradeSnapshot& trade, const Ca
   return false;
 }
 
+Candles::Interval Candles::newest_interval() const noexcept {
+  TimeNs begin = kNoTime, end = kNever;
+  for (const CandleSeries& series : series_) {
+    if (series.newest == kNever) return {};
+    begin = std::max(begin, series.newest);
+    end = std::min(end, series.newest + series.width);
+  }
+  return begin < end && end != kNever ? Interval{begin, end - begin} : Interval{};
+}
+
 bool Candles::take_out(std::uint64_t trade_id, const Cause& cause, const Emitter& emitter) {
   const std::optional<TradeSnapshot> trade = kept_.take(trade_id);
   bool late = false;

@@ -10,6 +10,7 @@
 #include "market/mixing.hpp"
 #include "market/settings.hpp"
 #include "market/snapshot.hpp"
+#include "market/trade_run.hpp"
 
 namespace tapedeck::market {
 
@@ -97,6 +98,22 @@ public:
     }
     kept_.push(trade);
     return late;
+  }
+
+  /// The times whose trades only add to the newest candle of every width, all of which are open:
+  /// [begin, begin + span); span 0 where there are none.
+  struct Interval {
+    TimeNs begin = 0;
+    TimeNs span = 0;
+  };
+  [[nodiscard]] Interval newest_interval() const noexcept;
+  /// Equal to add() of each trade of the run, where nothing is due, every trade is within
+  /// newest_interval(), and no trades are kept for breaks.
+  void add(const TradeRun& run) noexcept {
+    for (CandleSeries& series : series_) {
+      CandleSnapshot& item = series.items.back();
+      run.add_to(item.candle, item.first_time, item.last_time);
+    }
   }
 
   /// Takes a trade out of its candles. True if it came too late for one of them (or the trade is

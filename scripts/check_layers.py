@@ -15,7 +15,7 @@ ANY = {"*"}
 MAY_USE = {
     "market": set(),
     "schemas": {"market"},
-    "feeds": {"market"},
+    "feeds": {"market", "schemas"},
     "storage": {"market", "schemas"},
     "sinks": {"market", "schemas"},
     "replay": {"market", "schemas", "storage:ports"},

@@ -199,7 +199,8 @@ Result<bool> Recorder::admit(SymbolIndex symbol, const Event& event) {
   if (!info.has_session) {
     Event session;
     session.kind = market::EventKind::session;
-    session.time = event.time, session.feed_time = event.feed_time,
+    // An event whose time is not believed is refused; the session it opens is not.
+    session.time = std::min(event.time, event.feed_time), session.feed_time = event.feed_time,
     session.receive_time = event.receive_time;
     session.sequence = event.sequence;
     session.flags = market::kMore;
