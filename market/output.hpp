@@ -82,6 +82,14 @@ struct Refusal {
 };
 
 enum class OutputKind : std::uint8_t { candle = 1, metrics = 2, late_trade = 3, refusal = 4 };
+/// As JSON and headers call it.
+[[nodiscard]] std::string_view name(OutputKind kind) noexcept;
+
+/// Exponents that an output's integers are counted in: 10^price, 10^size.
+struct Scale {
+  std::int8_t price = 0, size = 0;
+  friend bool operator==(const Scale&, const Scale&) = default;
+};
 
 struct Output {
   TimeNs time = 0;      ///< due time (candle, metrics) or event time: never the time of telling
@@ -90,11 +98,12 @@ struct Output {
   Position position;  ///< emission position: the record (event or mark) that made it due. Not part
                       ///< of its content
   std::variant<Candle, MetricsRow, LateTrade, Refusal> body;
+  Scale scale{};  ///< the instrument's when it was said; neither stored nor part of its content
 
   [[nodiscard]] OutputKind kind() const noexcept {
     return static_cast<OutputKind>(body.index() + 1);
   }
-  /// Everything but the position.
+  /// Everything but position and scale.
   [[nodiscard]] bool same_content(const Output& other) const;
 };
 

@@ -90,21 +90,28 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
   return {};
 }
 
-Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition) {
+Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition,
+                               Offset committed) {
   ResumePlan plan;
   plan.checkpoint.partition = partition;
   const auto cursor = state.cursor(partition);
   if (!cursor) return tl::unexpected(cursor.error());
   plan.cursor = *cursor;
+  plan.silent_below = std::min(plan.cursor, committed);
   const auto checkpoints = state.checkpoints(partition);
   if (!checkpoints) return tl::unexpected(checkpoints.error());
-  const auto usable =
-      std::ranges::find_if(*checkpoints, [&](const auto& c) { return c.next <= plan.cursor; });
+  const auto usable = std::ranges::find_if(
+      *checkpoints, [&](const auto& c) { return c.next <= plan.silent_below; });
   if (usable == checkpoints->end()) return plan;
   plan.checkpoint = *usable;
   auto symbols = state.symbols(partition);
   if (!symbols) return tl::unexpected(symbols.error());
   plan.symbols = std::move(*symbols);
+  // One that was down before it ever had a snapshot is known by its name alone.
+  for (const auto& behind : plan.checkpoint.behind) plan.symbols.push_back(behind.symbol);
+  std::ranges::sort(plan.symbols);
+  const auto [first, last] = std::ranges::unique(plan.symbols);
+  plan.symbols.erase(first, last);
   return plan;
 }
 

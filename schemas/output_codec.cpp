@@ -138,7 +138,8 @@ MetricsRow take_metrics(wire::MetricsRow::Reader from) {
 
 std::string encode(const Output& output) {
   return write_message<wire::Output>(0, [&](wire::Output::Builder to) {
-    const auto& [time, source, trust, position, body] = output;
+    const auto& [time, source, trust, position, body, scale] = output;
+    (void)scale;
     to.setVersion(kStateVersion);
     to.setTime(time), to.setSource(source), to.setTrust(static_cast<std::uint8_t>(trust));
     to.setPartition(position.partition), to.setOffset(position.offset), to.setIndex(position.index);
