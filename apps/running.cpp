@@ -73,6 +73,7 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   options.checkpoint_interval = milliseconds(config.engine.checkpoint_interval);
   options.snapshots = {config.engine.snapshot_events, config.engine.snapshot_records};
   options.thin_after = config.engine.thin_keep;
+  options.max_delivery_rows = config.outputs.max_rows;
   const auto& restart = config.engine.restart;
   options.restart.backoff_min = milliseconds(restart.min);
   options.restart.backoff_max = milliseconds(restart.max);

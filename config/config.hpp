@@ -85,6 +85,7 @@ struct OutputSettings {
   std::string processed = "orderbook.processed";
   std::string alerts = "orderbook.alerts";
   std::string dlq = "orderbook.dlq";
+  std::uint64_t max_rows = 20'000;  ///< of one delivery
   friend bool operator==(const OutputSettings&, const OutputSettings&) = default;
 };
 

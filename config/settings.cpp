@@ -159,6 +159,9 @@ const Setting kSettings[] = {
          AT(outputs.processed)),
     make("outputs.alerts", Kind::text, 0, 0, "Topic of alerts", AT(outputs.alerts)),
     make("outputs.dlq", Kind::text, 0, 0, "Topic of refused input", AT(outputs.dlq)),
+    make("outputs.max_rows", Kind::integer, 1, 1'000'000,
+         "Rows that one delivery of a partition brings at most; those of one record stay together",
+         AT(outputs.max_rows)),
 
     make("http.address", Kind::address, 0, 0,
          "IP address to listen on; 127.0.0.1 is reached from this machine only", AT(http.address)),
