@@ -16,7 +16,29 @@ market::TimeNs wall_clock() {
 
 void Board::publish(std::uint32_t partition, const PartitionStatus& status) {
   const std::scoped_lock lock(mutex_);
-  partitions_.at(partition) = status;
+  // An ingress that was closed may still say something.
+  if (partitions_.at(partition).open) partitions_[partition] = status;
+}
+
+void Board::open(std::uint32_t partition) {
+  const std::scoped_lock lock(mutex_);
+  partitions_.at(partition) = {};
+  partitions_[partition].open = true;
+}
+
+void Board::close(std::uint32_t partition) {
+  const std::scoped_lock lock(mutex_);
+  partitions_.at(partition) = {};
+}
+
+void Board::settle_partitions() {
+  const std::scoped_lock lock(mutex_);
+  partitions_settled_ = true;
+}
+
+bool Board::partitions_settled() const {
+  const std::scoped_lock lock(mutex_);
+  return partitions_settled_;
 }
 
 std::vector<PartitionStatus> Board::partitions() const {
@@ -50,6 +72,16 @@ void Board::store_trouble(const std::string& why) {
 std::string Board::store_trouble() const {
   const std::scoped_lock lock(mutex_);
   return store_trouble_;
+}
+
+void Board::sink_trouble(const std::string& why) {
+  const std::scoped_lock lock(mutex_);
+  sink_trouble_ = why;
+}
+
+std::string Board::sink_trouble() const {
+  const std::scoped_lock lock(mutex_);
+  return sink_trouble_;
 }
 
 void Board::begin_drain() {

@@ -26,7 +26,9 @@ struct PartitionStatus {
   market::TimeNs feed_time = market::kNoTime;
   market::EventCounts events;
   std::uint64_t symbols = 0, symbols_down = 0;
-  bool caught_up = false;  ///< has seen the tape's end since it started, every symbol live
+  market::Offset committed = 0;  ///< ... and out on the sink, where there is one
+  bool open = false;             ///< this engine owns it; else all else says nothing
+  bool caught_up = false;        ///< has seen the tape's end since it started, every symbol live
 };
 
 /// A supervised child.
@@ -42,6 +44,13 @@ public:
   explicit Board(std::uint32_t partitions) : partitions_(partitions) {}
 
   void publish(std::uint32_t partition, const PartitionStatus& status);
+  /// It is this engine's, and not caught up.
+  void open(std::uint32_t partition);
+  /// It is not this engine's any more.
+  void close(std::uint32_t partition);
+  /// A group has said which partitions are whose; before that none is anybody's.
+  void settle_partitions();
+  [[nodiscard]] bool partitions_settled() const;
   [[nodiscard]] std::vector<PartitionStatus> partitions() const;
 
   /// Children by the name of the design's tree: "checkpointer", "partition 0", "ingress 0", "symbol
@@ -53,6 +62,9 @@ public:
   /// Told by the state store: why it does not store (empty: it does).
   void store_trouble(const std::string& why);
   [[nodiscard]] std::string store_trouble() const;
+  /// The same of the sink: why outputs do not leave.
+  void sink_trouble(const std::string& why);
+  [[nodiscard]] std::string sink_trouble() const;
 
   /// From now on somebody waits for everything to be stored: what cannot be stored ends the engine
   /// instead of being tried again.
@@ -72,9 +84,9 @@ private:
   std::condition_variable changed_;
   std::vector<PartitionStatus> partitions_;
   std::map<std::string, ChildStatus> children_;
-  std::string store_trouble_;
+  std::string store_trouble_, sink_trouble_;
   std::optional<Error> failure_;
-  bool draining_ = false, drained_ = false;
+  bool draining_ = false, drained_ = false, partitions_settled_ = false;
 };
 
 }  // namespace tapedeck::actors

@@ -20,7 +20,7 @@ caf::actor_system_config& configured(caf::actor_system_config& config,
 
 SymbolAnswer public_answer(const Answer& answer) {
   return {static_cast<SymbolAnswer::State>(answer.state), answer.fold, answer.delivered,
-          answer.unstored};
+          answer.unstored, answer.behind};
 }
 
 /// Counts the answers to one ask_all; the last one calls `done`.
@@ -39,7 +39,8 @@ struct Gathering {
 
 struct Engine::Impl {
   Impl(storage::TapeReader& tape_reader, storage::StateStore& state,
-       const market::FoldSettings& settings, EngineOptions options, telemetry::Metrics& metrics)
+       const market::FoldSettings& settings, EngineOptions options, telemetry::Metrics& metrics,
+       sinks::OutputSink* sink)
       : tape(tape_reader),
         shared{tape_reader,
                state,
@@ -48,7 +49,8 @@ struct Engine::Impl {
                metrics,
                Board(tape_reader.partitions()),
                Directory(tape_reader.partitions()),
-               options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults)},
+               options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults),
+               sink},
         system(configured(config, options)) {
     root = spawn_root(system, shared);
     gateway = spawn_gateway(system, shared);
@@ -102,8 +104,8 @@ struct Engine::Impl {
 
 Engine::Engine(storage::TapeReader& tape, storage::StateStore& state,
                const market::FoldSettings& settings, EngineOptions options,
-               telemetry::Metrics& metrics)
-    : impl_(std::make_unique<Impl>(tape, state, settings, std::move(options), metrics)) {}
+               telemetry::Metrics& metrics, sinks::OutputSink* sink)
+    : impl_(std::make_unique<Impl>(tape, state, settings, std::move(options), metrics, sink)) {}
 
 Engine::~Engine() = default;
 
@@ -111,6 +113,13 @@ Result<void> Engine::run_to_end() { return impl_->drain(true); }
 Result<void> Engine::stop() { return impl_->drain(false); }
 std::optional<Error> Engine::failure() const { return impl_->shared.board.failure(); }
 const Board& Engine::board() const { return impl_->shared.board; }
+Board& Engine::board() { return impl_->shared.board; }
+
+void Engine::open(Partition partition) { caf::anon_send(impl_->root, OpenPartition{partition}); }
+
+void Engine::close(Partition partition, bool in_order, std::function<void()> done) {
+  caf::anon_send(impl_->root, ClosePartition{partition, in_order, std::move(done)});
+}
 
 void Engine::ask(std::string symbol, bool with_outputs, SymbolQuestion reply) {
   auto question = std::make_shared<Question>(

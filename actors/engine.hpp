@@ -13,26 +13,32 @@
 #include "market/result.hpp"
 #include "market/settings.hpp"
 #include "replay/symbol_fold.hpp"
+#include "sinks/sink.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace tapedeck::actors {
 
+using market::Partition;
+
 /// What a question gets to see; valid during the call only.
 struct SymbolAnswer {
-  enum class State { live, unknown, recovering } state = State::unknown;
+  /// elsewhere: its partition is not this engine's, or is just being opened.
+  enum class State { live, unknown, recovering, elsewhere } state = State::unknown;
   const replay::SymbolFold* fold = nullptr;  ///< live only
   market::Offset delivered = 0;              ///< recovering: everything below was folded before
   market::Outputs unstored;  ///< outputs that are not in the state store yet, where asked for
+  bool behind = false;       ///< the partition is not yet where its last owner was
 };
 using SymbolQuestion = std::function<void(const SymbolAnswer&)>;
 
-/// Owns its threads. Tape, state, settings and metrics outlive it.
+/// Owns its threads. Tape, state, settings, metrics and sink outlive it.
 class Engine {
 public:
   Engine(storage::TapeReader& tape, storage::StateStore& state,
-         const market::FoldSettings& settings, EngineOptions options, telemetry::Metrics& metrics);
+         const market::FoldSettings& settings, EngineOptions options, telemetry::Metrics& metrics,
+         sinks::OutputSink* sink = nullptr);
   /// Stops hard, as a crash would: what was not stored is folded again next time.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -43,6 +49,13 @@ public:
   [[nodiscard]] Result<void> run_to_end();
   /// Stops reading, folds what was read, stores everything with a last checkpoint.
   [[nodiscard]] Result<void> stop();
+  /// With `partitions_on_demand`: this partition is the engine's from now on.
+  void open(Partition partition);
+  /// It is to be another's. In order: what was read is folded, stored with a last checkpoint, and
+  /// out; else it stops at once, and nothing of it is delivered any more but what is on its way.
+  /// Then `done` is called, on an actor's thread.
+  void close(Partition partition, bool in_order, std::function<void()> done);
+
   /// Set once the engine has ended by itself: a bad record, a dead disk, a spent restart budget.
   [[nodiscard]] std::optional<Error> failure() const;
 
@@ -53,6 +66,7 @@ public:
   void ask_all(SymbolQuestion reply, std::function<void()> done);
 
   [[nodiscard]] const Board& board() const;
+  [[nodiscard]] Board& board();
 
 private:
   struct Impl;

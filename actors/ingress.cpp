@@ -28,10 +28,14 @@ void newest(std::vector<storage::Checkpoint::FeedTime>& times, const market::Tim
 Ingress::Ingress(IngressContext context, IngressPort& port)
     : context_(context), port_(port), gathering_(std::make_shared<StoreRequest>()) {}
 
-void Ingress::start() {
-  auto plan = must(replay::plan_resume(*context_.state, context_.partition));
+void Ingress::start(std::optional<Offset> committed) {
+  auto plan = must(replay::plan_resume(*context_.state, context_.partition,
+                                       committed.value_or(storage::kNoOffset)));
   next_ = checkpoint_ = plan.checkpoint.next;
-  cursor_ = resume_cursor_ = plan.cursor;
+  cursor_ = plan.cursor;
+  resume_cursor_ = plan.silent_below;
+  committed_ = last_owner_upto_ = committed.value_or(0);
+  context_.metrics->committed = static_cast<std::int64_t>(committed_);
   events_ = events_at_checkpoint_ = plan.checkpoint.events;
   newest_marks_ = plan.checkpoint.feed_times;
   for (const auto& time : newest_marks_) feed_time_ = std::max(feed_time_, time.feed_time);
@@ -49,7 +53,7 @@ void Ingress::start() {
     const auto index = entry_of(symbol);
     entries_[index].told = next_;
     send_work(index, work);
-    port_.send(index, Restore{next_, cursor_, next_, checkpoint_times_, work});
+    port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work});
   }
   release(work);
   publish();
@@ -59,7 +63,8 @@ void Ingress::start() {
 bool Ingress::may_read() {
   if (draining_ && !drain_to_end_) return false;
   const bool credit = inflight_bytes_ < context_.options->max_inflight_bytes &&
-                      unstored_outputs_ < context_.options->max_unstored_outputs;
+                      unstored_outputs_ < context_.options->max_unstored_outputs &&
+                      undelivered_outputs_ < context_.options->max_undelivered_outputs;
   if (!credit && !waiting_for_credit_) ++context_.metrics->credit_waits;
   waiting_for_credit_ = !credit;
   return credit;
@@ -414,7 +419,9 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
 void Ingress::on(Ask ask) {
   const auto found = by_symbol_.find(ask.symbol);
   if (found == by_symbol_.end()) {
-    ask.question->answer({});
+    Answer answer;
+    answer.behind = frontier() < last_owner_upto_;
+    ask.question->answer(answer);
     return;
   }
   const Entry& entry = entries_[found->second];
@@ -430,7 +437,8 @@ void Ingress::on(Ask ask) {
     gather(*gathering_);
   }
   const bool live = entry.state == Entry::State::live;
-  ask.question->carry(live ? entry.told : entry.missing_from, std::move(unstored));
+  ask.question->carry(live ? entry.told : entry.missing_from, std::move(unstored),
+                      frontier() < last_owner_upto_);
   if (live) port_.send(found->second, std::move(ask));
 }
 
@@ -453,6 +461,8 @@ void Ingress::publish() {
   status.events = counts_;
   status.symbols = entries_.size(), status.symbols_down = down_;
   status.caught_up = caught_up_;
+  status.open = true;
+  status.committed = committed_;
   context_.board->publish(context_.partition, status);
 }
 

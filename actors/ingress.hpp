@@ -34,6 +34,8 @@ public:
   virtual void send(EntryIndex entry, Barrier message) = 0;
   virtual void send(EntryIndex entry, Ask message) = 0;
   virtual void store(std::shared_ptr<const StoreRequest> request) = 0;
+  /// Said since the last call, and the frontier: to the sink, if there is one.
+  virtual void deliver(std::vector<SaidPtr> said, Offset frontier) = 0;
   virtual void wake_self() = 0;
   virtual void drained() = 0;
   [[nodiscard]] virtual std::chrono::steady_clock::time_point now() const = 0;
@@ -46,6 +48,7 @@ struct IngressContext {
   const EngineOptions* options = nullptr;
   telemetry::PartitionMetrics* metrics = nullptr;
   Board* board = nullptr;
+  bool sink = false;  ///< outputs are delivered by a sink as well as stored
 };
 
 /// Throws EngineFailure where the tape cannot be read on: a bad record or a dead disk stops this
@@ -60,8 +63,9 @@ class Ingress {
 public:
   Ingress(IngressContext context, IngressPort& port);
 
-  /// Resumes at the newest checkpoint not past the cursor: spawns every symbol known there.
-  void start();
+  /// Resumes at the newest checkpoint past neither the cursor nor `committed`, what the sink has
+  /// out (without a sink: nothing): spawns every symbol known there.
+  void start(std::optional<Offset> committed = std::nullopt);
   /// Reads one poll, if there is news and credit, and asks to be woken again while there may be
   /// more.
   void wake();
@@ -71,6 +75,7 @@ public:
   void on(const SymbolDown& down);
   void on(const Revive& revive);
   void on(const Stored& stored);
+  void on(const Delivered& delivered);
   void on(const Drain& drain);
   void on(Ask ask);
   void on(const AskPartition& ask);
@@ -131,13 +136,14 @@ private:
   void finish_checkpoint();
   void flush(bool force);
   void send_store(std::shared_ptr<StoreRequest> request);
+  void hand_to_sink();
   void maybe_drained();
   void publish();
 
   IngressContext context_;
   IngressPort& port_;
   Offset next_ = 0, end_ = 0, cursor_ = 0, checkpoint_ = 0;
-  Offset resume_cursor_ = 0;  ///< outputs emitted below are stored since an earlier run
+  Offset resume_cursor_ = 0;  ///< outputs emitted below are stored, and out, since an earlier run
   std::vector<Entry> entries_;
   std::deque<std::string> names_;
   std::unordered_map<std::string_view, EntryIndex> by_symbol_;
@@ -161,6 +167,11 @@ private:
   std::shared_ptr<StoreRequest> gathering_;                   ///< to be stored next
   std::deque<std::shared_ptr<const StoreRequest>> unstored_;  ///< sent, not confirmed
   std::size_t unstored_outputs_ = 0;
+  std::vector<SaidPtr> said_;  ///< for the sink, not yet handed over
+  std::size_t undelivered_outputs_ = 0;
+  Offset told_sink_ = 0;        ///< the frontier that the sink knows
+  Offset committed_ = 0;        ///< outputs emitted below are out
+  Offset last_owner_upto_ = 0;  ///< where the last owner of the partition was
   std::uint64_t next_store_ = 1;
   std::chrono::steady_clock::time_point stored_at_{};
 

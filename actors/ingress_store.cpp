@@ -15,6 +15,11 @@ void Ingress::take_outputs(Entry& entry, const FoldAck& ack) {
     for (const auto& note : *ack.notes)
       context_.board->child("symbol " + entry.symbol, "running", note);
   }
+  if (ack.said) {
+    undelivered_outputs_ += ack.said->outputs.size();
+    said_.push_back(ack.said);
+    context_.metrics->undelivered = static_cast<std::int64_t>(undelivered_outputs_);
+  }
   if (!ack.outputs) return;
   const auto count = ack.outputs->count;
   gathering_->batch.outputs.push_back(std::move(*ack.outputs));
@@ -27,6 +32,26 @@ void Ingress::take_outputs(Entry& entry, const FoldAck& ack) {
 void Ingress::tick() {
   maybe_checkpoint();
   if (port_.now() - stored_at_ >= context_.options->store_interval) flush(false);
+  hand_to_sink();
+  publish();
+}
+
+void Ingress::hand_to_sink() {
+  if (!context_.sink) return;
+  const Offset front = frontier();
+  if (said_.empty() && front <= told_sink_) return;
+  told_sink_ = std::max(told_sink_, front);
+  port_.deliver(std::exchange(said_, {}), told_sink_);
+}
+
+void Ingress::on(const Delivered& delivered) {
+  committed_ = std::max(committed_, delivered.committed);
+  undelivered_outputs_ -= delivered.outputs;
+  context_.metrics->delivered += delivered.outputs;
+  context_.metrics->undelivered = static_cast<std::int64_t>(undelivered_outputs_);
+  context_.metrics->committed = static_cast<std::int64_t>(committed_);
+  if (waiting_for_credit_ && may_read()) port_.wake_self();
+  settle();
   publish();
 }
 
@@ -41,11 +66,13 @@ void Ingress::flush(bool force) {
   cursor_ = std::max(cursor_, front);
   gathering_->batch.cursor = {context_.partition, cursor_};
   send_store(std::exchange(gathering_, std::make_shared<StoreRequest>()));
+  hand_to_sink();
 }
 
 void Ingress::send_store(std::shared_ptr<StoreRequest> request) {
   request->id = next_store_++;
   request->partition = context_.partition;
+  if (context_.sink) request->committed = committed_;
   unstored_.push_back(request);
   port_.store(std::move(request));
 }
@@ -147,6 +174,8 @@ void Ingress::maybe_drained() {
     begin_checkpoint();
     return;
   }
+  hand_to_sink();
+  if (context_.sink && committed_ < next_) return;
   drained_ = true;
   publish();
   port_.drained();

@@ -73,10 +73,11 @@ struct Barrier {
 /// What a question gets to see. `fold` is null unless the symbol is live; valid during the call
 /// only.
 struct Answer {
-  enum class State { live, unknown, recovering } state = State::unknown;
+  enum class State { live, unknown, recovering, elsewhere } state = State::unknown;
   const replay::SymbolFold* fold = nullptr;
   Offset delivered = 0;      ///< recovering: everything below was folded before
   market::Outputs unstored;  ///< outputs not in the state store yet, where asked for
+  bool behind = false;       ///< the partition is not yet where its last owner was
 };
 
 /// A question travels to the symbol; it is answered exactly once: where its actor dies first, with
@@ -88,20 +89,23 @@ public:
   Question(const Question&) = delete;
   Question& operator=(const Question&) = delete;
   ~Question() {
-    if (reply_) answer({Answer::State::recovering, nullptr, delivered_, std::move(unstored_)});
+    if (reply_)
+      answer({Answer::State::recovering, nullptr, delivered_, std::move(unstored_), behind_});
   }
   void answer(const Answer& answer) {
     if (auto reply = std::exchange(reply_, nullptr)) reply(answer);
   }
-  void carry(Offset delivered, market::Outputs unstored) {
-    delivered_ = delivered, unstored_ = std::move(unstored);
+  void carry(Offset delivered, market::Outputs unstored, bool behind) {
+    delivered_ = delivered, unstored_ = std::move(unstored), behind_ = behind;
   }
+  [[nodiscard]] bool behind() const noexcept { return behind_; }
   [[nodiscard]] market::Outputs take_unstored() { return std::move(unstored_); }
 
 private:
   Reply reply_;
   Offset delivered_ = 0;
   market::Outputs unstored_;
+  bool behind_ = false;
 };
 struct Ask {
   std::string symbol;
@@ -133,6 +137,13 @@ struct AskPartition {
   Question::Reply reply;
 };
 
+/// What a symbol said in one message, for the sink.
+struct Said {
+  std::string symbol;
+  market::Outputs outputs;  ///< in the order of emission
+};
+using SaidPtr = std::shared_ptr<const Said>;
+
 // ---- to an ingress
 
 struct FoldAck {
@@ -147,6 +158,7 @@ struct FoldAck {
   bool restored = false;
   bool unsaved = false;  ///< restored: its newest snapshot is older than its state
   std::shared_ptr<storage::EncodedOutputs> outputs;  ///< null: none; the ingress takes them
+  SaidPtr said;  ///< the same outputs for the sink; null: none, or no sink
   std::shared_ptr<std::vector<storage::StoredSnapshot>>
       snapshots;                                          ///< null: none; the ingress takes them
   std::shared_ptr<const std::vector<std::string>> notes;  ///< bad snapshots that were passed over
@@ -173,6 +185,15 @@ struct Stored {
   std::uint64_t id = 0;
   bool checkpoint = false;
 };
+/// The sink knows up to where outputs are out: the ingress may start.
+struct SinkOpened {
+  Offset committed = 0;
+};
+/// Every output emitted below `committed` is out; so many of those handed over were among them.
+struct Delivered {
+  Offset committed = 0;
+  std::size_t outputs = 0;
+};
 /// Fold what is read, store everything with a last checkpoint, then report to the supervisor.
 struct Drain {
   bool at_end = false;  ///< read on to the tape's end first
@@ -186,6 +207,8 @@ struct StoreRequest {
   storage::StateStore::Batch batch;
   std::size_t outputs = 0;             ///< in the batch
   TimeNs feed_time = market::kNoTime;  ///< for the thinning that follows a checkpoint
+  Offset committed =
+      storage::kNoOffset;  ///< where the sink would resume: checkpoints below it are kept
   std::chrono::steady_clock::time_point barrier_at{};
 };
 
@@ -199,7 +222,8 @@ using IngressActor =
     caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>,
                      caf::reacts_to<Tick>, caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>,
                      caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
-                     caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>>;
+                     caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>,
+                     caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>>;
 
 struct Store {
   std::shared_ptr<const StoreRequest> request;
@@ -210,6 +234,29 @@ using CheckpointerActor = caf::typed_actor<caf::reacts_to<Store>, caf::reacts_to
 struct NewCheckpointer {
   CheckpointerActor checkpointer;
 };
+
+// ---- to the sink
+
+/// An ingress begins: what an earlier one of this partition handed over is forgotten.
+struct SinkOpen {
+  Partition partition = 0;
+  std::uint64_t opening = 0;  ///< unlike any other
+  IngressActor reply_to;
+};
+/// Everything that the partition's symbols said since, and the new frontier.
+struct SinkTake {
+  Partition partition = 0;
+  std::uint64_t opening = 0;
+  std::vector<SaidPtr> said;
+  Offset frontier = 0;
+};
+/// The partition is another's: nothing of it is delivered any more.
+struct SinkForget {
+  Partition partition = 0;
+};
+struct SinkPump {};
+using SinkActor = caf::typed_actor<caf::reacts_to<SinkOpen>, caf::reacts_to<SinkTake>,
+                                   caf::reacts_to<SinkForget>, caf::reacts_to<SinkPump>>;
 
 // ---- to supervisors
 
@@ -231,8 +278,20 @@ using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Dr
 struct PartitionDrained {
   Partition partition = 0;
 };
+/// The partition is this engine's from now on.
+struct OpenPartition {
+  Partition partition = 0;
+};
+/// It is to be another's. In order: what was read is folded, stored with a last checkpoint, and
+/// out; else it stops at once. Then `done`.
+struct ClosePartition {
+  Partition partition = 0;
+  bool in_order = true;
+  std::function<void()> done;
+};
 using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>,
-                                   caf::reacts_to<RestartChild>>;
+                                   caf::reacts_to<RestartChild>, caf::reacts_to<OpenPartition>,
+                                   caf::reacts_to<ClosePartition>>;
 using GatewayActor = caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>>;
 
 }  // namespace tapedeck::actors
@@ -260,4 +319,12 @@ TAPEDECK_LOCAL_MESSAGE(Watch)
 TAPEDECK_LOCAL_MESSAGE(Drained)
 TAPEDECK_LOCAL_MESSAGE(RestartChild)
 TAPEDECK_LOCAL_MESSAGE(PartitionDrained)
+TAPEDECK_LOCAL_MESSAGE(OpenPartition)
+TAPEDECK_LOCAL_MESSAGE(ClosePartition)
+TAPEDECK_LOCAL_MESSAGE(SinkOpened)
+TAPEDECK_LOCAL_MESSAGE(Delivered)
+TAPEDECK_LOCAL_MESSAGE(SinkOpen)
+TAPEDECK_LOCAL_MESSAGE(SinkTake)
+TAPEDECK_LOCAL_MESSAGE(SinkForget)
+TAPEDECK_LOCAL_MESSAGE(SinkPump)
 #undef TAPEDECK_LOCAL_MESSAGE

@@ -42,6 +42,13 @@ struct EngineOptions {
   /// Outputs of one partition that are not stored yet. At the limit its ingress stops reading
   /// (metric pending_outputs).
   std::size_t max_unstored_outputs = 250'000;
+  /// Outputs of one partition that the sink has not delivered yet. At the limit its ingress stops
+  /// reading (metric undelivered_outputs).
+  std::size_t max_undelivered_outputs = 250'000;
+  /// Rows of one delivery at the most, but for those of one record, which stay together.
+  std::size_t max_delivery_rows = 20'000;
+  /// How long a delivery that failed waits before it is tried again.
+  std::chrono::milliseconds delivery_backoff{200};
   std::uint64_t checkpoint_events = 10'000'000;
   std::chrono::milliseconds checkpoint_interval{30'000};
   std::chrono::milliseconds store_interval{
@@ -53,6 +60,8 @@ struct EngineOptions {
   /// How often the tape is asked for another process's news; zero where this process writes it.
   std::chrono::milliseconds refresh_interval{0};
   RestartPolicy restart;
+  /// Partitions are opened one by one, as a group gives them; else all at the start.
+  bool partitions_on_demand = false;
   std::vector<FaultPoint> faults;
 };
 

@@ -67,10 +67,10 @@ SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShel
 SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
                          EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
                          Offset silent_below, IngressActor ingress) {
-  SymbolContext context{partition,       &shared.tape,
-                        &shared.state,   &shared.settings,
-                        &shared.options, shared.metrics.partitions[partition].get(),
-                        shared.faults,   silent_below};
+  SymbolContext context{
+      partition,        &shared.tape,    &shared.state,
+      &shared.settings, &shared.options, shared.metrics.partitions[partition].get(),
+      shared.faults,    silent_below,    shared.sink != nullptr};
   return system.spawn(symbol_actor, std::move(context), entry, incarnation, symbol,
                       std::move(ingress));
 }
@@ -88,11 +88,13 @@ public:
   }
 
   void begin(IngressActor::pointer self, Shared& shared, Partition partition,
-             PartitionActor supervisor, CheckpointerActor checkpointer) {
+             PartitionActor supervisor, CheckpointerActor checkpointer, SinkActor sink) {
     self_ = self, shared_ = &shared, partition_ = partition;
     supervisor_ = std::move(supervisor), checkpointer_ = std::move(checkpointer);
+    sink_ = std::move(sink), opening_ = ++shared.openings;
     ingress_.emplace(IngressContext{partition, &shared.tape, &shared.state, &shared.options,
-                                    shared.metrics.partitions[partition].get(), &shared.board},
+                                    shared.metrics.partitions[partition].get(), &shared.board,
+                                    shared.sink != nullptr},
                      *this);
     // Whatever an ingress before this one asked to be stored is stored first; then the state can be
     // read.
@@ -102,12 +104,19 @@ public:
   }
 
   void stored(const Stored& message) {
-    if (std::exchange(started_, true)) {
+    if (started_) {
       ingress_->on(message);
+    } else if (shared_->sink != nullptr) {
+      self_->send(sink_, SinkOpen{partition_, opening_, self_});
     } else {
-      ingress_->start();
+      start(std::nullopt);
     }
   }
+  void start(std::optional<Offset> committed) {
+    if (!std::exchange(started_, true)) ingress_->start(committed);
+  }
+  /// It waits for the group's committed offset: that may take long.
+  [[nodiscard]] bool opening_for_group() const { return !started_ && shared_->sink != nullptr; }
   void wake() {
     shared_->directory.waking(partition_) = false;
     if (started_) ingress_->wake();
@@ -152,6 +161,9 @@ public:
   void store(std::shared_ptr<const StoreRequest> request) override {
     self_->send(checkpointer_, Store{std::move(request), self_});
   }
+  void deliver(std::vector<SaidPtr> said, Offset frontier) override {
+    self_->send(sink_, SinkTake{partition_, opening_, std::move(said), frontier});
+  }
   void wake_self() override {
     if (!shared_->directory.waking(partition_).exchange(true)) self_->send(self_, Wake{});
   }
@@ -166,6 +178,8 @@ private:
   Partition partition_ = 0;
   PartitionActor supervisor_;
   CheckpointerActor checkpointer_;
+  SinkActor sink_;
+  std::uint64_t opening_ = 0;
   std::vector<SymbolActor> symbols_;
   std::optional<Ingress> ingress_;
   bool started_ = false;
@@ -173,8 +187,8 @@ private:
 
 IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<IngressShell> self,
                                           Shared* shared, Partition partition,
-                                          PartitionActor supervisor,
-                                          CheckpointerActor checkpointer) {
+                                          PartitionActor supervisor, CheckpointerActor checkpointer,
+                                          SinkActor sink) {
   self->set_exception_handler([shared](std::exception_ptr& thrown) {
     try {
       std::rethrow_exception(thrown);
@@ -185,7 +199,8 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
     return exit_reason_of(thrown);
   });
   auto& shell = self->state;
-  shell.begin(self, *shared, partition, std::move(supervisor), std::move(checkpointer));
+  shell.begin(self, *shared, partition, std::move(supervisor), std::move(checkpointer),
+              std::move(sink));
   self->delayed_send(self, shared->options.store_interval, Tick{});
   // Before its start an ingress does not know what is on the tape: what needs to know waits.
   const auto later = [self, &shell](const auto& message) {
@@ -204,18 +219,27 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       [&shell](const Revive& revive) { shell.ingress().on(revive); },
       [&shell](const Stored& stored) { shell.stored(stored); },
       [later](const Drain& drain) { later(drain); },
-      [later](const Ask& ask) { later(ask); },
+      [later, &shell](const Ask& ask) {
+        if (shell.opening_for_group()) {
+          ask.question->answer({Answer::State::elsewhere, nullptr, 0, {}});
+        } else {
+          later(ask);
+        }
+      },
       [later](const AskPartition& ask) { later(ask); },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
+      [&shell](const SinkOpened& opened) { shell.start(opened.committed); },
+      [&shell](const Delivered& delivered) { shell.ingress().on(delivered); },
   };
 }
 
 }  // namespace
 
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
-                           PartitionActor supervisor, CheckpointerActor checkpointer) {
+                           PartitionActor supervisor, CheckpointerActor checkpointer,
+                           SinkActor sink) {
   return system.spawn(ingress_actor, &shared, partition, std::move(supervisor),
-                      std::move(checkpointer));
+                      std::move(checkpointer), std::move(sink));
 }
 
 // ---- checkpointer
@@ -261,7 +285,7 @@ private:
     if (request.feed_time == market::kNoTime) return;
     const auto thinned =
         shared->state.thin(request.partition, request.feed_time - shared->options.thin_after,
-                           shared->options.kept_checkpoints);
+                           shared->options.kept_checkpoints, request.committed);
     if (!thinned)
       spdlog::warn("old snapshots of partition {} stay: {}", request.partition,
                    thinned.error().message);
@@ -301,7 +325,11 @@ GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
     return {
         [=](const Ask& ask) {
           const auto partition = storage::partition_of(ask.symbol, all->directory.partitions());
-          if (const auto ingress = all->directory.ingress(partition)) self->send(ingress, ask);
+          if (const auto ingress = all->directory.ingress(partition)) {
+            self->send(ingress, ask);
+          } else {
+            ask.question->answer({Answer::State::elsewhere, nullptr, 0, {}});
+          }
         },
         [=](const AskAll& ask) {
           for (Partition p = 0; p < all->directory.partitions(); ++p) {

@@ -11,6 +11,7 @@
 #include "actors/messages.hpp"
 #include "actors/options.hpp"
 #include "actors/symbol_worker.hpp"
+#include "sinks/sink.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace tapedeck::actors {
@@ -45,15 +46,20 @@ struct Shared {
   Board board;
   Directory directory;
   std::shared_ptr<FaultPlan> faults;
+  sinks::OutputSink* sink = nullptr;  ///< null: outputs are stored only
+  std::atomic<std::uint64_t> openings = 0;
 };
 
 SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
                          EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
                          Offset silent_below, IngressActor ingress);
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
-                           PartitionActor supervisor, CheckpointerActor checkpointer);
+                           PartitionActor supervisor, CheckpointerActor checkpointer,
+                           SinkActor sink);
 /// Has a thread of its own: RocksDB blocks.
 CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared);
+/// The same: sinks wait for others.
+SinkActor spawn_sink(caf::actor_system& system, Shared& shared);
 GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared);
 RootActor spawn_root(caf::actor_system& system, Shared& shared);
 

@@ -21,9 +21,10 @@ public:
   }
 
   void begin(PartitionActor::pointer self, Shared& shared, Partition partition, RootActor root,
-             CheckpointerActor checkpointer) {
+             CheckpointerActor checkpointer, SinkActor sink) {
     self_ = self, shared_ = &shared, partition_ = partition, root_ = std::move(root);
-    ingress_ = spawn_ingress(self->system(), shared, partition, self, std::move(checkpointer));
+    ingress_ = spawn_ingress(self->system(), shared, partition, self, std::move(checkpointer),
+                             std::move(sink));
     shared.directory.set(partition, ingress_);
     self->monitor(ingress_);
     shared.board.child(fmt::format("ingress {}", partition), "running");
@@ -95,11 +96,11 @@ private:
 
 PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<PartitionShell> self,
                                               Shared* shared, Partition partition, RootActor root,
-                                              CheckpointerActor checkpointer) {
+                                              CheckpointerActor checkpointer, SinkActor sink) {
   self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
   self->set_down_handler([self](caf::down_msg& message) { self->state.down(message); });
   auto& shell = self->state;
-  shell.begin(self, *shared, partition, std::move(root), std::move(checkpointer));
+  shell.begin(self, *shared, partition, std::move(root), std::move(checkpointer), std::move(sink));
   return {
       [&shell](const Watch& message) { shell.watch(message); },
       [&shell](const Drained&) { shell.drained(); },
@@ -120,15 +121,42 @@ public:
     }
     if (checkpointer_.actor)
       caf::anon_send_exit(checkpointer_.actor, caf::exit_reason::user_shutdown);
+    if (sink_.actor) caf::anon_send_exit(sink_.actor, caf::exit_reason::user_shutdown);
   }
 
   void begin(RootActor::pointer self, Shared& shared) {
     self_ = self, shared_ = &shared;
     checkpointer_.history.emplace(shared.options.restart, 1'000'000);
+    sink_.history.emplace(shared.options.restart, 1'000'000'000);
     start_checkpointer();
+    if (shared.sink != nullptr) start_sink();
+    if (!shared.options.partitions_on_demand) shared.board.settle_partitions();
     for (Partition p = 0; p < shared.directory.partitions(); ++p) {
       partitions_.emplace_back().history.emplace(shared.options.restart, 1'000'001 + p);
+      if (shared.options.partitions_on_demand) continue;
+      partitions_[p].wanted = true;
       start_partition(p);
+    }
+  }
+
+  void open(Partition p) {
+    auto& child = partitions_.at(p);
+    if (std::exchange(child.wanted, true)) return;
+    child.drained = false;
+    start_partition(p);
+  }
+
+  void close(const ClosePartition& message) {
+    auto& child = partitions_.at(message.partition);
+    if (!child.wanted) {
+      message.done();
+      return;
+    }
+    child.closed = message.done;
+    if (child.drained || !message.in_order) {
+      closed(message.partition);
+    } else if (child.actor) {
+      self_->send(child.actor, Drain{false});
     }
   }
 
@@ -136,6 +164,10 @@ public:
     const auto error = self_->system().render(message.reason);
     if (checkpointer_.actor && message.source == checkpointer_.actor.address()) {
       restart(kCheckpointer, checkpointer_, "checkpointer", error);
+      return;
+    }
+    if (sink_.actor && message.source == sink_.actor.address()) {
+      restart(kSink, sink_, "sink", error);
       return;
     }
     for (Partition p = 0; p < partitions_.size(); ++p) {
@@ -153,6 +185,16 @@ public:
       }
       return;
     }
+    if (message.child == kSink) {
+      ++shared_->metrics.sink_restarts;
+      start_sink();
+      // What waited in the old one is gone: each partition says it again, from what is out.
+      for (auto& partition : partitions_) {
+        if (partition.actor) caf::anon_send_exit(partition.actor, caf::exit_reason::kill);
+      }
+      return;
+    }
+    if (!partitions_[message.child].wanted) return;  // closed meanwhile
     ++shared_->metrics.partitions[message.child]->ingress_restarts;
     start_partition(static_cast<Partition>(message.child));
   }
@@ -162,21 +204,52 @@ public:
     for (auto& partition : partitions_) {
       if (partition.actor) self_->send(partition.actor, message);
     }
+    tell_if_drained();
   }
 
   void drained(const PartitionDrained& message) {
-    partitions_.at(message.partition).drained = true;
-    if (std::ranges::all_of(partitions_, &Child<PartitionActor>::drained)) shared_->board.drained();
+    auto& child = partitions_.at(message.partition);
+    if (!child.wanted) return;
+    child.drained = true;
+    if (child.closed) closed(message.partition);
+    tell_if_drained();
   }
 
 private:
-  static constexpr std::uint64_t kCheckpointer = ~std::uint64_t{0};
+  static constexpr std::uint64_t kCheckpointer = ~std::uint64_t{0}, kSink = kCheckpointer - 1;
   template <class Actor>
   struct Child {
     Actor actor;
     std::optional<RestartHistory> history;
     bool drained = false;
+    bool wanted = false;           ///< a partition: this engine's
+    std::function<void()> closed;  ///< a partition that is being closed: whom to tell
   };
+
+  void tell_if_drained() {
+    if (!drain_) return;
+    const auto done = [](const auto& child) { return !child.wanted || child.drained; };
+    if (std::ranges::all_of(partitions_, done)) shared_->board.drained();
+  }
+
+  void closed(Partition p) {
+    auto& child = partitions_[p];
+    child.wanted = false;
+    if (sink_.actor) self_->send(sink_.actor, SinkForget{p});
+    shared_->directory.set(p, IngressActor());
+    shared_->board.close(p);
+    shared_->board.child(fmt::format("partition {}", p), "stopped");
+    shared_->board.child(fmt::format("ingress {}", p), "stopped");
+    if (const auto actor = std::exchange(child.actor, nullptr))
+      caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    std::exchange(child.closed, nullptr)();
+  }
+
+  void start_sink() {
+    sink_.actor = spawn_sink(self_->system(), *shared_);
+    self_->monitor(sink_.actor);
+    shared_->board.child("sink", "running");
+  }
 
   void start_checkpointer() {
     checkpointer_.actor = spawn_checkpointer(self_->system(), *shared_);
@@ -210,16 +283,22 @@ private:
   RootActor::pointer self_ = nullptr;
   Shared* shared_ = nullptr;
   Child<CheckpointerActor> checkpointer_;
+  Child<SinkActor> sink_;
   std::vector<Child<PartitionActor>> partitions_;
   std::optional<Drain> drain_;
 };
 
 void RootShell::start_partition(Partition p) {
-  partitions_[p].actor =
-      self_->system().spawn(partition_actor, shared_, p, RootActor(self_), checkpointer_.actor);
+  partitions_[p].actor = self_->system().spawn(partition_actor, shared_, p, RootActor(self_),
+                                               checkpointer_.actor, sink_.actor);
   self_->monitor(partitions_[p].actor);
   shared_->board.child(fmt::format("partition {}", p), "running");
-  if (drain_) self_->send(partitions_[p].actor, *drain_);
+  shared_->board.open(p);
+  if (partitions_[p].closed) {
+    self_->send(partitions_[p].actor, Drain{false});
+  } else if (drain_) {
+    self_->send(partitions_[p].actor, *drain_);
+  }
 }
 
 RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self, Shared* shared) {
@@ -234,6 +313,8 @@ RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self,
       [self](const Drain& message) { self->state.drain(message); },
       [self](const PartitionDrained& message) { self->state.drained(message); },
       [self](const RestartChild& message) { self->state.restart_child(message); },
+      [self](const OpenPartition& message) { self->state.open(message.partition); },
+      [self](const ClosePartition& message) { self->state.close(message); },
   };
 }
 

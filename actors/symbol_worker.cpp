@@ -67,9 +67,20 @@ FoldAck SymbolWorker::ack(std::uint64_t work, Offset silent_below) {
     auto encoded = storage::encode_outputs(fold_.state().symbol(), outputs(), silent_below);
     if (encoded.count != 0)
       ack.outputs = std::make_shared<storage::EncodedOutputs>(std::move(encoded));
+    if (context_.sink) ack.said = take_said(silent_below);
     outputs().clear();
   }
   return ack;
+}
+
+SaidPtr SymbolWorker::take_said(Offset silent_below) const {
+  auto said = std::make_shared<Said>();
+  for (auto& output : outputs()) {
+    if (output.position.offset >= silent_below) said->outputs.push_back(std::move(output));
+  }
+  if (said->outputs.empty()) return nullptr;
+  said->symbol = fold_.state().symbol();
+  return said;
 }
 
 FoldAck SymbolWorker::on(const FoldBatch& batch) {
@@ -120,7 +131,8 @@ FoldAck SymbolWorker::on(const Restore& restore) {
   };
   std::vector<std::string> notes;
   if (fold_.next() == 0) {
-    // Not newer than what is delivered: its outputs from there on are still to be said.
+    // A run before this one may have left snapshots beyond what it got out: they would swallow what
+    // is still to be said.
     const auto at_most = std::min(restore.upto, restore.silent_below);
     auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(),
                                              context_.partition, at_most, *context_.settings));
@@ -156,7 +168,8 @@ BarrierAck SymbolWorker::on(const Barrier& barrier) {
 }
 
 void SymbolWorker::on(const Ask& ask) {
-  ask.question->answer({Answer::State::live, &fold_, fold_.next(), ask.question->take_unstored()});
+  ask.question->answer({Answer::State::live, &fold_, fold_.next(), ask.question->take_unstored(),
+                        ask.question->behind()});
 }
 
 }  // namespace tapedeck::actors

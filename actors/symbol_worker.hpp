@@ -41,6 +41,7 @@ struct SymbolContext {
   telemetry::PartitionMetrics* metrics = nullptr;
   std::shared_ptr<FaultPlan> faults;
   Offset silent_below = 0;  ///< outputs emitted before are delivered already
+  bool sink = false;        ///< outputs are told for the sink too
 };
 
 /// Throws where the fold breaks an invariant or a record does not decode: its supervisor restarts
@@ -62,6 +63,7 @@ private:
   void apply(const storage::Record& record);
   void advance(const market::TimeMark& mark);
   [[nodiscard]] FoldAck ack(std::uint64_t work, Offset silent_below);
+  [[nodiscard]] SaidPtr take_said(Offset silent_below) const;
 
   SymbolContext context_;
   EntryIndex entry_;

@@ -52,6 +52,27 @@ struct EngineBackend::Impl {
     return replay::state_at(tape, &state, symbol, replay::AtOffset{{}, last, {}}, settings);
   }
 
+  /// What is said of a symbol whose partition is not this engine's, or not here yet.
+  [[nodiscard]] Error elsewhere(const std::string& symbol) const {
+    const auto partition = storage::partition_of(symbol, tape.partitions());
+    const bool ours = engine.board().partitions().at(partition).open;
+    return {ErrorCode::environment,
+            fmt::format("symbol '{}' is in partition {}, which {}", symbol, partition,
+                        ours ? "is just being opened here: ask again"
+                             : "another engine of the group serves, or none yet"),
+            "symbol"};
+  }
+  [[nodiscard]] Error unknown(const std::string& symbol, const SymbolAnswer& answer) const {
+    if (answer.state == State::elsewhere) return elsewhere(symbol);
+    if (answer.behind) {
+      return {ErrorCode::environment,
+              fmt::format("symbol '{}': its partition {} is recovering and has not come to it yet",
+                          symbol, storage::partition_of(symbol, tape.partitions())),
+              "symbol"};
+    }
+    return {ErrorCode::not_found, "no record of symbol '" + symbol + "' has been read", "symbol"};
+  }
+
   /// Asks the live fold; while it recovers, the tape up to what was folded before. `view` makes the
   /// answer of a fold.
   template <class T, class View>
@@ -59,10 +80,12 @@ struct EngineBackend::Impl {
     engine.ask(
         symbol, false, [this, symbol, reply = std::move(reply), view](const SymbolAnswer& answer) {
           if (answer.state == State::live) {
-            reply(view(*answer.fold));
-          } else if (answer.state == State::unknown) {
-            reply(fail(ErrorCode::not_found, "no record of symbol '" + symbol + "' has been read",
-                       "symbol"));
+            auto result = view(*answer.fold);
+            if (answer.behind)
+              result.trust = market::Trust::recovering, result.trust_since = result.position;
+            reply(std::move(result));
+          } else if (answer.state != State::recovering) {
+            reply(tl::unexpected(unknown(symbol, answer)));
           } else {
             post<T>(reply, [this, symbol, view, delivered = answer.delivered]() -> Result<T> {
               auto at = before_failure(symbol, delivered);
@@ -157,22 +180,22 @@ void EngineBackend::candles(api::CandleQuery query,
       query.symbol, true,
       [impl = impl_.get(), symbol = query.symbol, range = *range,
        reply = std::move(reply)](const SymbolAnswer& answer) {
-        if (answer.state == State::unknown) {
-          reply(fail(ErrorCode::not_found, "no record of symbol '" + symbol + "' has been read",
-                     "symbol"));
+        if (answer.state == State::unknown || answer.state == State::elsewhere) {
+          reply(tl::unexpected(impl->unknown(symbol, answer)));
           return;
         }
         replay::LiveCandles folded;
         if (answer.fold != nullptr)
           folded = replay::live_candles(answer.fold->state(), range.width);
-        const bool recovering = answer.state == State::recovering;
+        const bool down = answer.state == State::recovering;
+        const bool recovering = down || answer.behind;
         impl->post<std::vector<market::CandleView>>(
             reply,
-            [impl, symbol, range, recovering, folded = std::move(folded),
+            [impl, symbol, range, down, recovering, folded = std::move(folded),
              unstored = answer.unstored,
              delivered = answer.delivered]() -> Result<std::vector<market::CandleView>> {
               auto live = folded;
-              if (recovering) {
+              if (down) {
                 const auto before = impl->before_failure(symbol, delivered);
                 if (!before) return tl::unexpected(before.error());
                 live = replay::live_candles(before->fold.state(), range.width);
@@ -191,6 +214,7 @@ void EngineBackend::candles(api::CandleQuery query,
 struct EngineBackend::AlertGathering {
   struct One {
     std::string symbol;
+    bool down = false;
     bool recovering = false;
     market::Offset delivered = 0;
     market::Instrument instrument;
@@ -200,6 +224,7 @@ struct EngineBackend::AlertGathering {
   api::Reply<std::vector<market::AlertView>> reply;
   std::mutex mutex;
   std::vector<One> answers;
+  Error missing;  ///< why the last symbol that is not here is not
   std::size_t waiting = 0;
 };
 
@@ -223,10 +248,13 @@ void EngineBackend::gather_alerts(const std::shared_ptr<AlertGathering>& gatheri
   for (const auto& symbol : symbols) {
     impl_->engine.ask(symbol, true, [this, gathering, symbol](const SymbolAnswer& answer) {
       const std::lock_guard lock(gathering->mutex);
-      if (answer.state != State::unknown) {
+      if (answer.state == State::unknown || answer.state == State::elsewhere) {
+        gathering->missing = impl_->unknown(symbol, answer);
+      } else {
         auto& one = gathering->answers.emplace_back();
         one.symbol = symbol, one.unstored = answer.unstored;
-        one.recovering = answer.fold == nullptr, one.delivered = answer.delivered;
+        one.down = answer.fold == nullptr, one.delivered = answer.delivered;
+        one.recovering = one.down || answer.behind;
         if (answer.fold != nullptr) one.instrument = answer.fold->state().view().instrument;
       }
       if (--gathering->waiting > 0) return;
@@ -239,12 +267,11 @@ void EngineBackend::gather_alerts(const std::shared_ptr<AlertGathering>& gatheri
 Result<std::vector<market::AlertView>> EngineBackend::read_alerts(AlertGathering& gathering) {
   const auto& query = gathering.query;
   if (gathering.answers.empty() && !query.symbol.empty()) {
-    return fail(ErrorCode::not_found, "no record of symbol '" + query.symbol + "' has been read",
-                "symbol");
+    return tl::unexpected(gathering.missing);
   }
   std::vector<market::AlertView> all;
   for (auto& one : gathering.answers) {
-    if (one.recovering) {
+    if (one.down) {
       const auto before = impl_->before_failure(one.symbol, one.delivered);
       if (!before) return tl::unexpected(before.error());
       one.instrument = before->fold.state().view().instrument;
@@ -270,12 +297,16 @@ void EngineBackend::metrics(std::string symbol, api::Reply<market::MetricsView> 
 
 void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> reply) {
   std::vector<api::PartitionPosition> positions;
+  std::uint32_t number = 0;
   for (const auto& status : impl_->engine.board().partitions()) {
+    const auto partition = number++;
+    if (!status.open) continue;
     api::PartitionPosition position;
-    position.partition = static_cast<std::uint32_t>(positions.size());
+    position.partition = partition;
     position.next = status.next, position.end = status.end;
     position.frontier = status.frontier, position.cursor = status.cursor;
     position.checkpoint = status.checkpoint;
+    position.committed = status.committed;
     position.feed_time = status.feed_time == market::kNoTime ? 0 : status.feed_time;
     position.events = status.events;
     positions.push_back(position);
@@ -338,9 +369,17 @@ api::Health EngineBackend::health() const {
     health.reason = "nothing is stored: " + trouble;
     return health;
   }
+  if (const auto trouble = impl_->engine.board().sink_trouble(); !trouble.empty()) {
+    health.reason = "outputs do not leave: " + trouble;
+    return health;
+  }
+  if (!impl_->engine.board().partitions_settled()) {
+    health.reason = "the group has not said yet which partitions are this engine's";
+    return health;
+  }
   const auto partitions = impl_->engine.board().partitions();
-  const auto behind =
-      std::ranges::find_if(partitions, [](const auto& status) { return !status.caught_up; });
+  const auto behind = std::ranges::find_if(
+      partitions, [](const auto& status) { return status.open && !status.caught_up; });
   if (behind == partitions.end()) impl_->was_ready = true;
   health.ready = impl_->was_ready;
   if (!health.ready) {

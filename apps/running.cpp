@@ -68,6 +68,7 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   options.checkpoint_interval = milliseconds(config.engine.checkpoint_interval);
   options.snapshots = {config.engine.snapshot_events, config.engine.snapshot_records};
   options.thin_after = config.engine.thin_keep;
+  options.max_delivery_rows = config.outputs.max_rows;
   const auto& restart = config.engine.restart;
   options.restart.backoff_min = milliseconds(restart.min);
   options.restart.backoff_max = milliseconds(restart.max);
@@ -131,7 +132,8 @@ Result<void> open_stores(Running& running, const TapeOptions& tape, const config
 }  // namespace
 
 Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const config::Config& config,
-                                              std::optional<std::uint32_t> record_partitions) {
+                                              std::optional<std::uint32_t> record_partitions,
+                                              bool deliver) {
   auto options = engine_options(config);
   if (!options) return tl::unexpected(options.error());
   auto running = std::make_unique<Running>();
@@ -141,9 +143,20 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
   // A question to the brokers each time, where it is no look at a folder.
   if (running->own_reader)
     options->refresh_interval = std::chrono::milliseconds(tape.directory.empty() ? 10 : 5);
+  if (deliver) {
+    auto delivery = open_delivery(tape, config);
+    if (!delivery) return tl::unexpected(delivery.error());
+    running->delivery = std::move(*delivery);
+    options->partitions_on_demand = running->delivery != nullptr;
+  }
   running->metrics = std::make_unique<telemetry::Metrics>(running->tape->partitions());
   running->engine = std::make_unique<actors::Engine>(
-      *running->tape, *running->state, running->settings, std::move(*options), *running->metrics);
+      *running->tape, *running->state, running->settings, std::move(*options), *running->metrics,
+      running->delivery ? &running->delivery->sink() : nullptr);
+  if (running->delivery) {
+    if (auto joined = running->delivery->join(*running->engine); !joined)
+      return tl::unexpected(joined.error());
+  }
   return running;
 }
 

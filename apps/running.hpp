@@ -6,6 +6,7 @@
 
 #include "actors/engine.hpp"
 #include "apps/cli.hpp"
+#include "apps/delivery.hpp"
 #include "config/config.hpp"
 #include "market/result.hpp"
 #include "storage/state_store.hpp"
@@ -23,7 +24,17 @@ struct Running {
   std::unique_ptr<storage::StateStore> state;
   market::FoldSettings settings;
   std::unique_ptr<telemetry::Metrics> metrics;
+  std::unique_ptr<Delivery> delivery;  ///< null: outputs are stored only
   std::unique_ptr<actors::Engine> engine;
+
+  Running() = default;
+  ~Running() { leave(); }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  /// Leaves the group: what it still has to say needs the engine.
+  void leave() {
+    if (delivery) delivery->leave();
+  }
 };
 
 /// Configuration from flags, TAPEDECK_* variables and file.
@@ -31,9 +42,10 @@ struct Running {
     const std::string& file, const std::vector<std::pair<std::string, std::string>>& overrides);
 
 /// Opens the tape (to write as well where `record_partitions` is given; 0 is the default number),
-/// settles the fold settings, opens the state and starts the engine.
+/// settles the fold settings, opens the state and starts the engine. `deliver`: on Kafka it shares
+/// the partitions with its group, and sends outputs to topics.
 [[nodiscard]] Result<std::unique_ptr<Running>> start_engine(
     const TapeOptions& tape, const config::Config& config,
-    std::optional<std::uint32_t> record_partitions);
+    std::optional<std::uint32_t> record_partitions, bool deliver = false);
 
 }  // namespace tapedeck::apps

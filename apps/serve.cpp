@@ -90,6 +90,7 @@ int end(Running& running, api::Server& server, Recording* recording) {
   }
   if (const auto failure = running.engine->failure()) return report(*failure);
   if (auto stopped = running.engine->stop(); !stopped) return report(with_remedy(stopped.error()));
+  running.leave();
   if (auto synced = running.state->sync(); !synced) return report(synced.error());
   return code;
 }
@@ -102,7 +103,7 @@ int serve(const ServeOptions& options) {
   watch_signals();
   std::optional<std::uint32_t> partitions;
   if (options.recording) partitions = options.recording->partitions;
-  auto running = start_engine(options.tape, *config, partitions);
+  auto running = start_engine(options.tape, *config, partitions, true);
   if (!running) return report(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
                         (*running)->settings, *(*running)->metrics);
@@ -166,7 +167,7 @@ namespace {
 struct ServeArguments {
   TapeOptions tape;
   ServeOptions options;
-  std::string feed, rate = "realtime", linger, threads, port, address;
+  std::string feed, rate = "realtime", linger, threads, port, address, group;
   feeds::FeedOptions input;
   std::uint32_t partitions = 0;
 };
@@ -182,6 +183,7 @@ int run_serve(ServeArguments arguments) {
     options.overrides.emplace_back("engine.threads", arguments.threads);
   if (!arguments.port.empty()) options.overrides.emplace_back("http.port", arguments.port);
   if (!arguments.address.empty()) options.overrides.emplace_back("http.address", arguments.address);
+  if (!arguments.group.empty()) options.overrides.emplace_back("kafka.group", arguments.group);
   if (!arguments.feed.empty()) {
     auto pace = parse_pace(arguments.rate, "--rate");
     if (!pace) return report(pace.error());
@@ -217,6 +219,10 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       ->type_name("N");
   command->add_option("--address", arguments->address, "Address to bind (http.address)")
       ->type_name("ADDRESS");
+  command
+      ->add_option("--group", arguments->group,
+                   "On Kafka: engines of one group share the partitions (kafka.group)")
+      ->type_name("NAME");
   command->add_option("--feed", arguments->feed, "Record this format while serving")
       ->type_name("FORMAT");
   command->add_option("--input", arguments->input.input, "Its file or parameters")

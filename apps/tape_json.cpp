@@ -15,10 +15,6 @@ using market::EventKind;
 
 namespace {
 
-constexpr std::string_view kKindNames[market::kEventKinds] = {
-    "session", "instrument", "add",   "execute", "execute_price", "reduce",         "remove",
-    "replace", "level",      "quote", "trade",   "trade_break",   "snapshot_begin", "snapshot_end",
-    "clear",   "status",     "gap"};
 constexpr std::string_view kStatusNames[market::kStatusKinds] = {
     "trading_state",  "short_sale",  "market_event",   "breaker_levels",
     "breaker_status", "ipo_quoting", "auction_collar", "operational_halt"};
@@ -86,7 +82,7 @@ void TapeJson::append_event(std::string& out, const storage::Record& record, con
   out += R"(,"symbol":)";
   append_json_string(out, record.symbol);
   fmt::format_to(into(out), R"(,"source":"{:016x}","kind":"{}","time":")", source,
-                 kKindNames[static_cast<std::size_t>(event.kind)]);
+                 market::name(event.kind));
   api::append_time(out, event.time);
   out += '"';
   auto time = [&](std::string_view name, market::TimeNs value) {

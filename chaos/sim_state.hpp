@@ -111,7 +111,8 @@ public:
   SimState(SimDisk& disk, StateChecker& checker);
   Result<void> write(const Batch& batch) override;
   Result<std::uint64_t> thin(Partition partition, storage::TimeNs keep_after,
-                             std::size_t checkpoints) override;
+                             std::size_t checkpoints,
+                             storage::Offset committed = storage::kNoOffset) override;
 
 private:
   SimDisk& disk_;

@@ -207,9 +207,9 @@ Result<void> SimState::write(const Batch& batch) {
 }
 
 Result<std::uint64_t> SimState::thin(Partition partition, storage::TimeNs keep_after,
-                                     std::size_t checkpoints) {
+                                     std::size_t checkpoints, storage::Offset committed) {
   const auto resumed_at = checker_.resumes_at(partition);
-  auto done = RowStateStore::thin(partition, keep_after, checkpoints);
+  auto done = RowStateStore::thin(partition, keep_after, checkpoints, committed);
   checker_.thinned(partition, resumed_at);
   return done;
 }

@@ -69,10 +69,24 @@ struct HttpSettings {
 struct KafkaSettings {
   std::string brokers;  ///< host:port, separated by commas
   std::string topic;
+  std::string group;  ///< empty: tapedeck.TOPIC
+  std::string node;   ///< empty: made of the machine's name and the state folder
   /// [kafka.client]: settings of librdkafka by its names, as they are. Secrets among them are never
   /// shown.
   std::map<std::string, std::string> client;
   friend bool operator==(const KafkaSettings&, const KafkaSettings&) = default;
+};
+
+enum class OutputDelivery : std::uint8_t { transactional, idempotent, none };
+
+/// Where an engine over a tape on Kafka sends what it says.
+struct OutputSettings {
+  OutputDelivery delivery = OutputDelivery::transactional;
+  std::string processed = "orderbook.processed";
+  std::string alerts = "orderbook.alerts";
+  std::string dlq = "orderbook.dlq";
+  std::uint64_t max_rows = 20'000;  ///< of one delivery
+  friend bool operator==(const OutputSettings&, const OutputSettings&) = default;
 };
 
 enum class LogLevel : std::uint8_t { trace, debug, info, warn, error, off };
@@ -87,6 +101,7 @@ struct Config {
   EngineSettings engine;
   RecordSettings record;
   KafkaSettings kafka;
+  OutputSettings outputs;
   HttpSettings http;
   LogSettings log;
   /// Where a setting's value came from: key -> `file:line`, `environment NAME` or `command line`.

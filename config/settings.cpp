@@ -17,6 +17,7 @@ constexpr std::int64_t kGiB = std::int64_t{1} << 30;
 constexpr std::int64_t kMillion = 1'000'000;  ///< of a ratio
 
 constexpr std::array<std::string_view, 3> kFsync = {"never", "interval", "always"};
+constexpr std::array<std::string_view, 3> kDeliveries = {"transactional", "idempotent", "none"};
 constexpr std::array<std::string_view, 6> kLevels = {"trace", "debug", "info",
                                                      "warn",  "error", "off"};
 
@@ -194,6 +195,27 @@ const Setting kSettings[] = {
     make("kafka.topic", Kind::text, 0, 0,
          "Topic of the tape; control records go to TOPIC.control, dead letters to TOPIC.dlq",
          AT(kafka.topic)),
+
+    make("kafka.group", Kind::text, 0, 0,
+         "Consumer group of the engines that share a tape's partitions; empty: tapedeck.TOPIC",
+         AT(kafka.group)),
+    make("kafka.node", Kind::text, 0, 0,
+         "Name of this engine in the group, no other's; empty: of the machine's name and the state "
+         "folder",
+         AT(kafka.node)),
+
+    make("outputs.delivery", Kind::choice, 0, 0,
+         "How an engine on Kafka sends outputs: in transactions with the group's offsets (each row "
+         "once), idempotently (lower latency; after a crash a row may come again, with the same "
+         "identity), or not at all",
+         AT(outputs.delivery), kDeliveries),
+    make("outputs.processed", Kind::text, 0, 0, "Topic of candles, metric rows, late trades",
+         AT(outputs.processed)),
+    make("outputs.alerts", Kind::text, 0, 0, "Topic of alerts", AT(outputs.alerts)),
+    make("outputs.dlq", Kind::text, 0, 0, "Topic of refused input", AT(outputs.dlq)),
+    make("outputs.max_rows", Kind::integer, 1, 1'000'000,
+         "Rows that one delivery of a partition brings at most; those of one record stay together",
+         AT(outputs.max_rows)),
 
     make("http.address", Kind::address, 0, 0,
          "IP address to listen on; 127.0.0.1 is reached from this machine only", AT(http.address)),

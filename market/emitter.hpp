@@ -2,16 +2,23 @@
 #pragma once
 
 #include "market/output.hpp"
+#include "market/view.hpp"
 
 namespace tapedeck::market {
 
-/// Source and trust live here; position and list are those of the call that is under way.
+/// Source, trust and instrument live here; position and list are those of the call that is under
+/// way.
 struct Emitter {
   SourceId source = 0;
   Trust trust = Trust::clean;
+  Instrument instrument;
   Position position;
   Outputs* outputs = nullptr;
 
+  [[nodiscard]] Scale scale() const noexcept {
+    return {static_cast<std::int8_t>(instrument.price_exponent),
+            static_cast<std::int8_t>(instrument.size_exponent)};
+  }
   template <class Body>
   void say(TimeNs time, const Body& body) const {
     Output& output = outputs->emplace_back();
@@ -20,6 +27,7 @@ struct Emitter {
     output.trust = trust;
     output.position = position;
     output.body = body;
+    output.scale = scale();
   }
 };
 

@@ -35,6 +35,7 @@ enum class EventKind : std::uint8_t {
   gap = 16,     ///< other = number of messages known to be missing (0: unknown)
 };
 constexpr std::uint8_t kEventKinds = 17;
+[[nodiscard]] std::string_view name(EventKind kind) noexcept;
 
 /// Book side; for a trade the aggressor's (bid = buyer was the aggressor).
 enum class Side : std::uint8_t { none = 0, bid = 1, ask = 2 };

@@ -162,7 +162,7 @@ struct Fold {
   TimeNs mark_due_ = kNever;  ///< feed time of a mark before which nothing is due
   std::uint64_t trades_ = 0, session_trades_ = 0;
   Price last_trade_ = 0;
-  Emitter emitter_;  ///< holds source and trust
+  Emitter emitter_;  ///< holds source, trust and instrument
 
   // Cold.
   const FoldSettings* settings_;
@@ -173,7 +173,6 @@ struct Fold {
   Position trust_since_;
   TimeNs earlier_event_time_ = kNoTime;  ///< highest of earlier sources
   IntegrityCounts integrity_;
-  Instrument instrument_;
   std::array<StatusSnapshot, kStatusKinds> statuses_{};
   std::array<QuoteSnapshot, 2> quotes_{};
   std::vector<KeptUpdate> kept_updates_;

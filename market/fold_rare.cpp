@@ -78,8 +78,12 @@ std::optional<Refused> Fold::broken_rule(const Event& event) const {
 
 void Fold::refuse(Refused rule, const Event& event) {
   ++counts_.refused;
-  Output output{event.time, batch_->source, emitter_.trust, position_at(at_),
-                Refusal{rule, event, message_index_}};
+  Output output{event.time,
+                batch_->source,
+                emitter_.trust,
+                position_at(at_),
+                Refusal{rule, event, message_index_},
+                emitter_.scale()};
   emitter_.outputs->push_back(std::move(output));
 }
 
@@ -171,7 +175,7 @@ void Fold::fold_session(const Event& event) {
   streams_ = {};
   statuses_ = {};
   quotes_ = {};
-  instrument_ = {};
+  emitter_.instrument = {};
   session_trades_ = 0;
   last_trade_ = 0;
   feed_time_ = event_time_ = due_feed_time_ = silent_since_ = kNoTime;
@@ -183,8 +187,8 @@ void Fold::fold_instrument(const Event& event) {
   const auto in_range = [](std::int64_t exponent) { return exponent >= -18 && exponent <= 18; };
   if (!in_range(event.price) || !in_range(event.size)) return refuse(Refused::bad_value, event);
   commit_rare(event);
-  instrument_ = {static_cast<std::int32_t>(event.price), static_cast<std::int32_t>(event.size),
-                 event.other};
+  emitter_.instrument = {static_cast<std::int32_t>(event.price),
+                         static_cast<std::int32_t>(event.size), event.other};
 }
 
 void Fold::fold_status(const Event& event) {

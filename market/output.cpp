@@ -99,6 +99,39 @@ std::string_view name(AlertLevel level) noexcept {
   return index < std::size(names) ? names[index] : "unknown";
 }
 
+std::string_view name(EventKind kind) noexcept {
+  constexpr std::string_view names[kEventKinds] = {"session",
+                                                   "instrument",
+                                                   "add",
+                                                   "execute",
+                                                   "execute_price",
+                                                   "reduce",
+                                                   "remove",
+                                                   "replace",
+                                                   "level",
+                                                   "quote",
+                                                   "trade",
+                                                   "trade_break",
+                                                   "snapshot_begin",
+                                                   "snapshot_end",
+                                                   "clear",
+                                                   "status",
+                                                   "gap"};
+  const auto index = static_cast<std::size_t>(kind);
+  return index < std::size(names) ? names[index] : "unknown";
+}
+
+std::string_view name(OutputKind kind) noexcept {
+  switch (kind) {
+    case OutputKind::candle: return "candle";
+    case OutputKind::metrics: return "metrics";
+    case OutputKind::late_trade: return "late_trade";
+    case OutputKind::refusal: return "refusal";
+    case OutputKind::alert: return "alert";
+  }
+  return "unknown";
+}
+
 std::string Digest::hex() const {
   constexpr char digits[] = "0123456789abcdef";
   std::string text(32, '0');

@@ -123,6 +123,14 @@ enum class OutputKind : std::uint8_t {
   refusal = 4,
   alert = 5,
 };
+/// As JSON and headers call it.
+[[nodiscard]] std::string_view name(OutputKind kind) noexcept;
+
+/// Exponents that an output's integers are counted in: 10^price, 10^size.
+struct Scale {
+  std::int8_t price = 0, size = 0;
+  friend bool operator==(const Scale&, const Scale&) = default;
+};
 
 struct Output {
   TimeNs time = 0;      ///< due time (candle, metrics, alert) or event time: never that of telling
@@ -131,11 +139,12 @@ struct Output {
   Position position;  ///< emission position: the record (event or mark) that made it due. Not part
                       ///< of its content
   std::variant<Candle, MetricsRow, LateTrade, Refusal, Alert> body;
+  Scale scale{};  ///< the instrument's when it was said; neither stored nor part of its content
 
   [[nodiscard]] OutputKind kind() const noexcept {
     return static_cast<OutputKind>(body.index() + 1);
   }
-  /// Everything but the position.
+  /// Everything but position and scale.
   [[nodiscard]] bool same_content(const Output& other) const;
 };
 

@@ -50,9 +50,9 @@ Digest Fold::compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const {
         integrity_.oversized_reductions, integrity_.late_trades, integrity_.late_breaks}) {
     w.put(count);
   }
-  w.put(instrument_.price_exponent);
-  w.put(instrument_.size_exponent);
-  w.put(instrument_.round_lot);
+  w.put(emitter_.instrument.price_exponent);
+  w.put(emitter_.instrument.size_exponent);
+  w.put(emitter_.instrument.round_lot);
   for (const StatusSnapshot& status : statuses_) {
     w.put(status.told);
     w.put(status.time);
@@ -116,7 +116,7 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
   s.feed_time = feed_time_;
   s.counts = counts_;
   s.integrity = integrity_;
-  s.instrument = instrument_;
+  s.instrument = emitter_.instrument;
   s.statuses = statuses_;
   s.streams = streams_;
   s.orders.reserve(book_.order_count());
@@ -179,7 +179,7 @@ std::string Fold::restore_from(const SymbolSnapshot& s) {
   feed_time_ = s.feed_time;
   counts_ = s.counts;
   integrity_ = s.integrity;
-  instrument_ = s.instrument;
+  emitter_.instrument = s.instrument;
   statuses_ = s.statuses;
   streams_ = s.streams;
   quotes_ = s.quotes;

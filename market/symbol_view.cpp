@@ -29,7 +29,7 @@ void fill_head(const Fold& fold, View& view) {
   view.event_time = fold.event_time_ == kNoTime ? 0 : fold.event_time_;
   view.trust = fold.emitter_.trust;
   if (view.trust != Trust::clean) view.trust_since = fold.trust_since_;
-  view.instrument = fold.instrument_;
+  view.instrument = fold.emitter_.instrument;
 }
 
 }  // namespace

@@ -90,16 +90,18 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
   return {};
 }
 
-Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition) {
+Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition,
+                               Offset committed) {
   ResumePlan plan;
   plan.checkpoint.partition = partition;
   const auto cursor = state.cursor(partition);
   if (!cursor) return tl::unexpected(cursor.error());
   plan.cursor = *cursor;
+  plan.silent_below = std::min(plan.cursor, committed);
   const auto checkpoints = state.checkpoints(partition);
   if (!checkpoints) return tl::unexpected(checkpoints.error());
-  const auto usable =
-      std::ranges::find_if(*checkpoints, [&](const auto& c) { return c.next <= plan.cursor; });
+  const auto usable = std::ranges::find_if(
+      *checkpoints, [&](const auto& c) { return c.next <= plan.silent_below; });
   if (usable == checkpoints->end()) return plan;
   plan.checkpoint = *usable;
   auto symbols = state.symbols(partition);

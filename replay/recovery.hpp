@@ -37,14 +37,15 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
                       market::Outputs& outputs,
                       const std::function<void(const storage::Record&)>& before = {});
 
-/// Where a partition resumes: the newest checkpoint not past the output store's cursor; from the
-/// beginning where there is none.
+/// Where a partition resumes: the newest checkpoint past neither the output store's cursor nor what
+/// a sink has committed; from the beginning where there is none.
 struct ResumePlan {
   storage::Checkpoint checkpoint;
-  Offset cursor = 0;
+  Offset cursor = 0;                 ///< the output store's
+  Offset silent_below = 0;           ///< outputs emitted below are stored and committed
   std::vector<std::string> symbols;  ///< that have a state at or before the checkpoint, ascending
 };
-[[nodiscard]] Result<ResumePlan> plan_resume(const storage::StateReader& state,
-                                             Partition partition);
+[[nodiscard]] Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition,
+                                             Offset committed = storage::kNoOffset);
 
 }  // namespace tapedeck::replay

@@ -17,10 +17,11 @@ MAY_USE = {
     "schemas": {"market"},
     "feeds": {"market", "schemas"},
     "storage": {"market", "schemas"},
-    "sinks": {"market", "schemas"},
+    # Rows are said in the API's JSON, through the tape's Kafka client.
+    "sinks": {"market", "schemas", "storage", "api"},
     "replay": {"market", "schemas", "storage:ports"},
     "telemetry": {"market"},
-    "actors": {"market", "schemas", "storage:ports", "replay", "telemetry"},
+    "actors": {"market", "schemas", "storage:ports", "sinks:ports", "replay", "telemetry"},
     "api": {"market", "telemetry"},
     "config": {"market"},
     "web": set(),

@@ -6,9 +6,19 @@ namespace tapedeck::storage {
 namespace {
 
 /// What the tape's promises rest on: not to be set from outside.
-constexpr std::array<std::string_view, 8> kReserved = {
-    "bootstrap.servers",  "metadata.broker.list", "isolation.level",      "auto.offset.reset",
-    "enable.idempotence", "transactional.id",     "enable.partition.eof", "check.crcs"};
+constexpr std::array<std::string_view, 13> kReserved = {"bootstrap.servers",
+                                                        "metadata.broker.list",
+                                                        "isolation.level",
+                                                        "auto.offset.reset",
+                                                        "enable.idempotence",
+                                                        "transactional.id",
+                                                        "enable.partition.eof",
+                                                        "check.crcs",
+                                                        "group.id",
+                                                        "group.instance.id",
+                                                        "partition.assignment.strategy",
+                                                        "enable.auto.commit",
+                                                        "partitioner"};
 
 using ConfHandle = std::unique_ptr<rd_kafka_conf_t, KafkaDelete<rd_kafka_conf_destroy>>;
 
@@ -44,7 +54,7 @@ Result<void> set_from_outside(rd_kafka_conf_t& conf,
 Result<std::unique_ptr<KafkaClient>> KafkaClient::make(rd_kafka_type_t type,
                                                        const KafkaOptions& options,
                                                        const ClientSettings& settings,
-                                                       Delivered delivered) {
+                                                       Delivered delivered, int events) {
   if (options.brokers.empty())
     return fail(ErrorCode::invalid, "expected host:port of a Kafka broker", "brokers");
   std::unique_ptr<KafkaClient> client(new KafkaClient(options.brokers));
@@ -65,6 +75,7 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(rd_kafka_type_t type,
                              static_cast<KafkaClient*>(rd_kafka_opaque(rk))->note(line);
                            });
   if (delivered != nullptr) rd_kafka_conf_set_dr_msg_cb(conf.get(), delivered);
+  if (events != 0) rd_kafka_conf_set_events(conf.get(), events);
   std::array<char, 256> why{};
   client->client_ = rd_kafka_new(type, conf.get(), why.data(), why.size());
   if (client->client_ == nullptr) {

@@ -1,5 +1,5 @@
 // storage/kafka_client.hpp -- librdkafka's handles, owned; its settings and errors in our words.
-// Internal: included by storage/kafka_*.cpp only.
+// Internal: included by what speaks to Kafka, storage/kafka_*.cpp and sinks/kafka_*.cpp.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -52,10 +52,11 @@ class KafkaClient {
 public:
   /// `delivered` is a producer's delivery report, told to rd_kafka_poll/flush.
   using Delivered = void (*)(rd_kafka_t*, const rd_kafka_message_t*, void*);
+  /// `events`: RD_KAFKA_EVENT_* that are polled from a queue instead of being told to callbacks.
   static Result<std::unique_ptr<KafkaClient>> make(rd_kafka_type_t type,
                                                    const KafkaOptions& options,
                                                    const ClientSettings& settings,
-                                                   Delivered delivered = nullptr);
+                                                   Delivered delivered = nullptr, int events = 0);
   ~KafkaClient();
   KafkaClient(const KafkaClient&) = delete;
   KafkaClient& operator=(const KafkaClient&) = delete;

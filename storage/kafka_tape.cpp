@@ -90,6 +90,21 @@ Result<std::vector<std::string>> create_kafka_topics(const KafkaOptions& options
   return made;
 }
 
+Result<std::vector<std::string>> create_output_topics(const KafkaOptions& options,
+                                                      const std::vector<std::string>& topics) {
+  const auto client = admin(options);
+  if (!client) return tl::unexpected(client.error());
+  const auto partitions = count_partitions(**client, options.topic);
+  if (!partitions) return tl::unexpected(partitions.error());
+  std::vector<std::string> made;
+  for (const auto& topic : topics) {
+    const auto missing = settle_output_topic(**client, topic, partitions->value_or(1));
+    if (!missing) return tl::unexpected(missing.error());
+    if (*missing) made.push_back(topic);
+  }
+  return made;
+}
+
 Result<std::unique_ptr<TapeReader>> open_kafka_reader(const KafkaOptions& options) {
   const auto client = admin(options);
   if (!client) return tl::unexpected(client.error());

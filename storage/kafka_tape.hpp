@@ -31,6 +31,12 @@ struct KafkaOptions {
 /// records would be lost; `environment` where the brokers cannot be reached.
 [[nodiscard]] Result<std::vector<std::string>> create_kafka_topics(const KafkaOptions& options);
 
+/// Makes the output topics that are missing, with as many partitions as the tape has, for readers
+/// that go by symbol. How long they keep rows is left to the brokers; one that is compacted is
+/// error `conflict`: it would lose rows.
+[[nodiscard]] Result<std::vector<std::string>> create_output_topics(
+    const KafkaOptions& options, const std::vector<std::string>& topics);
+
 /// Opens the tape to write; makes its topics if they are missing. Each append is one transaction: a
 /// reader sees all of it or nothing. The newest writer owns the tape: an older one is fenced, its
 /// next append is error `conflict`. An append that failed left nothing; what returned from append()

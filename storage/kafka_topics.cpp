@@ -92,14 +92,14 @@ Result<Settings> read_settings(const KafkaClient& client, const std::string& top
 }
 
 Result<void> make_topic(const KafkaClient& client, const std::string& topic,
-                        std::uint32_t partitions) {
+                        std::uint32_t partitions, const Settings& settings) {
   using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, KafkaDelete<rd_kafka_NewTopic_destroy>>;
   const std::string doing = "making topic " + topic;
   std::array<char, 256> why{};
   const NewTopic wanted(rd_kafka_NewTopic_new(topic.c_str(), static_cast<int>(partitions), -1,
                                               why.data(), why.size()));
   if (!wanted) return fail(ErrorCode::invalid, "topic " + topic + ": " + why.data(), "topic");
-  for (const auto& [name, value] : wanted_settings())
+  for (const auto& [name, value] : settings)
     (void)rd_kafka_NewTopic_set_config(wanted.get(), name.c_str(), value.c_str());
   const QueueHandle queue(rd_kafka_queue_new(client.get()));
   auto* one = wanted.get();
@@ -122,24 +122,31 @@ Result<void> make_topic(const KafkaClient& client, const std::string& topic,
   return tl::unexpected(client.error(code, doing));
 }
 
-/// Makes the topic if it is missing (true), else checks its settings.
-Result<bool> settle(const KafkaClient& client, const std::string& topic, std::uint32_t partitions) {
+/// Makes the topic if it is missing (true) and waits until the brokers know it.
+Result<bool> make_missing(const KafkaClient& client, const std::string& topic,
+                          std::uint32_t partitions, const Settings& wanted) {
   auto count = count_partitions(client, topic);
   if (!count) return tl::unexpected(count.error());
-  const bool missing = !*count;
-  if (missing) {
-    if (auto ok = make_topic(client, topic, partitions); !ok) return tl::unexpected(ok.error());
-    const Deadline deadline(kFirstAnswerMs);
-    while (count && !*count && !deadline.passed()) {  // the brokers tell each other
-      std::this_thread::sleep_for(kLookAgain);
-      count = count_partitions(client, topic);
-    }
-    if (!count) return tl::unexpected(count.error());
-    if (!*count) {
-      return tl::unexpected(
-          client.error(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "waiting for topic " + topic));
-    }
+  if (*count) return false;
+  if (auto ok = make_topic(client, topic, partitions, wanted); !ok)
+    return tl::unexpected(ok.error());
+  const Deadline deadline(kFirstAnswerMs);
+  while (count && !*count && !deadline.passed()) {  // the brokers tell each other
+    std::this_thread::sleep_for(kLookAgain);
+    count = count_partitions(client, topic);
   }
+  if (!count) return tl::unexpected(count.error());
+  if (!*count) {
+    return tl::unexpected(
+        client.error(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "waiting for topic " + topic));
+  }
+  return true;
+}
+
+/// Makes the topic if it is missing (true), else checks its settings.
+Result<bool> settle(const KafkaClient& client, const std::string& topic, std::uint32_t partitions) {
+  const auto missing = make_missing(client, topic, partitions, wanted_settings());
+  if (!missing) return missing;
   const auto settings = read_settings(client, topic);
   if (!settings) return tl::unexpected(settings.error());
   if (auto ok = check_settings(topic, *settings); !ok) return tl::unexpected(ok.error());
@@ -204,6 +211,20 @@ Result<std::vector<std::string>> settle_topics(const KafkaClient& client,
   if (auto ok = check_count(options, found->value_or(partitions)); !ok)
     return tl::unexpected(ok.error());
   return made;
+}
+
+Result<bool> settle_output_topic(const KafkaClient& client, const std::string& topic,
+                                 std::uint32_t partitions) {
+  const auto missing = make_missing(client, topic, partitions, {{"cleanup.policy", "delete"}});
+  if (!missing) return missing;
+  auto settings = read_settings(client, topic);
+  if (!settings) return tl::unexpected(settings.error());
+  if (const auto& policy = (*settings)["cleanup.policy"]; policy != "delete") {
+    return tl::unexpected(bad_setting(topic, "cleanup.policy", policy,
+                                      "delete (a compacted topic loses all but a symbol's last "
+                                      "row)"));
+  }
+  return missing;
 }
 
 Result<std::uint32_t> check_tape_topic(const KafkaClient& client, const KafkaOptions& options) {

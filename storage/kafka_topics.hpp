@@ -21,6 +21,10 @@ namespace tapedeck::storage {
 [[nodiscard]] Result<std::vector<std::string>> settle_topics(const KafkaClient& client,
                                                              const KafkaOptions& options);
 
+/// Makes an output topic if it is missing (true), else checks that it is not compacted.
+[[nodiscard]] Result<bool> settle_output_topic(const KafkaClient& client, const std::string& topic,
+                                               std::uint32_t partitions);
+
 /// `not_found` where there is no such topic; `conflict` where a setting of it loses records.
 [[nodiscard]] Result<std::uint32_t> check_tape_topic(const KafkaClient& client,
                                                      const KafkaOptions& options);

@@ -382,8 +382,8 @@ Result<std::uint64_t> RowStateStore::next_write() {
   return *last_write_ + 1;
 }
 
-Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after,
-                                          std::size_t keep) {
+Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after, std::size_t keep,
+                                          Offset committed) {
   std::lock_guard lock(write_mutex_);
   auto stored = checkpoints(partition);
   if (!stored) return tl::unexpected(std::move(stored.error()));
@@ -392,7 +392,7 @@ Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after
   std::vector<RowChange> changes;
   std::vector<Checkpoint> kept;
   for (auto& checkpoint : *stored) {
-    const bool below = checkpoint.next <= *spoken;
+    const bool below = checkpoint.next <= std::min(*spoken, committed);
     if (below && keep == 0) {
       changes.push_back({Family::checkpoints, checkpoint_key(partition, checkpoint.next), {}});
       continue;

@@ -30,8 +30,8 @@ public:
   Result<void> refresh() override;
 
   Result<void> write(const Batch& batch) override;
-  Result<std::uint64_t> thin(Partition partition, TimeNs keep_after,
-                             std::size_t checkpoints) override;
+  Result<std::uint64_t> thin(Partition partition, TimeNs keep_after, std::size_t checkpoints,
+                             Offset committed = kNoOffset) override;
   Result<void> sync() override;
 
 protected:

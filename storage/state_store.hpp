@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,8 @@ namespace tapedeck::storage {
 using market::Offset;
 using market::Partition;
 using market::TimeNs;
+
+constexpr Offset kNoOffset = std::numeric_limits<Offset>::max();
 
 /// State of one symbol after all its records with offset < next.
 struct SnapshotKey {
@@ -126,10 +129,10 @@ public:
   virtual Result<void> write(const Batch& batch) = 0;
   /// Removes snapshots of the partition that the policy does not want: all newer than `keep_after`
   /// (event time) stay, of the older ones the last of each hour; never the newest at or before a
-  /// kept checkpoint. Keeps the newest `checkpoints` checkpoints that are at or below the cursor,
-  /// and all above. Digests stay.
+  /// kept checkpoint. Keeps the newest `checkpoints` checkpoints that are at or below the cursor
+  /// and `committed` (up to where a sink has delivered), and all above. Digests stay.
   virtual Result<std::uint64_t> thin(Partition partition, TimeNs keep_after,
-                                     std::size_t checkpoints) = 0;
+                                     std::size_t checkpoints, Offset committed = kNoOffset) = 0;
   virtual Result<void> sync() = 0;
 };
 

@@ -165,6 +165,9 @@ void Collector::fold() {
   gauge("inflight_batches", "Batches between ingress and symbols.", &P::inflight_batches);
   counter("credit_waits_total", "Times the ingress waited for credit.", &P::credit_waits);
   gauge("pending_outputs", "Outputs between symbols and the output store.", &P::pending_outputs);
+  counter("delivered_outputs_total", "Outputs that are out on Kafka.", &P::delivered);
+  gauge("undelivered_outputs", "Outputs between symbols and the output topics.", &P::undelivered);
+  gauge("committed_offset", "Outputs emitted below it are out on Kafka.", &P::committed);
   gauge("symbols", "Symbols known.", &P::symbols);
   gauge("symbols_down", "Symbols that are restarting or catching up.", &P::symbols_down);
   counter("symbol_restarts_total", "Restarts of symbol actors.", &P::symbol_restarts);
@@ -196,6 +199,15 @@ void Collector::checkpoints() {
 void Collector::process() {
   counter("checkpointer_restarts_total", "Restarts of the checkpointer.",
           metrics_.checkpointer_restarts);
+  counter("sink_restarts_total", "Restarts of the output sink.", metrics_.sink_restarts);
+  counter("deliveries_total", "Deliveries of outputs, transactions for one.", metrics_.deliveries);
+  counter("delivery_failures_total", "Deliveries that failed and were tried again.",
+          metrics_.delivery_failures);
+  ClientMetric seconds;
+  seconds.histogram = convert(metrics_.delivery_ns, kSeconds);
+  family("delivery_seconds", "Time until a delivery's rows and offsets were out.",
+         MetricType::Histogram)
+      .metric.push_back(std::move(seconds));
   counter("gateway_restarts_total", "Restarts of the gateway.", metrics_.gateway_restarts);
   counter("recorder_events_total", "Events recorded.", metrics_.recorder_events);
   counter("recorder_records_total", "Records appended to the tape.", metrics_.recorder_records);

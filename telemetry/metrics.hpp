@@ -47,9 +47,12 @@ struct PartitionMetrics {
   Gauge inflight_bytes{}, inflight_batches{};  ///< queue depth between ingress and symbols
   Counter credit_waits{};                      ///< times the ingress waited for credit
   Gauge pending_outputs{};                     ///< queue depth between symbols and the output store
-  Histogram batch_events{};                    ///< events a batch (one message to one symbol)
-  Histogram fold_ns{};                         ///< time to fold one batch
-  Histogram poll_records{};                    ///< records a poll
+  Counter delivered{};                         ///< outputs that are out on Kafka
+  Gauge undelivered{};       ///< queue depth between symbols and the output topics
+  Gauge committed{};         ///< every output with a lower emission offset is out
+  Histogram batch_events{};  ///< events a batch (one message to one symbol)
+  Histogram fold_ns{};       ///< time to fold one batch
+  Histogram poll_records{};  ///< records a poll
   Counter checkpoints{}, snapshots{}, snapshot_bytes{};
   Histogram checkpoint_ns{};   ///< barrier to stored
   Gauge checkpoint_wall_ns{};  ///< when the newest was stored; age = now - this
@@ -66,6 +69,8 @@ struct Metrics {
   }
   std::vector<std::unique_ptr<PartitionMetrics>> partitions;
   Counter checkpointer_restarts{}, gateway_restarts{};
+  Counter sink_restarts{}, deliveries{}, delivery_failures{};
+  Histogram delivery_ns{};  ///< one delivery: its rows and offsets are out
   Counter http_requests{}, http_errors{};
   Gauge http_connections{};
   Histogram http_ns{};

@@ -24,10 +24,10 @@ public:
       : metrics_(tape.partitions()),
         symbol_context_{partition,  &tape,     &state_,
                         &kSettings, &options_, metrics_.partitions[partition].get(),
-                        nullptr,    0},
-        ingress_(
-            {partition, &tape, &state_, &options_, metrics_.partitions[partition].get(), nullptr},
-            *this) {
+                        nullptr,    0,         false},
+        ingress_({partition, &tape, &state_, &options_, metrics_.partitions[partition].get(),
+                  nullptr, false},
+                 *this) {
     options_.poll_bytes = 4 << 10;
     options_.checkpoint_events = 5'000;
   }
@@ -56,6 +56,7 @@ public:
       ingress_.on(actors::Stored{request->id, request->batch.checkpoint.has_value()});
     });
   }
+  void deliver(std::vector<actors::SaidPtr>, market::Offset) override {}
   void wake_self() override { awake_ = true; }
   void drained() override { drained_ = true; }
   [[nodiscard]] std::chrono::steady_clock::time_point now() const override { return now_; }

@@ -21,7 +21,10 @@ def broker(command="start", folder=os.environ["TAPEDECK_TEST_KAFKA_DIR"]):
 class KafkaTest(ProcessTest):
     def setUp(self):
         super().setUp()
-        self.brokers = broker()
+        self.brokers = self.start_broker()
+
+    def start_broker(self):
+        return broker()
 
     def topic(self, state=None):
         flags = ["--brokers", self.brokers, "--topic", f"test-{uuid.uuid4().hex[:12]}"]

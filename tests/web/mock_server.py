@@ -276,7 +276,7 @@ class Engine:
             lag = 3 if partition == 2 and not self.frozen else 0
             out.append({
                 "partition": partition, "next": end - lag, "end": end, "frontier": end - lag, "cursor": end - lag,
-                "checkpoint": end // 1000 * 1000, "feed_time": format_time(at),
+                "checkpoint": end // 1000 * 1000, "committed": 0, "feed_time": format_time(at),
                 "events": {"read": end * 4, "folded": end * 4, "duplicates": 0, "refused": 0, "filtered": 0},
             })
         return out

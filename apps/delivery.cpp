@@ -1,0 +1,89 @@
+#include "apps/delivery.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+
+namespace tapedeck::apps {
+
+namespace {
+
+constexpr auto kHandOver = std::chrono::seconds(60);
+constexpr auto kLookAgain = std::chrono::milliseconds(50);
+
+/// The same after a restart, another's on another machine or for another folder: a state folder has
+/// one owner.
+std::string node_name(const std::string& state) {
+  std::array<char, 256> host{};
+  (void)gethostname(host.data(), host.size() - 1);
+  std::error_code ignored;
+  const auto folder = std::filesystem::weakly_canonical(state, ignored).string();
+  return fmt::format("{}-{:016x}", host.data(), market::source_id(folder));
+}
+
+}  // namespace
+
+/// Waits until the engine let go of them; an engine that failed, or takes too long, is left alone:
+/// its transactions are refused once the group has given the partitions away.
+void Delivery::close(actors::Engine& engine, const std::vector<sinks::Partition>& partitions,
+                     bool in_order) {
+  struct Count {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t left = 0;
+  };
+  auto count = std::make_shared<Count>();
+  count->left = partitions.size();
+  for (const auto partition : partitions) {
+    engine.close(partition, in_order, [count] {
+      const std::scoped_lock lock(count->mutex);
+      --count->left;
+      count->changed.notify_all();
+    });
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kHandOver;
+  std::unique_lock lock(count->mutex);
+  while (count->left > 0 && !engine.failure() && std::chrono::steady_clock::now() < deadline)
+    count->changed.wait_for(lock, kLookAgain);
+}
+
+Result<void> Delivery::join(actors::Engine& engine) {
+  sinks::GroupEvents events;
+  events.gained = [&engine](const auto& partitions) {
+    for (const auto partition : partitions) engine.open(partition);
+    engine.board().settle_partitions();
+  };
+  events.hand_over = [this, &engine](const auto& partitions) { close(engine, partitions, true); };
+  events.lost = [this, &engine](const auto& partitions) { close(engine, partitions, false); };
+  events.failed = [&engine](const Error& error) { engine.board().fail(error); };
+  return group_->start(std::move(events));
+}
+
+Result<std::unique_ptr<Delivery>> open_delivery(const TapeOptions& tape,
+                                                const config::Config& config) {
+  auto kafka = kafka_options(tape);
+  if (!kafka) return tl::unexpected(kafka.error());
+  if (!*kafka || config.outputs.delivery == config::OutputDelivery::none) return nullptr;
+  const sinks::OutputTopics topics{config.outputs.processed, config.outputs.alerts,
+                                   config.outputs.dlq};
+  const auto made =
+      storage::create_output_topics(**kafka, {topics.processed, topics.alerts, topics.dlq});
+  if (!made) return tl::unexpected(made.error());
+  sinks::GroupOptions options;
+  options.group = config.kafka.group.empty() ? "tapedeck." + (*kafka)->topic : config.kafka.group;
+  options.node = config.kafka.node.empty() ? node_name(tape.state_folder()) : config.kafka.node;
+  options.kafka = std::move(**kafka);
+  auto group = sinks::KafkaGroup::open(std::move(options));
+  if (!group) return tl::unexpected(group.error());
+  const auto mode = config.outputs.delivery == config::OutputDelivery::transactional
+                        ? sinks::DeliveryMode::transactional
+                        : sinks::DeliveryMode::idempotent;
+  auto sink = sinks::make_kafka_sink(**group, topics, mode);
+  return std::make_unique<Delivery>(std::move(*group), std::move(sink));
+}
+
+}  // namespace tapedeck::apps

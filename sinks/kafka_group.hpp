@@ -1,0 +1,98 @@
+// sinks/kafka_group.hpp -- membership in a consumer group: which partitions of the tape this engine
+// owns, and up to where their outputs are out. Records are read elsewhere, by absolute offsets.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "market/result.hpp"
+#include "market/units.hpp"
+#include "storage/kafka_tape.hpp"
+
+struct rd_kafka_consumer_group_metadata_s;
+
+namespace tapedeck::storage {
+class KafkaClient;
+}
+
+namespace tapedeck::sinks {
+
+using market::Offset;
+using market::Partition;
+
+struct GroupOptions {
+  storage::KafkaOptions kafka;
+  std::string group;  ///< group.id
+  /// Name of this engine in the group, unlike any other's: a new process of that name takes its
+  /// place at once, and an older one is fenced.
+  std::string node;
+};
+
+/// Told on the group's thread, one at a time.
+struct GroupEvents {
+  std::function<void(const std::vector<Partition>&)> gained;
+  /// Returns once the partition is let go of: its last checkpoint stored, its outputs out.
+  std::function<void(const std::vector<Partition>&)> hand_over;
+  /// The group has given them to somebody else already: nothing of them may be delivered any more.
+  std::function<void(const std::vector<Partition>&)> lost;
+  std::function<void(const Error&)> failed;
+};
+
+class KafkaGroup {
+public:
+  static Result<std::unique_ptr<KafkaGroup>> open(GroupOptions options);
+  ~KafkaGroup();
+  KafkaGroup(const KafkaGroup&) = delete;
+  KafkaGroup& operator=(const KafkaGroup&) = delete;
+
+  /// Joins. `events` are told until stop() returns.
+  Result<void> start(GroupEvents events);
+  /// Hands everything over and ends the membership's thread. A member with a name keeps its
+  /// partitions until session.timeout.ms has passed, so that a restart moves nothing.
+  void stop();
+
+  /// The group's committed offset of each partition, 0 where there is none; waits for transactions
+  /// that are being settled. Error `conflict` where it lies past the topic's end.
+  [[nodiscard]] Result<std::vector<Offset>> committed(std::span<const Partition> partitions) const;
+
+  using Upto = std::vector<std::pair<Partition, Offset>>;
+  /// Commits without a transaction. Error where this engine is no longer the owner.
+  Result<void> commit(const Upto& offsets) const;
+
+  struct MetadataDelete {
+    void operator()(rd_kafka_consumer_group_metadata_s* metadata) const noexcept;
+  };
+  using Metadata = std::unique_ptr<rd_kafka_consumer_group_metadata_s, MetadataDelete>;
+  /// As what the brokers know this member while it owns all of these; null if it does not. A
+  /// transaction with it fails once the group has given a partition away.
+  [[nodiscard]] Metadata membership(const Upto& offsets) const;
+
+  [[nodiscard]] const GroupOptions& options() const noexcept { return options_; }
+
+private:
+  explicit KafkaGroup(GroupOptions options);
+  void run();
+  void turn(int wait_ms);
+  void assign(const std::vector<Partition>& partitions);
+  void revoke(const std::vector<Partition>& partitions, bool lost);
+  [[nodiscard]] Result<void> check_ends(std::span<const Partition> partitions,
+                                        const std::vector<Offset>& offsets) const;
+
+  GroupOptions options_;
+  std::unique_ptr<storage::KafkaClient> client_;
+  GroupEvents events_;
+  mutable std::mutex mutex_;
+  std::set<Partition> owned_;
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tapedeck::sinks

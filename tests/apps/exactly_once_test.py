@@ -1,0 +1,308 @@
+"""Outputs on Kafka: whatever is killed when, a reader of committed rows sees each output once, in order."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from engine_process_test import Served, settings
+from harness import SEED, info, start, until
+from kafka_test import KafkaTest, broker
+
+READ = os.environ["TAPEDECK_TEST_KAFKA_READ"]
+ROUNDS = int(os.environ.get("TAPEDECK_TEST_ROUNDS", "8"))
+PARTITIONS = 4
+SESSION = ["--feed", "sim:l3", "--input", "seed=11,symbols=24,messages=120000"]
+
+
+def rows(brokers, topic):
+    """Symbol to its rows in the topic's order: identity, kind, revision, position, value."""
+    done = subprocess.run([READ, brokers, topic], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for line in done.stdout.splitlines():
+        record = json.loads(line)
+        headers = record["headers"]
+        assert headers["schema"] == "1"
+        found.setdefault(record["key"], []).append(
+            (headers["identity"], headers["kind"], headers["revision"], headers["position"], record["value"]))
+    return found
+
+
+class OutputTest(KafkaTest):
+    """One tape; engines whose outputs go to topics of their own."""
+
+    def setUp(self):
+        super().setUp()
+        self.tape = self.topic()
+        self.name = self.tape[3]
+
+    def environment(self, group, **more):
+        """Small polls and many checkpoints, so that there is much to be killed in."""
+        names = {f"TAPEDECK_OUTPUTS_{kind}": f"{self.name}.{group}.{kind.lower()}"
+                 for kind in ("PROCESSED", "ALERTS", "DLQ")}
+        return settings(2, 64, TAPEDECK_ENGINE_CHECKPOINT_EVENTS="4000", TAPEDECK_KAFKA_GROUP=f"{self.name}.{group}",
+                        **names, **more)
+
+    def serve(self, group, state, *arguments, **more):
+        return Served(*self.tape, "--state", self.path(state), *arguments, env=self.environment(group, **more))
+
+    def rows(self, group, kind="processed"):
+        return rows(self.brokers, f"{self.name}.{group}.{kind}")
+
+    def ends(self):
+        return {p["partition"]: p["end"] for p in info(self.tape)["partitions"]}
+
+    def committed(self, *engines):
+        """Partition to the committed offset, over all engines that answer."""
+        return {p["partition"]: p["committed"] for engine in engines for p in engine.get("/v1/positions")}
+
+    def until_out(self, *engines):
+        ends = self.ends()
+        until(lambda: self.committed(*engines) == ends, f"everything to be out ({ends})")
+
+    def undisturbed(self, group="undisturbed", **more):
+        """All rows of a run that nobody disturbs."""
+        served = self.serve(group, group, **more)
+        self.until_out(served)
+        served.end(self)
+        return self.rows(group)
+
+    def check_equal(self, found, expected):
+        self.assertEqual(sorted(found), sorted(expected))
+        for symbol, wanted in expected.items():
+            identities = [row[0] for row in found[symbol]]
+            self.assertEqual(len(identities), len(set(identities)), f"{symbol}: a row stands twice")
+            self.assertEqual(found[symbol], wanted, symbol)
+        self.assertGreater(sum(map(len, expected.values())), 500)
+
+
+class ExactlyOnce(OutputTest):
+    def record(self):
+        self.succeeds("record", *SESSION, *self.tape, "--partitions", PARTITIONS, "--linger", "500", "--mark-every",
+                      "2000")
+
+    def kill_in_delivery(self, group, **more):
+        """ROUNDS kills, each while rows leave: some offsets were committed since the start, not all."""
+        ends = sum(self.ends().values())
+        done = 0
+        for number in range(ROUNDS):
+            served = self.serve(group, "state", TAPEDECK_OUTPUTS_MAX_ROWS="5", **more)
+            target = max(done + 1, ends * (number + self.random.random()) / ROUNDS)
+            until(lambda: sum(self.committed(served).values()) >= min(target, ends), "commits")
+            done = sum(self.committed(served).values())
+            served.process.kill()
+            served.process.communicate()
+            self.assertLess(done, ends, "all was out before the kill")
+
+    def test_an_engine_killed_at_random_moments_says_each_output_once_in_order(self):
+        self.record()
+        expected = self.undisturbed()
+        self.kill_in_delivery("killed")
+        served = self.serve("killed", "state")
+        self.until_out(served)
+        served.end(self)
+        self.check_equal(self.rows("killed"), expected)
+        # Nothing of the state is needed to know what is out already.
+        subprocess.run(["rm", "-rf", self.path("state")], check=True)
+        served = self.serve("killed", "state")
+        self.until_out(served)
+        served.end(self)
+        self.check_equal(self.rows("killed"), expected)
+
+    def test_a_symbol_that_throws_holds_the_commit_back_until_it_has_said_everything(self):
+        self.record()
+        expected = self.undisturbed()
+        cat = self.succeeds("tape", "cat", *self.tape, "--records", "--limit", 400)
+        records = [record for record in map(json.loads, cat.stdout.splitlines()) if record.get("symbol")]
+        faults = []
+        for record in self.random.sample(records, 5):
+            at = record["position"]
+            faults.append(f"{record['symbol']}@{at['partition']}:{at['offset']}:1*2")
+        served = self.serve("faults", "state", TAPEDECK_FAULT=",".join(faults))
+        self.until_out(served)
+        self.assertIn("fault point", json.dumps(served.get("/v1/supervision")))
+        served.end(self)
+        self.check_equal(self.rows("faults"), expected)
+
+    def test_idempotent_delivery_may_repeat_rows_and_their_identity_says_so(self):
+        self.record()
+        expected = self.undisturbed()
+        how = {"TAPEDECK_OUTPUTS_DELIVERY": "idempotent"}
+        self.kill_in_delivery("idempotent", **how)
+        served = self.serve("idempotent", "state", **how)
+        self.until_out(served)
+        served.end(self)
+        once = {symbol: list(dict.fromkeys(found)) for symbol, found in self.rows("idempotent").items()}
+        self.check_equal({symbol: sorted(found) for symbol, found in once.items()},
+                         {symbol: sorted(found) for symbol, found in expected.items()})
+
+    def test_rows_say_what_the_command_line_says(self):
+        self.record()
+        expected = self.undisturbed()
+        symbol = sorted(expected)[0]
+        newest = {}
+        for _, kind, _, _, value in expected[symbol]:
+            row = json.loads(value)
+            if kind == "candle" and row["width"] == "10s":
+                newest[row["open_time"]] = row
+        command = self.succeeds("candles", *self.tape, "--state", self.path("undisturbed"), "--symbol", symbol,
+                                "--width", "10s", "--format", "json")
+        closed = [candle for candle in json.loads(command.stdout) if candle["state"] == "closed"]
+        self.assertGreater(len(closed), 3)
+        self.assertEqual(closed, [newest[time] for time in sorted(newest)])
+
+
+class LiveTest(OutputTest):
+    """A recorder that goes on while engines of one group come and go."""
+
+    def setUp(self):
+        super().setUp()
+        self.succeeds("topics", "create", *self.tape, "--partitions", PARTITIONS)
+        self.nodes = {}
+
+    def start_recorder(self, session, rate):
+        return start("record", *session, *self.tape, "--linger", "200", "--mark-every", "500", "--rate", rate)
+
+    def start_node(self, name):
+        self.nodes[name] = self.serve("group", name)
+        return self.nodes[name]
+
+    def owned(self, name):
+        return set(self.committed(self.nodes[name]))
+
+    def until_shared(self, *names):
+        """Every partition has one owner, and each of the engines some."""
+        def shared():
+            owned = [self.owned(name) for name in names]
+            return all(owned) and sorted(p for some in owned for p in some) == list(range(PARTITIONS))
+        until(shared, "each of " + ", ".join(names) + " to own some partitions")
+
+    def finish(self, session, *engines):
+        """The recording goes on to its end; then all rows are out, and equal an undisturbed run's."""
+        self.succeeds("record", *session, *self.tape)
+        self.until_out(*engines)
+        for engine in engines:
+            engine.end(self)
+        self.check_equal(self.rows("group"), self.undisturbed())
+        folder = self.path("alone")
+        self.succeeds("record", *session, "--tape", folder)
+        self.assertEqual(self.digests(self.tape), self.digests(folder))
+
+
+class Group(LiveTest):
+    session = ["--feed", "sim:l3", "--input", "seed=12,symbols=24,messages=200000"]
+
+    def test_partitions_are_shared_and_move_without_a_gap_or_a_repeat(self):
+        recorder = self.start_recorder(self.session, 8000)
+        first = self.start_node("a")
+        until(lambda: len(self.owned("a")) == PARTITIONS, "one engine to own all")
+        second = self.start_node("b")
+        self.until_shared("a", "b")
+        elsewhere = 0
+        for symbol in (found["symbol"] for found in first.get("/v1/symbols")):
+            status, body = second.status(f"/v1/symbols/{symbol}/book")
+            if status == 503:
+                self.assertRegex(body["error"]["message"], r"is in partition \d+, which another engine")
+                elsewhere += 1
+        self.assertGreater(elsewhere, 0)
+        first.process.kill()
+        first.process.communicate()
+        until(lambda: len(self.owned("b")) == PARTITIONS, "the other engine to own all")
+        self.start_node("c")
+        self.until_shared("b", "c")
+        second.end(self)  # in order: its partitions go to c, from b's last commit
+        until(lambda: len(self.owned("c")) == PARTITIONS, "the last engine to own all")
+        recorder.kill()
+        recorder.communicate()
+        self.finish(self.session, self.nodes["c"])
+
+    def test_a_frozen_owner_that_wakes_up_changes_nothing(self):
+        recorder = self.start_recorder(self.session, 8000)
+        first, second = self.start_node("a"), self.start_node("b")
+        self.until_shared("a", "b")
+        first.process.send_signal(signal.SIGSTOP)
+        until(lambda: len(self.owned("b")) == PARTITIONS, "the other engine to own all")
+        first.process.send_signal(signal.SIGCONT)
+        self.until_shared("a", "b")
+        recorder.kill()
+        recorder.communicate()
+        self.finish(self.session, first, second)
+
+
+class Rounds(LiveTest):
+    """TAPEDECK_TEST_ROUNDS rounds of kill -9: an engine, the recorder, or the broker; rebalances in between."""
+
+    def setUp(self):
+        self.broker_folder = tempfile.mkdtemp(prefix="tapedeck-broker-")
+        self.addCleanup(shutil.rmtree, self.broker_folder, ignore_errors=True)
+        self.addCleanup(self.own_broker, "stop")
+        super().setUp()
+
+    def own_broker(self, command="start"):
+        return broker(command, self.broker_folder)
+
+    def start_broker(self):
+        return self.own_broker()
+
+    def kill_broker(self):
+        with open(os.path.join(self.broker_folder, "pid"), encoding="ascii") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        time.sleep(self.random.uniform(0.0, 1.0))  # how long it is away
+        self.own_broker()
+
+    def kill_node(self, name):
+        process = self.nodes.pop(name).process
+        ended = process.poll()
+        self.assertIsNone(ended, f"engine {name} ended by itself: {process.communicate() if ended else ''}")
+        process.kill()
+        process.communicate()
+        self.start_node(name)
+
+    def toggle(self, name):
+        """An engine more joins, or one leaves for good: partitions move."""
+        if name not in self.nodes:
+            self.start_node(name)
+        elif self.random.random() < 0.5:
+            self.nodes.pop(name).end(self)
+        else:
+            process = self.nodes.pop(name).process
+            process.kill()
+            process.communicate()
+
+    def test_rounds(self):
+        session = ["--feed", "sim:l3", "--input", f"seed={SEED},symbols=24,messages={40000 * max(ROUNDS, 8)}"]
+        recorder = self.start_recorder(session, 6000)
+        for name in "ab":
+            self.start_node(name)
+        done = {}
+        for number in range(ROUNDS):
+            time.sleep(self.random.uniform(0.2, 2.5))  # into the load
+            # Each kind once, then by chance.
+            kinds = ("engine", "recorder", "broker", "rebalance")
+            kind = kinds[number] if number < len(kinds) else self.random.choices(kinds, (5, 2, 2, 3))[0]
+            done[kind] = done.get(kind, 0) + 1
+            if kind == "engine":
+                self.kill_node(self.random.choice("ab"))
+            elif kind == "recorder":
+                recorder.kill()
+                recorder.communicate()
+                recorder = self.start_recorder(session, 6000)
+            elif kind == "broker":
+                self.kill_broker()
+            else:
+                self.toggle("c")
+        print(f"seed {SEED}: {ROUNDS} rounds: {done}", file=sys.stderr)
+        self.assertIsNone(recorder.poll(), "the recording was over before the rounds were")
+        recorder.kill()
+        recorder.communicate()
+        self.finish(session, *self.nodes.values())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,69 @@
+// kafka_read BROKERS TOPIC: every committed record of a topic as a line of JSON, a partition after
+// the other, for tests. Keys and values are text, headers an object.
+#include <cstdio>
+#include <string>
+
+#include "api/json_writer.hpp"
+#include "storage/kafka_record.hpp"
+#include "storage/kafka_streams.hpp"
+#include "storage/kafka_topics.hpp"
+
+using namespace tapedeck;
+
+namespace {
+
+std::string line_of(storage::Partition partition, const rd_kafka_message_t& message) {
+  api::JsonWriter out(1024);
+  out.open('{');
+  out.key("partition").integer(partition);
+  out.key("offset").integer(message.offset);
+  out.key("key").string(storage::key_of(message));
+  out.key("headers").open('{');
+  rd_kafka_headers_t* headers = nullptr;
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  if (rd_kafka_message_headers(&message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    for (std::size_t i = 0;
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         ++i)
+      out.key(name).string({static_cast<const char*>(value), size});
+  }
+  out.close('}');
+  out.key("value").string(storage::value_of(message));
+  out.close('}');
+  return out.take();
+}
+
+Result<void> print(const storage::KafkaOptions& options) {
+  auto probe = storage::KafkaStreams::open(options, options.topic, 1);
+  if (!probe) return tl::unexpected(probe.error());
+  const auto partitions = storage::count_partitions((*probe)->client(), options.topic);
+  if (!partitions) return tl::unexpected(partitions.error());
+  auto streams = storage::KafkaStreams::open(options, options.topic, partitions->value_or(0));
+  if (!streams) return tl::unexpected(streams.error());
+  const auto ends = (*streams)->offsets(storage::KafkaStreams::Edge::end, 10'000);
+  if (!ends) return tl::unexpected(ends.error());
+  for (storage::Partition p = 0; p < ends->size(); ++p) {
+    const auto last = (*streams)->find_end(p, 0, (*ends)[p]);
+    if (!last) return tl::unexpected(last.error());
+    if (!*last) continue;
+    const auto told = (*streams)->read(p, 0, **last, -1, [&](const auto& message) -> Result<bool> {
+      std::puts(line_of(p, message).c_str());
+      return true;
+    });
+    if (!told) return told;
+  }
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  storage::KafkaOptions options;
+  options.brokers = argv[1], options.topic = argv[2];
+  const auto done = print(options);
+  if (!done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
+  return done ? 0 : 1;
+}
