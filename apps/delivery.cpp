@@ -7,12 +7,13 @@
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
+#include <set>
 
 namespace tapedeck::apps {
 
 namespace {
 
-constexpr auto kHandOver = std::chrono::seconds(60);
+constexpr auto kHandOver = std::chrono::seconds(60);  ///< in order; then it is dropped
 constexpr auto kLookAgain = std::chrono::milliseconds(50);
 
 /// The same after a restart, another's on another machine or for another folder: a state folder has
@@ -27,28 +28,34 @@ std::string node_name(const std::string& state) {
 
 }  // namespace
 
-/// Waits until the engine let go of them; an engine that failed, or takes too long, is left alone:
-/// its transactions are refused once the group has given the partitions away.
+/// Waits until the engine let go of them, unless it failed. What cannot be handed over in time is
+/// dropped: the next owner goes on from the last commit.
 void Delivery::close(actors::Engine& engine, const std::vector<sinks::Partition>& partitions,
                      bool in_order) {
-  struct Count {
+  struct Left {
     std::mutex mutex;
     std::condition_variable changed;
-    std::size_t left = 0;
+    std::set<sinks::Partition> partitions;
   };
-  auto count = std::make_shared<Count>();
-  count->left = partitions.size();
-  for (const auto partition : partitions) {
-    engine.close(partition, in_order, [count] {
-      const std::scoped_lock lock(count->mutex);
-      --count->left;
-      count->changed.notify_all();
+  auto left = std::make_shared<Left>();
+  left->partitions.insert(partitions.begin(), partitions.end());
+  const auto ask = [&](sinks::Partition partition, bool orderly) {
+    engine.close(partition, orderly, [left, partition] {
+      const std::scoped_lock lock(left->mutex);
+      left->partitions.erase(partition);
+      left->changed.notify_all();
     });
-  }
+  };
+  for (const auto partition : partitions) ask(partition, in_order);
   const auto deadline = std::chrono::steady_clock::now() + kHandOver;
-  std::unique_lock lock(count->mutex);
-  while (count->left > 0 && !engine.failure() && std::chrono::steady_clock::now() < deadline)
-    count->changed.wait_for(lock, kLookAgain);
+  std::unique_lock lock(left->mutex);
+  while (!left->partitions.empty() && !engine.failure()) {
+    if (in_order && std::chrono::steady_clock::now() >= deadline) {
+      in_order = false;
+      for (const auto partition : left->partitions) ask(partition, false);
+    }
+    left->changed.wait_for(lock, kLookAgain);
+  }
 }
 
 Result<void> Delivery::join(actors::Engine& engine) {
@@ -63,6 +70,10 @@ Result<void> Delivery::join(actors::Engine& engine) {
   return group_->start(std::move(events));
 }
 
+std::string group_name(const config::Config& config, const storage::KafkaOptions& kafka) {
+  return config.kafka.group.empty() ? "tapedeck." + kafka.topic : config.kafka.group;
+}
+
 Result<std::unique_ptr<Delivery>> open_delivery(const TapeOptions& tape,
                                                 const config::Config& config) {
   auto kafka = kafka_options(tape);
@@ -74,7 +85,7 @@ Result<std::unique_ptr<Delivery>> open_delivery(const TapeOptions& tape,
       storage::create_output_topics(**kafka, {topics.processed, topics.alerts, topics.dlq});
   if (!made) return tl::unexpected(made.error());
   sinks::GroupOptions options;
-  options.group = config.kafka.group.empty() ? "tapedeck." + (*kafka)->topic : config.kafka.group;
+  options.group = group_name(config, **kafka);
   options.node = config.kafka.node.empty() ? node_name(tape.state_folder()) : config.kafka.node;
   options.kafka = std::move(**kafka);
   auto group = sinks::KafkaGroup::open(std::move(options));

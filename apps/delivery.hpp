@@ -33,6 +33,10 @@ private:
   std::unique_ptr<sinks::OutputSink> sink_;
 };
 
+/// kafka.group, or tapedeck.TOPIC.
+[[nodiscard]] std::string group_name(const config::Config& config,
+                                     const storage::KafkaOptions& kafka);
+
 /// Null where the tape is a folder, or outputs.delivery is "none". Makes the topics that are
 /// missing.
 [[nodiscard]] Result<std::unique_ptr<Delivery>> open_delivery(const TapeOptions& tape,

@@ -23,6 +23,7 @@ void add_commands(CLI::App& app, Chosen& chosen) {
   add_verify(app, chosen);
   add_diff(app, chosen);
   add_topics(app, chosen);
+  add_cluster(app, chosen);
   add_config(app, chosen);
   add_bench(app, chosen);
   add_chaos(app, chosen);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/commands.hpp"
+#include "apps/running.hpp"
 
 namespace tapedeck::apps {
 
@@ -18,8 +19,16 @@ int run_create(const TopicsArguments& arguments) {
   auto kafka = kafka_options(arguments.tape);
   if (!kafka) return report(kafka.error());
   (*kafka)->partitions = arguments.partitions;
-  const auto made = storage::create_kafka_topics(**kafka);
+  const auto config = load_config(arguments.tape.config_file, {});
+  if (!config) return report(config.error());
+  auto made = storage::create_kafka_topics(**kafka);
   if (!made) return report(made.error());
+  if (config->outputs.delivery != config::OutputDelivery::none) {
+    const auto outputs = storage::create_output_topics(
+        **kafka, {config->outputs.processed, config->outputs.alerts, config->outputs.dlq});
+    if (!outputs) return report(outputs.error());
+    made->insert(made->end(), outputs->begin(), outputs->end());
+  }
   for (const auto& topic : *made) fmt::print("made {}\n", topic);
   if (made->empty())
     fmt::print("all topics of {} are there, with good settings\n", (*kafka)->topic);

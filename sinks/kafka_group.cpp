@@ -66,7 +66,13 @@ Result<std::unique_ptr<KafkaGroup>> KafkaGroup::open(GroupOptions options) {
 }
 
 KafkaGroup::KafkaGroup(GroupOptions options) : options_(std::move(options)) {}
-KafkaGroup::~KafkaGroup() { stop(); }
+
+KafkaGroup::~KafkaGroup() {
+  stop();
+  // librdkafka before 2.3 ends the process when a member of a cooperative-sticky group is destroyed
+  // between joining and its first assignment: such a client is left to the process's end.
+  if (joined_ && !assigned_once_) (void)client_.release();
+}
 
 Result<void> KafkaGroup::start(GroupEvents events) {
   events_ = std::move(events);
@@ -76,6 +82,7 @@ Result<void> KafkaGroup::start(GroupEvents events) {
   const auto code = rd_kafka_subscribe(client_->get(), topics.get());
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return tl::unexpected(client_->error(code, "joining group " + options_.group));
+  joined_ = true;
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -125,6 +132,7 @@ void KafkaGroup::turn(int wait_ms) {
 
 /// Nothing is fetched: the partitions stand at their end, paused.
 void KafkaGroup::assign(const std::vector<Partition>& partitions) {
+  assigned_once_ = true;
   const auto list = list_of(options_.kafka.topic, partitions);
   for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = RD_KAFKA_OFFSET_END;
   const ErrorHandle refused(rd_kafka_incremental_assign(client_->get(), list.get()));

@@ -92,6 +92,7 @@ private:
   mutable std::mutex mutex_;
   std::set<Partition> owned_;
   std::atomic<bool> stopping_ = false;
+  bool joined_ = false, assigned_once_ = false;
   std::thread thread_;
 };
 

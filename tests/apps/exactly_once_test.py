@@ -173,6 +173,10 @@ class LiveTest(OutputTest):
         self.nodes[name] = self.serve("group", name)
         return self.nodes[name]
 
+    def cluster(self):
+        done = self.succeeds("cluster", *self.tape, "--format", "json", env=self.environment("group"))
+        return json.loads(done.stdout)
+
     def owned(self, name):
         return set(self.committed(self.nodes[name]))
 
@@ -204,6 +208,11 @@ class Group(LiveTest):
         until(lambda: len(self.owned("a")) == PARTITIONS, "one engine to own all")
         second = self.start_node("b")
         self.until_shared("a", "b")
+        shown = self.cluster()
+        self.assertEqual(shown["state"], "Stable")
+        self.assertEqual(sorted(sorted(node["partitions"]) for node in shown["nodes"]),
+                         sorted([sorted(self.owned("a")), sorted(self.owned("b"))]))
+        self.assertEqual([p["partition"] for p in shown["partitions"]], list(range(PARTITIONS)))
         elsewhere = 0
         for symbol in (found["symbol"] for found in first.get("/v1/symbols")):
             status, body = second.status(f"/v1/symbols/{symbol}/book")
@@ -221,6 +230,7 @@ class Group(LiveTest):
         recorder.kill()
         recorder.communicate()
         self.finish(self.session, self.nodes["c"])
+        self.assertEqual([p["lag"] for p in self.cluster()["partitions"]], [0] * PARTITIONS)
 
     def test_a_frozen_owner_that_wakes_up_changes_nothing(self):
         recorder = self.start_recorder(self.session, 8000)

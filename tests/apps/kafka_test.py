@@ -157,9 +157,12 @@ class KafkaRefuses(KafkaTest):
 
     def test_topics_are_made_once_and_keep_their_partitions(self):
         topic = self.topic()
-        made = self.succeeds("topics", "create", *topic, "--partitions", "3").stdout
-        self.assertEqual(made.split(), ["made", f"{topic[3]}.control", "made", f"{topic[3]}.dlq", "made", topic[3]])
-        self.assertIn("are there", self.succeeds("topics", "create", *topic).stdout)
+        outputs = {f"TAPEDECK_OUTPUTS_{kind}": f"{topic[3]}.out.{kind.lower()}" for kind in ("PROCESSED", "ALERTS", "DLQ")}
+        environment = {**os.environ, **outputs}
+        made = self.succeeds("topics", "create", *topic, "--partitions", "3", env=environment).stdout
+        names = [f"{topic[3]}.control", f"{topic[3]}.dlq", topic[3], *outputs.values()]
+        self.assertEqual(made.split(), [word for name in names for word in ("made", name)])
+        self.assertIn("are there", self.succeeds("topics", "create", *topic, env=environment).stdout)
         self.fails(2, "3 partitions", "topics", "create", *topic, "--partitions", "4")
         self.fails(2, "3 partitions", "record", *SESSION, *topic, "--partitions", "4")
 

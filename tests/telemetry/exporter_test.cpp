@@ -63,15 +63,15 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
   Metrics metrics(2);
   auto& one = *metrics.partitions[1];
   std::uint64_t value = 1000;
-  for (Counter* counter :
-       {&one.records, &one.marks, &one.events, &one.payload_bytes, &one.folded, &one.duplicates,
-        &one.dead_letters, &one.filtered, &one.outputs, &one.credit_waits, &one.checkpoints,
-        &one.snapshots, &one.snapshot_bytes, &one.symbol_restarts, &one.ingress_restarts}) {
+  for (Counter* counter : {&one.records, &one.marks, &one.events, &one.payload_bytes, &one.folded,
+                           &one.duplicates, &one.dead_letters, &one.filtered, &one.outputs,
+                           &one.credit_waits, &one.checkpoints, &one.snapshots, &one.snapshot_bytes,
+                           &one.symbol_restarts, &one.ingress_restarts, &one.delivered}) {
     counter->store(++value);
   }
   for (Gauge* gauge :
        {&one.next_offset, &one.end_offset, &one.inflight_bytes, &one.inflight_batches,
-        &one.pending_outputs, &one.symbols, &one.symbols_down}) {
+        &one.pending_outputs, &one.symbols, &one.symbols_down, &one.undelivered, &one.committed}) {
     gauge->store(static_cast<std::int64_t>(++value));
   }
   const auto parsed = parse(to_prometheus(metrics));
@@ -91,13 +91,16 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
                                  "snapshot_bytes_total",
                                  "symbol_restarts_total",
                                  "ingress_restarts_total",
+                                 "delivered_outputs_total",
                                  "next_offset",
                                  "end_offset",
                                  "inflight_bytes",
                                  "inflight_batches",
                                  "pending_outputs",
                                  "symbols",
-                                 "symbols_down"}) {
+                                 "symbols_down",
+                                 "undelivered_outputs",
+                                 "committed_offset"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name + "{partition=\"1\"}") ==
           static_cast<double>(++expected));
@@ -108,18 +111,21 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
 TEST_CASE("every counter of the process is told", "[exporter]") {
   Metrics metrics(1);
   std::uint64_t value = 0;
-  for (Counter* counter : {&metrics.checkpointer_restarts, &metrics.gateway_restarts,
-                           &metrics.http_requests, &metrics.http_errors, &metrics.recorder_events,
-                           &metrics.recorder_records, &metrics.recorder_dead_letters}) {
+  for (Counter* counter :
+       {&metrics.checkpointer_restarts, &metrics.gateway_restarts, &metrics.http_requests,
+        &metrics.http_errors, &metrics.recorder_events, &metrics.recorder_records,
+        &metrics.recorder_dead_letters, &metrics.sink_restarts, &metrics.deliveries,
+        &metrics.delivery_failures}) {
     counter->store(++value);
   }
-  metrics.http_connections = 8;
+  metrics.http_connections = 11;
   const auto parsed = parse(to_prometheus(metrics));
   std::uint64_t expected = 0;
   for (const std::string name :
        {"checkpointer_restarts_total", "gateway_restarts_total", "http_requests_total",
         "http_errors_total", "recorder_events_total", "recorder_records_total",
-        "recorder_dead_letters_total", "http_connections"}) {
+        "recorder_dead_letters_total", "sink_restarts_total", "deliveries_total",
+        "delivery_failures_total", "http_connections"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name) == static_cast<double>(++expected));
   }
@@ -127,8 +133,9 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
 
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
-  STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (15 + 10) + 5 * sizeof(Histogram));
-  STATIC_REQUIRE(sizeof(Metrics) == sizeof(std::vector<int>) + 8 * (8 + 1) + sizeof(Histogram));
+  STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (16 + 12) + 5 * sizeof(Histogram));
+  STATIC_REQUIRE(sizeof(Metrics) ==
+                 sizeof(std::vector<int>) + 8 * (11 + 1) + 2 * sizeof(Histogram));
 }
 
 TEST_CASE("lag is what is between the tape's end and what was read, never negative", "[exporter]") {
