@@ -76,6 +76,7 @@ Result<void> set_client(Config& config, std::string name, std::string text,
 
 constexpr std::string_view kPatternKey = "alerts.pattern";
 constexpr std::string_view kSymbolsKey = "alerts.symbols";
+constexpr std::size_t kMaxSymbols = 65'536;
 constexpr std::size_t kMaxPatterns = 16, kMaxSteps = 16, kMaxNameBytes = 64;
 
 /// A setting of [alerts.symbols.SYMBOL].
@@ -408,6 +409,12 @@ Result<void> apply_own(Config& config, const std::vector<SymbolValue>& own) {
   std::map<std::string, Config> by_symbol;
   for (const auto& [symbol, setting, value] : own) {
     setting->set(by_symbol.try_emplace(symbol, config).first->second, value);
+  }
+  if (by_symbol.size() > kMaxSymbols) {
+    return fail(ErrorCode::invalid,
+                std::string(kSymbolsKey) + ": " + std::to_string(by_symbol.size()) +
+                    " symbols; expected at most " + std::to_string(kMaxSymbols),
+                std::string(kSymbolsKey));
   }
   for (const auto& [symbol, alone] : by_symbol) {
     if (const auto wrong = contradiction(alone)) {

@@ -66,3 +66,32 @@ TEST_CASE("a late trade and a refusal tell the event that caused them", "[json]"
         R"("price_units":1234500,"size_units":100,"other":0,"flags":0,"code":0},"trust":"gapped",)"
         R"("position":{"partition":1,"offset":20,"index":3}})");
 }
+
+TEST_CASE("an alert goes out as HTTP answers it, each value in its rule's unit", "[json]") {
+  market::Alert alert;
+  alert.rule = market::AlertRule::spread_widening;
+  alert.value = 312, alert.threshold = 2'000'000;
+  alert.mean_sum = 10'000, alert.mean_count = 300;
+  const std::string end = R"("trust":"gapped","position":{"partition":1,"offset":20,"index":3}})";
+  CHECK(api::to_json("AAPL", output(alert)) ==
+        R"({"symbol":"AAPL","rule":"spread_widening","level":null,"side":null,)"
+        R"("time":"2026-01-05T12:00:00.000000000Z","value":"0.0312","threshold":"2.000000",)"
+        R"("mean":"0.00333333","pattern":null,)" +
+            end);
+  alert = {};
+  alert.rule = market::AlertRule::extreme_imbalance, alert.level = market::AlertLevel::high;
+  alert.side = market::Side::ask, alert.value = -812'345, alert.threshold = 700'000;
+  CHECK(api::to_json("AAPL", output(alert)) ==
+        R"({"symbol":"AAPL","rule":"extreme_imbalance","level":"high","side":"ask",)"
+        R"("time":"2026-01-05T12:00:00.000000000Z","value":"-0.812345","threshold":"0.700000",)"
+        R"("mean":null,"pattern":null,)" +
+            end);
+  alert.rule = market::AlertRule::pattern, alert.level = market::AlertLevel::none;
+  alert.side = market::Side::none, alert.pattern = "toxic_flow";
+  alert.value = market::kSecond / 2, alert.threshold = 5 * market::kSecond;
+  CHECK(api::to_json("AAPL", output(alert)) ==
+        R"({"symbol":"AAPL","rule":"pattern","level":null,"side":null,)"
+        R"("time":"2026-01-05T12:00:00.000000000Z","value":"0.500000000",)"
+        R"("threshold":"5.000000000","mean":null,"pattern":"toxic_flow",)" +
+            end);
+}
