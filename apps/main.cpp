@@ -22,6 +22,7 @@ void add_commands(CLI::App& app, Chosen& chosen) {
   add_tape(app, chosen);
   add_verify(app, chosen);
   add_diff(app, chosen);
+  add_profile(app, chosen);
   add_topics(app, chosen);
   add_cluster(app, chosen);
   add_config(app, chosen);

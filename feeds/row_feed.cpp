@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <fstream>
 
 #include "feeds/feed_clock.hpp"
 #include "feeds/symbol_table.hpp"
@@ -229,6 +229,32 @@ Result<std::unique_ptr<Feed>> open_rows(const std::string& name, const FeedOptio
   named.size_exponent = format->size_exponent;
   return std::make_unique<RowFeed>(options.input, std::move(bytes), std::move(*format),
                                    std::move(named), name == "ticks-json");
+}
+
+Result<void> copy_rows(const std::string& name, const FeedOptions& options, const std::string& to,
+                       const std::function<bool(std::uint64_t, std::uint64_t)>& keep) {
+  const auto format = format_of(name, options);
+  if (!format) return tl::unexpected(format.error());
+  auto bytes = open_bytes(options.input);
+  if (!bytes) return tl::unexpected(bytes.error());
+  std::ofstream file(to, std::ios::binary | std::ios::trunc);
+  TextWindow window(std::move(*bytes));
+  std::uint64_t rows = 0;
+  bool first = true;
+  while (const auto line = window.line_at(0)) {
+    std::string_view text = without_cr(line->text);
+    if (first && text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+    const RowFormat& named = options.columns.empty() ? schemas::json_format() : *format;
+    const bool header = first && name != "ticks-json" && schemas::is_header(text, named);
+    first = false;
+    if (header || (!text.empty() && keep(++rows, window.offset())))
+      file.write(window.begin(), static_cast<std::streamsize>(line->bytes));
+    window.consume(line->bytes);
+  }
+  if (window.error()) return tl::unexpected(*window.error());
+  file.close();
+  if (!file) return fail(ErrorCode::environment, "cannot write " + to);
+  return {};
 }
 
 std::string row_options(const FeedOptions& options) {

@@ -1,6 +1,8 @@
 // feeds/row_feed.hpp -- text files of one row a line: trades-csv, ticks-csv, ticks-json.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +20,13 @@ namespace tapedeck::feeds {
 [[nodiscard]] Result<std::unique_ptr<Feed>> open_rows(const std::string& name,
                                                       const FeedOptions& options,
                                                       std::unique_ptr<ByteSource> bytes);
+
+/// Copies the rows for which `keep(n, offset)` says so, n as open_rows numbers them, offset in the
+/// uncompressed input, and the header; lines as they are. Error: input or output cannot be read or
+/// written on.
+[[nodiscard]] Result<void> copy_rows(const std::string& name, const FeedOptions& options,
+                                     const std::string& to,
+                                     const std::function<bool(std::uint64_t, std::uint64_t)>& keep);
 
 /// What beside the bytes decides what the rows say: empty where nothing was asked for.
 [[nodiscard]] std::string row_options(const FeedOptions& options);
