@@ -205,6 +205,9 @@ Result<void> KafkaGroup::check_ends(std::span<const Partition> partitions,
 KafkaGroup::Metadata KafkaGroup::membership(const Upto& offsets) const {
   // The metadata first: what is owned after that was owned under it.
   Metadata metadata(rd_kafka_consumer_group_metadata(client_->get()));
+  // A member that was thrown out has no generation, and brokers would not fence it by that; it
+  // knows of its loss before it hears of it here.
+  if (rd_kafka_assignment_lost(client_->get()) != 0) return nullptr;
   const std::lock_guard lock(mutex_);
   const bool all = std::ranges::all_of(
       offsets, [&](const auto& offset) { return owned_.contains(offset.first); });
