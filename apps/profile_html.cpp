@@ -186,7 +186,7 @@ std::string profile_html(const ProfileResult& result) {
   for (std::size_t i = 0; i < market::kEventKinds; ++i) {
     if (quality.kinds[i] > 0)
       kinds.push_back(
-          {std::string(kind_name(static_cast<market::EventKind>(i))), quality.kinds[i]});
+          {std::string(market::name(static_cast<market::EventKind>(i))), quality.kinds[i]});
   }
   const auto symbols = result.by_activity();
   for (std::size_t i = 0; i < std::min(symbols.size(), kTopSymbols); ++i)

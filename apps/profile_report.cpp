@@ -208,7 +208,8 @@ std::string profile_text(const ProfileResult& result) {
   text += "\nby kind:";
   for (std::size_t i = 0; i < market::kEventKinds; ++i) {
     if (quality.kinds[i] > 0)
-      text += fmt::format(" {} {}", kind_name(static_cast<market::EventKind>(i)), quality.kinds[i]);
+      text +=
+          fmt::format(" {} {}", market::name(static_cast<market::EventKind>(i)), quality.kinds[i]);
   }
   text += fmt::format("\ndead letters: {}\n", result.dead_letters);
   for (const auto& letter : result.dead_letter_examples)
@@ -256,7 +257,8 @@ std::string profile_json(const ProfileResult& result) {
   }
   for (std::size_t i = 0; i < market::kEventKinds; ++i) {
     if (quality.kinds[i] > 0)
-      json["kinds"][std::string(kind_name(static_cast<market::EventKind>(i)))] = quality.kinds[i];
+      json["kinds"][std::string(market::name(static_cast<market::EventKind>(i)))] =
+          quality.kinds[i];
   }
   for (std::size_t i = 0; i < market::kGapScales; ++i) {
     std::uint64_t count = 0;

@@ -41,8 +41,6 @@ void append_flags(std::string& out, std::uint8_t flags) {
 
 }  // namespace
 
-std::string_view kind_name(EventKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
-
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {

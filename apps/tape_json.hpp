@@ -62,8 +62,6 @@ private:
   std::uint64_t lines_ = 0, limit_ = ~std::uint64_t{0};
 };
 
-/// `add`, `trade_break` …
-[[nodiscard]] std::string_view kind_name(market::EventKind kind);
 /// `text` as a JSON string, quotes included.
 void append_json_string(std::string& out, std::string_view text);
 

@@ -24,7 +24,8 @@ using Lines = std::map<std::string, Line>;
 
 void take(Line& line, market::Output output) {
   output.position = {};
-  line.outputs[market::identity(output)] = schemas::encode_block(std::vector<const market::Output*>{&output});
+  line.outputs[market::identity(output)] =
+      schemas::encode_block(std::vector<const market::Output*>{&output});
 }
 
 template <class T>
