@@ -44,6 +44,14 @@ Result<std::unique_ptr<storage::TapeWriter>> open_writer(const TapeOptions& opti
   storage::WriterOptions writer;
   writer.partitions = partitions;
   writer.compress = linger == Linger::live;
+  const auto file = options.config_file.empty() ? std::nullopt : std::optional(options.config_file);
+  const auto config = config::load(file, config::process_environment(), {});
+  if (!config) return tl::unexpected(config.error());
+  switch (config->record.fsync) {
+    case config::Fsync::never: writer.fsync = storage::WriterOptions::Fsync::never; break;
+    case config::Fsync::interval: writer.fsync = storage::WriterOptions::Fsync::interval; break;
+    case config::Fsync::always: writer.fsync = storage::WriterOptions::Fsync::always; break;
+  }
   return storage::open_tape_writer(options.directory, writer);
 }
 

@@ -131,7 +131,8 @@ const Setting kSettings[] = {
          "How long an event of a live feed may wait for others of its symbol",
          AT(record.linger_time)),
     make("record.fsync", Kind::choice, 0, 0,
-         "When appended records are forced to the disk: never, in intervals, or always",
+         "When appended records are forced to the disk: never, once a second and at the end, or "
+         "always",
          AT(record.fsync), kFsync),
 
     make("kafka.brokers", Kind::text, 0, 0,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rocksdb/db.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
@@ -52,6 +53,8 @@ template <class T>
 /// What every database here has: no log files (a second opener would rotate the owner's), torn
 /// tails tolerated, damage in the middle not, no retry behind our back.
 [[nodiscard]] rocksdb::DBOptions common_options();
+/// Test only: what every database opened from now on stands on; null: the disk, as at first.
+void use_file_system(const std::shared_ptr<rocksdb::FileSystem>& files);
 /// Tables with xxh3 checksums, lz4 and their index in the (bounded) cache.
 [[nodiscard]] rocksdb::BlockBasedTableOptions table_options(std::size_t block_bytes,
                                                             std::shared_ptr<rocksdb::Cache> cache);

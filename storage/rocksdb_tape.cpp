@@ -2,6 +2,7 @@
 
 #include <rocksdb/write_batch.h>
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 
@@ -20,6 +21,8 @@ rocksdb::DBOptions writer_db_options(const WriterOptions& options) {
   return db;
 }
 
+constexpr std::chrono::seconds kSyncInterval{1};  // of fsync = interval
+
 std::string source_key(const std::string& name, Partition partition) {
   return name + '\0' + be32(partition);
 }
@@ -28,8 +31,10 @@ class RocksdbTapeWriter final : public TapeWriter {
 public:
   RocksdbTapeWriter(std::shared_ptr<TapeFiles> files, std::unique_ptr<TapeReader> reader,
                     const std::vector<SourceInfo>& sources, WriterOptions::Fsync fsync)
-      : files_(std::move(files)), reader_(std::move(reader)), next_(files_->partitions) {
-    write_options_.sync = fsync == WriterOptions::Fsync::always;
+      : files_(std::move(files)),
+        reader_(std::move(reader)),
+        fsync_(fsync),
+        next_(files_->partitions) {
     for (Partition p = 0; p < files_->partitions; ++p) next_[p] = files_->ends[p].load();
     for (const auto& source : sources) {
       for (Partition p = 0; p < source.marks.size(); ++p) {
@@ -93,7 +98,9 @@ public:
   Result<void> sync() override {
     std::lock_guard lock(mutex_);
     if (auto ok = recover(); !ok) return ok;
+    if (fsync_ == WriterOptions::Fsync::never) return {};
     const auto status = db()->SyncWAL();
+    synced_at_ = std::chrono::steady_clock::now();
     if (status.ok()) return {};
     broken_ = true;
     return tl::unexpected(db().error(status, "syncing the tape"));
@@ -128,7 +135,12 @@ private:
   }
 
   Result<void> write() {
-    const auto status = db()->Write(write_options_, &batch_);
+    const auto now = std::chrono::steady_clock::now();
+    rocksdb::WriteOptions options;
+    options.sync = fsync_ == WriterOptions::Fsync::always ||
+                   (fsync_ == WriterOptions::Fsync::interval && now - synced_at_ >= kSyncInterval);
+    if (options.sync) synced_at_ = now;
+    const auto status = db()->Write(options, &batch_);
     if (status.ok()) return {};
     broken_ = true;
     return tl::unexpected(db().error(status, "appending to the tape"));
@@ -139,7 +151,8 @@ private:
 
   std::shared_ptr<TapeFiles> files_;
   std::unique_ptr<TapeReader> reader_;
-  rocksdb::WriteOptions write_options_;
+  WriterOptions::Fsync fsync_;
+  std::chrono::steady_clock::time_point synced_at_ = std::chrono::steady_clock::now();
   std::mutex mutex_;
   rocksdb::WriteBatch batch_;
   std::vector<Offset> next_;

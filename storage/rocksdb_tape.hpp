@@ -16,10 +16,12 @@ struct WriterOptions {
   /// is error `conflict`.
   std::uint32_t partitions = 0;
   enum class Fsync : std::uint8_t {
-    on_sync,  ///< an append survives a kill of the process at once, a power loss after sync()
-    always,   ///< each append survives a power loss
+    never,  ///< survives a kill of the process at once; a power loss leaves some beginning of the
+            ///< tape. sync() does nothing
+    interval,  ///< survives a power loss after sync(), or after an append a second later
+    always,    ///< each append survives a power loss
   };
-  Fsync fsync = Fsync::on_sync;
+  Fsync fsync = Fsync::interval;
   /// New records go through lz4: one of a few events shrinks to a sixth. The columns of many events
   /// hardly get shorter, so bulk recordings leave them as they are.
   bool compress = true;
