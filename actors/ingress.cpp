@@ -30,6 +30,13 @@ Ingress::Ingress(IngressContext context, IngressPort& port)
 
 void Ingress::start() {
   auto plan = must(replay::plan_resume(*context_.state, context_.partition));
+  if (const auto end = must(context_.tape->end(context_.partition)); end < plan.cursor)
+    throw EngineFailure({ErrorCode::corrupt,
+                         "state: partition " + std::to_string(context_.partition) +
+                             " was folded up to " + std::to_string(plan.cursor) +
+                             ", and the tape ends at " + std::to_string(end) +
+                             ": it has lost its end since",
+                         {}});
   next_ = checkpoint_ = plan.checkpoint.next;
   cursor_ = resume_cursor_ = plan.cursor;
   events_ = events_at_checkpoint_ = plan.checkpoint.events;
