@@ -31,6 +31,14 @@ Ingress::Ingress(IngressContext context, IngressPort& port)
 void Ingress::start(std::optional<Offset> committed) {
   auto plan = must(replay::plan_resume(*context_.state, context_.partition,
                                        committed.value_or(storage::kNoOffset)));
+  if (const auto end = must(context_.tape->end(context_.partition)); end < plan.cursor) {
+    throw EngineFailure({ErrorCode::corrupt,
+                         "state: partition " + std::to_string(context_.partition) +
+                             " was folded up to " + std::to_string(plan.cursor) +
+                             ", and the tape ends at " + std::to_string(end) +
+                             ": it has lost its end since",
+                         {}});
+  }
   next_ = checkpoint_ = plan.checkpoint.next;
   cursor_ = plan.cursor;
   resume_cursor_ = plan.silent_below;

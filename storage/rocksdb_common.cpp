@@ -12,6 +12,8 @@
 #include <system_error>
 #include <thread>
 
+#include "storage/rocksdb_files.hpp"
+
 namespace tapedeck::storage {
 namespace {
 
@@ -126,20 +128,30 @@ Error to_error(const rocksdb::Status& status, const std::string& folder, std::st
 
 namespace {
 
+std::unique_ptr<rocksdb::Env> env_on(const std::shared_ptr<rocksdb::FileSystem>& files) {
+  return rocksdb::NewCompositeEnv(std::make_shared<OrderedLogs>(files));
+}
+
 std::unique_ptr<rocksdb::Env>& other_env() {
   static std::unique_ptr<rocksdb::Env> env;
   return env;
 }
 
+/// Databases may be closed when the program's statics are gone already: it is never destroyed.
+rocksdb::Env* env() {
+  static rocksdb::Env* const disk = env_on(rocksdb::FileSystem::Default()).release();
+  return other_env() ? other_env().get() : disk;
+}
+
 }  // namespace
 
 void use_file_system(const std::shared_ptr<rocksdb::FileSystem>& files) {
-  other_env() = files ? rocksdb::NewCompositeEnv(files) : nullptr;
+  other_env() = files ? env_on(files) : nullptr;
 }
 
 rocksdb::DBOptions common_options() {
   rocksdb::DBOptions options;
-  if (other_env()) options.env = other_env().get();
+  options.env = env();
   options.info_log = std::make_shared<QuietLogger>();
   options.create_if_missing = true;
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;

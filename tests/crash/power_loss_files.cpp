@@ -112,8 +112,12 @@ IOStatus PowerLossFiles::track(const std::string& path, std::uint64_t size, bool
                                std::unique_ptr<FSWritableFile>* result) {
   {
     const std::scoped_lock lock(mutex_);
-    files_[path] = {size, fresh ? 0 : size};
-    if (fresh) unlinked_.insert(path);
+    if (fresh) {
+      files_[path] = {size, 0};
+      unlinked_.insert(path);
+    } else {
+      files_.try_emplace(path, File{size, size});  // what an earlier life left is on the disk
+    }
   }
   *result = std::make_unique<Written>(std::move(*result), *this, path);
   return IOStatus::OK();
@@ -162,7 +166,8 @@ IOStatus PowerLossFiles::RenameFile(const std::string& from, const std::string& 
     moved.key() = to;
     files_.insert(std::move(moved));
   }
-  unlinked_.erase(from);
+  // What a journal keeps in order: the files made before it in its folder are there with it.
+  std::erase_if(unlinked_, [&](const auto& file) { return folder_of(file) == folder_of(to); });
   return target()->RenameFile(from, to, options, debug);
 }
 
@@ -175,7 +180,7 @@ IOStatus PowerLossFiles::DeleteFile(const std::string& path, const IOOptions& op
   return target()->DeleteFile(path, options, debug);
 }
 
-std::uint64_t PowerLossFiles::settle() {
+std::uint64_t PowerLossFiles::settle(bool garbled) {
   off_ = true;
   const std::scoped_lock lock(mutex_);
   std::uint64_t lost = 0;
@@ -189,7 +194,7 @@ std::uint64_t PowerLossFiles::settle() {
     const auto kept = file.synced + random_() % (file.size - file.synced + 1);
     lost += file.size - kept;
     std::filesystem::resize_file(path, kept);
-    if (kept == file.synced || random_() % 2 == 0) continue;
+    if (!garbled || kept == file.synced) continue;
     std::fstream torn(path, std::ios::in | std::ios::out | std::ios::binary);
     const auto garbage = 1 + random_() % std::min<std::uint64_t>(kept - file.synced, 4096);
     torn.seekp(static_cast<std::streamoff>(kept - garbage));

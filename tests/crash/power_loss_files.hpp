@@ -17,10 +17,12 @@ namespace tapedeck::tests {
 
 /// After `cut_at` appends and syncs the power is off: every later operation fails, and the disk
 /// keeps what it had. settle() then makes the files what a machine finds when it is started again:
-/// - bytes after a file's last sync are lost from a random place on, and now and then torn: what is
-///   left of them ends in garbage;
+/// - bytes after a file's last sync are lost from a random place on; `garbled`: what is left of
+/// them
+///   may end in garbage;
 /// - a new file whose folder was not synced since is gone in half of the cases.
-/// A rename counts as durable at once, and so does the removal of a file.
+/// A rename counts as durable at once, with the files made before it in its folder, and so does the
+/// removal of a file.
 class PowerLossFiles final : public rocksdb::FileSystemWrapper {
 public:
   PowerLossFiles(std::uint64_t seed, std::uint64_t cut_at);
@@ -30,7 +32,7 @@ public:
   void cut() noexcept { off_ = true; }
   [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
   /// Once nothing is open any more. Returns how many bytes were lost.
-  std::uint64_t settle();
+  std::uint64_t settle(bool garbled);
 
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* result,

