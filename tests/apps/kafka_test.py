@@ -14,7 +14,9 @@ SESSION = ["--feed", "sim:l3", "--input", "seed=5,symbols=40,messages=150000"]
 
 def broker(command="start", folder=os.environ["TAPEDECK_TEST_KAFKA_DIR"]):
     done = subprocess.run([os.path.join(ROOT, "scripts/kafka"), command, "--dir", folder], capture_output=True,
-                          text=True, check=True, timeout=300)
+                          text=True, timeout=300)
+    if done.returncode != 0:
+        raise AssertionError(f"scripts/kafka {command} --dir {folder}: {done.stderr}")
     return done.stdout.strip()
 
 
