@@ -52,10 +52,6 @@ void Ingress::start(std::optional<Offset> committed) {
   checkpoint_times_ =
       std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
   stored_at_ = checkpoint_at_ = port_.now();
-  // An ingress before this one may have left its depths behind.
-  for (auto* depth : {&context_.metrics->inflight_bytes, &context_.metrics->inflight_batches,
-                      &context_.metrics->pending_outputs, &context_.metrics->symbols_down})
-    *depth = 0;
   const auto work = start_work_ = open_work(next_, 0);
   for (const auto& symbol : plan.symbols) {
     const auto index = entry_of(symbol);
@@ -462,6 +458,11 @@ void Ingress::publish() {
   metrics.next_offset = static_cast<std::int64_t>(next_);
   if (const auto end = context_.tape->end(context_.partition)) end_ = std::max(next_, *end);
   metrics.end_offset = static_cast<std::int64_t>(end_);
+  // An ingress before this one may have gone on a little after this one began.
+  metrics.inflight_bytes = static_cast<std::int64_t>(inflight_bytes_);
+  metrics.inflight_batches = inflight_batches_;
+  metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
+  metrics.symbols_down = down_;
   if (context_.board == nullptr) return;
   PartitionStatus status;
   status.next = next_, status.end = end_, status.frontier = frontier();

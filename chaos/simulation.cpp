@@ -367,7 +367,11 @@ private:
       const auto& metrics = *process_->metrics().partitions[p];
       if (metrics.inflight_bytes != 0 || metrics.inflight_batches != 0 ||
           metrics.pending_outputs != 0 || metrics.symbols_down != 0)
-        verdict_.broken(fmt::format("partition {} is drained, and its queues are not empty", p));
+        verdict_.broken(fmt::format(
+            "partition {} is drained, and its queues are not empty: {} bytes and {} batches in "
+            "flight, {} outputs pending, {} symbols down",
+            p, metrics.inflight_bytes.load(), metrics.inflight_batches.load(),
+            metrics.pending_outputs.load(), metrics.symbols_down.load()));
     }
     compare_with_clean_recording();
   }
