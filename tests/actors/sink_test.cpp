@@ -275,7 +275,7 @@ TEST_CASE("partitions move between engines in order or not, and nothing is lost 
   check_rows(topics, expected);
 }
 
-TEST_CASE("a partition of another engine is named as such, and while it is behind it says so",
+TEST_CASE("a partition that is not opened answers that it is elsewhere; opened, it is live",
           "[sink]") {
   storage::MemoryTape tape;
   tests::record_session(tape, {"seed=5,symbols=8,messages=4000", 128, 256});
