@@ -15,7 +15,7 @@ import unittest
 
 PROGRAM = os.environ["TAPEDECK"]
 SEED = int(os.environ.get("TAPEDECK_TEST_SEED", "1"))
-DEADLINE_S = 120
+DEADLINE_S = 300
 
 
 def run(*arguments, **options):
