@@ -13,8 +13,6 @@ constexpr std::size_t kMaxStash = 16384;  // messages that wait for a reader
 constexpr std::size_t kMaxLanes = 3;
 constexpr Offset kNear = 4096;  // so near to the end it is looked for by reading on
 constexpr int kWaitMs = 100;
-// A restarted fetch of librdkafka 2.0 may never bring anything, although there is: then once more.
-constexpr int kRestartMs = 5'000;
 constexpr auto kAskAgain = std::chrono::milliseconds(20);
 
 }  // namespace
@@ -225,21 +223,15 @@ Result<void> KafkaStreams::read(Partition partition, Offset from, Offset to, int
   const Hold stream(*this, **seat);
   if (auto ok = stream->stand_at(from); !ok) return ok;
   bool any = false;
-  Deadline deadline(kReadAnswerMs), silence(kRestartMs);
+  Deadline deadline(kReadAnswerMs);
   while (true) {
     const bool patient = patience_ms < 0 || !any;
     const auto there = stream->fetch(patient ? std::min(kWaitMs, deadline.left()) : patience_ms);
     if (!there) return tl::unexpected(there.error());
     if (!*there) {
       if (!patient) return {};
+      if (!deadline.passed()) continue;
       const Offset next = stream->next();
-      if (!deadline.passed()) {
-        if (!silence.passed()) continue;
-        stream->stop();
-        if (auto ok = stream->stand_at(next); !ok) return ok;
-        silence = Deadline(kRestartMs);
-        continue;
-      }
       stream->stop();
       return tl::unexpected(
           client().error(RD_KAFKA_RESP_ERR__TIMED_OUT,
@@ -253,7 +245,6 @@ Result<void> KafkaStreams::read(Partition partition, Offset from, Offset to, int
     if (!*more || offset + 1 >= to) return {};
     any = true;
     deadline = Deadline(kReadAnswerMs);
-    silence = Deadline(kRestartMs);
   }
 }
 
