@@ -44,7 +44,7 @@ Result<void> KafkaStream::stand_at(Offset from) {
       return tl::unexpected(failed(rd_kafka_last_error()));
     }
     running_ = true;
-    ends_at_ = 0;
+    ends_at_ = seen_ = 0;
     fetched_ = from;
   }
   next_ = from;
@@ -70,6 +70,7 @@ Result<void> KafkaStream::accept(MessageHandle message) {
     return tl::unexpected(failed(message->err));
   }
   fetched_ = std::max(fetched_, offset + 1);
+  seen_ = fetched_;
   if (offset >= next_) stash_.push_back(std::move(message));
   return {};
 }
@@ -260,7 +261,8 @@ Result<std::optional<Offset>> KafkaStreams::find_end(Partition partition, Offset
     }
     if (auto ok = stream->fetch_up_to(end, Deadline(kFirstAnswerMs)); !ok)
       return tl::unexpected(ok.error());
-    if (stream->fetched() > from) return stream->fetched();
+    // Where a long transaction was taken back, nothing may stand between `start` and the end.
+    if (stream->seen() > from) return stream->seen();
     if (start == from) return std::optional<Offset>{};
   }
 }

@@ -37,8 +37,10 @@ public:
   /// Whether reading from there needs no new beginning.
   [[nodiscard]] bool reaches(Offset from) const noexcept;
   [[nodiscard]] Offset next() const noexcept { return next_; }
-  /// One past the last message fetched, taken or not.
+  /// One past the last message fetched, taken or not; where it began, if none was.
   [[nodiscard]] Offset fetched() const noexcept { return fetched_; }
+  /// The same; 0 if none was.
+  [[nodiscard]] Offset seen() const noexcept { return seen_; }
   [[nodiscard]] bool running() const noexcept { return running_; }
   [[nodiscard]] std::size_t waiting() const noexcept { return stash_.size(); }
   /// The newest word that the committed part of the partition ends here.
@@ -57,7 +59,7 @@ private:
   Partition partition_;
   QueueHandle queue_;
   std::deque<MessageHandle> stash_;
-  Offset next_ = 0, fetched_ = 0, ends_at_ = 0;
+  Offset next_ = 0, fetched_ = 0, seen_ = 0, ends_at_ = 0;
   bool running_ = false;
 };
 
