@@ -1,5 +1,6 @@
 #include "actors/engine.hpp"
 
+#include <spdlog/spdlog.h>
 #include <caf/all.hpp>
 #include <condition_variable>
 #include <mutex>
@@ -48,8 +49,11 @@ struct Engine::Impl {
                metrics,
                Board(tape_reader.partitions()),
                Directory(tape_reader.partitions()),
-               options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults)},
+               options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults),
+               RuleBook(settings, options.control, options.control_records),
+               std::make_shared<Attempts>()},
         system(configured(config, options)) {
+    keep_attempts();
     root = spawn_root(system, shared);
     gateway = spawn_gateway(system, shared);
     tape.on_append([this] { shared.directory.wake_all(); });
@@ -60,6 +64,7 @@ struct Engine::Impl {
   ~Impl() {
     tape.on_append(nullptr);
     refresher = {};
+    if (!shared.options.attempts_file.empty()) name_crashes(-1);
     caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(gateway, caf::exit_reason::user_shutdown);
     for (Partition p = 0; p < shared.directory.partitions(); ++p)
@@ -67,6 +72,19 @@ struct Engine::Impl {
     root = nullptr;
     gateway = nullptr;
     system.await_all_actors_done();
+  }
+
+  /// Before anything is folded.
+  void keep_attempts() {
+    const auto& options = shared.options;
+    if (!options.attempts_file.empty()) {
+      auto attempts = Attempts::open(options.attempts_file);
+      if (attempts) shared.attempts = std::move(*attempts);
+      if (!attempts)
+        spdlog::error("crashes of the fold are not counted: {}", attempts.error().message);
+      name_crashes(shared.attempts->descriptor());
+    }
+    if (options.watchdog.count() > 0) watchdog.emplace(options.watchdog, options.on_hang);
   }
 
   /// Another process writes the tape: looks for its news and wakes the ingresses.
@@ -95,6 +113,7 @@ struct Engine::Impl {
   Shared shared;
   caf::actor_system_config config;
   caf::actor_system system;
+  std::optional<Watchdog> watchdog;
   RootActor root;
   GatewayActor gateway;
   std::jthread refresher;
@@ -111,6 +130,15 @@ Result<void> Engine::run_to_end() { return impl_->drain(true); }
 Result<void> Engine::stop() { return impl_->drain(false); }
 std::optional<Error> Engine::failure() const { return impl_->shared.board.failure(); }
 const Board& Engine::board() const { return impl_->shared.board; }
+replay::FoldRules Engine::rules() const { return impl_->shared.rules.rules(); }
+std::vector<schemas::ControlRecord> Engine::control_records() const {
+  return impl_->shared.rules.records();
+}
+
+void Engine::release(std::string symbol, const market::FoldItem& item,
+                     std::function<void(Result<market::Offset>)> reply) {
+  caf::anon_send(impl_->gateway, Release{std::move(symbol), item, std::move(reply)});
+}
 
 void Engine::ask(std::string symbol, bool with_outputs, SymbolQuestion reply) {
   auto question = std::make_shared<Question>(

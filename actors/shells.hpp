@@ -10,6 +10,7 @@
 #include "actors/ingress.hpp"
 #include "actors/messages.hpp"
 #include "actors/options.hpp"
+#include "actors/rule_book.hpp"
 #include "actors/symbol_worker.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -45,6 +46,8 @@ struct Shared {
   Board board;
   Directory directory;
   std::shared_ptr<FaultPlan> faults;
+  RuleBook rules;
+  std::shared_ptr<Attempts> attempts;
 };
 
 SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "actors/attempts.hpp"
 #include "actors/messages.hpp"
 #include "actors/options.hpp"
 #include "market/settings.hpp"
@@ -18,10 +19,15 @@ namespace tapedeck::actors {
 class FaultPlan {
 public:
   explicit FaultPlan(const std::vector<FaultPoint>& points);
-  /// The index in this record before which to throw, if a fault point is due here; counts it as
-  /// fired.
-  [[nodiscard]] std::optional<std::uint32_t> fires(std::string_view symbol,
-                                                   const storage::Record& record);
+  /// The fault point that is due in this record, if there is one; counts it as fired.
+  [[nodiscard]] std::optional<FaultPoint> fires(std::string_view symbol,
+                                                const storage::Record& record);
+  /// The due item at which a fault point waits for this symbol.
+  [[nodiscard]] std::optional<market::DueItem> due_of(std::string_view symbol);
+  /// Strikes where the event is put through after its release.
+  void strike_release(std::string_view symbol, const market::FoldItem& item);
+  /// Strikes at the due item, as often as is left.
+  void strike_due(std::string_view symbol);
 
 private:
   std::mutex mutex_;
@@ -32,11 +38,12 @@ struct SymbolContext {
   Partition partition = 0;
   const storage::TapeReader* tape = nullptr;
   const storage::StateReader* state = nullptr;
-  const market::FoldSettings* settings = nullptr;
+  replay::FoldRules rules;
   const EngineOptions* options = nullptr;
   telemetry::PartitionMetrics* metrics = nullptr;
   std::shared_ptr<FaultPlan> faults;
-  Offset silent_below = 0;  ///< outputs emitted before are delivered already
+  Offset silent_below = 0;       ///< outputs emitted before are delivered already
+  Attempts* attempts = nullptr;  ///< null: not counted
 };
 
 /// Throws where the fold breaks an invariant or a record does not decode: its supervisor restarts
@@ -50,19 +57,27 @@ public:
   [[nodiscard]] FoldAck on(const TellMarks& tell);
   [[nodiscard]] FoldAck on(const Restore& restore);
   [[nodiscard]] BarrierAck on(const Barrier& barrier);
+  [[nodiscard]] FoldAck on(const ApplyRules& apply);
   void on(const Ask& ask);
 
 private:
   [[nodiscard]] static market::Outputs& outputs();
   void meet_fault(const storage::Record& record);
+  void plan_due_fault();
+  void meet_releases(Offset upto);
   void apply(const storage::Record& record);
   void advance(const market::TimeMark& mark);
+  [[nodiscard]] FoldAck fold(const FoldBatch& batch);
+  [[nodiscard]] FoldAck restore(const Restore& restore);
+  template <class Work>
+  auto guarded(Work work);
   [[nodiscard]] FoldAck ack(std::uint64_t work, Offset silent_below);
 
   SymbolContext context_;
   EntryIndex entry_;
   std::uint32_t incarnation_;
   replay::SymbolFold fold_;
+  std::optional<market::FoldItem> blamed_;  ///< what is being put through
 };
 
 }  // namespace tapedeck::actors

@@ -11,6 +11,7 @@ void add_bench(CLI::App& app, Chosen& chosen);
 void add_book(CLI::App& app, Chosen& chosen);
 void add_candles(CLI::App& app, Chosen& chosen);
 void add_config(CLI::App& app, Chosen& chosen);
+void add_dlq(CLI::App& app, Chosen& chosen);
 void add_demo(CLI::App& app, Chosen& chosen);
 void add_diff(CLI::App& app, Chosen& chosen);
 void add_record(CLI::App& app, Chosen& chosen);

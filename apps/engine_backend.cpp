@@ -6,6 +6,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "api/time_format.hpp"
+#include "apps/dlq_view.hpp"
 #include "apps/open_tape.hpp"
 #include "replay/candles.hpp"
 #include "replay/time_travel.hpp"
@@ -57,7 +58,7 @@ struct EngineBackend::Impl {
               const replay::Moment moment =
                   delivered > 0 ? replay::Moment(replay::AtOffset{{}, delivered - 1, {}})
                                 : replay::Moment(replay::AtOffset{{}, 0, {}});
-              auto at = replay::state_at(tape, &state, symbol, moment, settings);
+              auto at = replay::state_at(tape, &state, symbol, moment, engine.rules());
               if (!at) return tl::unexpected(at.error());
               auto result = view(at->fold);
               result.trust = market::Trust::recovering;
@@ -109,7 +110,8 @@ void EngineBackend::book(std::string symbol, std::size_t depth, api::At at,
   }
   impl_->post<market::BookView>(
       reply, [impl = impl_.get(), symbol, depth, moment = *moment]() -> Result<market::BookView> {
-        auto past = replay::state_at(impl->tape, &impl->state, symbol, moment, impl->settings);
+        auto past =
+            replay::state_at(impl->tape, &impl->state, symbol, moment, impl->engine.rules());
         if (!past) return tl::unexpected(past.error());
         return past->fold.state().book(depth);
       });
@@ -188,6 +190,19 @@ void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> re
     positions.push_back(position);
   }
   reply(std::move(positions));
+}
+
+void EngineBackend::dead_letters(std::string symbol,
+                                 api::Reply<std::vector<api::DeadLetter>> reply) {
+  impl_->post<std::vector<api::DeadLetter>>(
+      reply, [impl = impl_.get(), symbol]() -> Result<std::vector<api::DeadLetter>> {
+        const auto letters = replay::dead_letters(impl->tape, &impl->state, impl->engine.rules(),
+                                                  impl->engine.control_records(), symbol, false);
+        if (!letters) return tl::unexpected(letters.error());
+        std::vector<api::DeadLetter> views;
+        for (const auto& letter : *letters) views.push_back(view_of(letter));
+        return views;
+      });
 }
 
 namespace {

@@ -13,7 +13,7 @@ using market::MetricsRow;
 using market::Output;
 using market::Refusal;
 
-constexpr std::uint8_t kRules = static_cast<std::uint8_t>(market::Refused::bad_value) + 1;
+constexpr std::uint8_t kRules = market::kRefusalRules;
 /// `recovering` is never part of what is stored.
 constexpr std::uint8_t kTrusts = static_cast<std::uint8_t>(market::Trust::recovering);
 constexpr std::size_t kMaxCandleWidths = 16;

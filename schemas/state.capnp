@@ -89,6 +89,13 @@ struct Snapshot {
   candles @57 :Data;
   keptTradeCount @58 :UInt32;
   keptTrades @59 :Data;
+
+  suspect @60 :Bool;
+  suspectSince :group {
+    partition @61 :UInt32;
+    index @62 :UInt32;
+    offset @63 :UInt64;
+  }
 }
 
 struct Status {
@@ -196,6 +203,22 @@ struct FoldSettings {
   metricsWindow @8 :Int64;
   maxSequenceJump @9 :UInt64;
   maxKeptUpdates @10 :UInt32;
+}
+
+struct ControlRecord {
+  version @0 :UInt16;  # 1
+  kind @1 :UInt8;      # 1 quarantine, 2 release
+  symbol @2 :Text;
+  partition @3 :UInt32;
+  index @4 :UInt32;
+  offset @5 :UInt64;
+  due @6 :Bool;        # the rest is of a due item
+  dueKind @7 :UInt8;
+  dueSource @8 :UInt64;
+  dueWidth @9 :Int64;
+  dueTime @10 :Int64;
+  at @11 :UInt64;
+  errors @12 :List(Text);
 }
 
 struct Mark {
