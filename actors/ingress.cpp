@@ -72,6 +72,7 @@ bool Ingress::may_read() {
                       unstored_outputs_ < context_.options->max_unstored_outputs &&
                       undelivered_outputs_ < context_.options->max_undelivered_outputs;
   if (!credit && !waiting_for_credit_) ++context_.metrics->credit_waits;
+  tell_depths();
   waiting_for_credit_ = !credit;
   return credit;
 }
@@ -326,6 +327,14 @@ void Ingress::count(Entry& entry, const market::EventCounts& counts) {
   tell_counts();
 }
 
+/// An ingress before this one may have gone on a little after this one began.
+void Ingress::tell_depths() {
+  auto& metrics = *context_.metrics;
+  metrics.inflight_bytes = static_cast<std::int64_t>(inflight_bytes_);
+  metrics.inflight_batches = inflight_batches_;
+  metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
+}
+
 /// Since the tape's beginning, so that they balance after a restart too. Those of an ingress before
 /// this one stay until its symbols are restored.
 void Ingress::tell_counts() {
@@ -479,10 +488,7 @@ void Ingress::publish() {
   metrics.next_offset = static_cast<std::int64_t>(next_);
   if (const auto end = context_.tape->end(context_.partition)) end_ = std::max(next_, *end);
   metrics.end_offset = static_cast<std::int64_t>(end_);
-  // An ingress before this one may have gone on a little after this one began.
-  metrics.inflight_bytes = static_cast<std::int64_t>(inflight_bytes_);
-  metrics.inflight_batches = inflight_batches_;
-  metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
+  tell_depths();
   metrics.symbols_down = down_;
   tell_counts();
   if (context_.board == nullptr) return;
