@@ -49,7 +49,7 @@ struct Fold {
   void fold_trade(const Event& event, std::uint64_t id, Price price, Size size, Side aggressor);
   void end_message();
   [[nodiscard]] std::int64_t best_changed();
-  void judge_sample(bool other_spread);
+  void judge_sample(bool spread_turns);
   void apply_kept_event(const Event& event);
 
   // -- fold_rare.cpp: what is seldom

@@ -31,6 +31,14 @@ Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
 
 /// What was due before an event, of which this is the feed time.
 [[gnu::noinline]] void Fold::come_to(TimeNs feed_time) {
+  // Events put silences off and move no due time else, so nearly always next_due_ is what silences
+  // could have been due at long ago.
+  const TimeNs standing = std::min(window_.end(), candles_.idle_due());
+  if (feed_time < std::min(standing, alerts_.no_silence_before(silent_since_))) {
+    const TimeNs last = std::max(silent_since_, feed_time);
+    mark_due_ = next_due_ = std::min(standing, alerts_.no_silence_before(last));
+    return;
+  }
   (void)emitter();
   close_due(feed_time, By::event);
   silent_since_ = std::max(silent_since_, feed_time);
@@ -251,14 +259,15 @@ template <EventKind kind>
   ++trades_;
   ++session_trades_;
   last_trade_ = price;
-  if (alerts_.on()) {
-    const KeptTrades& kept = candles_.kept();
+  const KeptTrades& kept = candles_.kept();
+  if (alerts_.is_outlier(price, kept.price_sum(), kept.size())) [[unlikely]] {
     alerts_.judge_trade(price, aggressor, kept.price_sum(), kept.size(), alert_cause(), emitter());
   }
   const TradeSnapshot trade{trades_, id, event.time, price, size, aggressor, 0};
   if (candles_.add(trade, cause(event), emitter())) [[unlikely]]
     ++integrity_.late_trades;
-  refresh_due();
+  // Only a candle that it opened makes anything due earlier.
+  if (candles_.idle_due() < mark_due_ || candles_.event_due() != next_close_) refresh_due();
 }
 
 /// Samples the book if the message changed its best N levels.
@@ -273,13 +282,16 @@ template <EventKind kind>
     refresh_due();
   }
   const bool other_spread = window_.sample(book_, best_bid_, best_ask_, order_flow);
-  if (other_spread || alerts_.imbalance_moves(window_.imbalance())) [[unlikely]]
-    judge_sample(other_spread);
+  const bool spread_turns =
+      other_spread &&
+      alerts_.spread_turns(window_.spread(), window_.spread_sum(), window_.spread_count());
+  if (spread_turns || alerts_.imbalance_moves(window_.imbalance())) [[unlikely]]
+    judge_sample(spread_turns);
 }
 
-[[gnu::noinline]] void Fold::judge_sample(bool other_spread) {
-  if (!alerts_.on() || best_bid_.size == 0 || best_ask_.size == 0) return;
-  if (other_spread) {
+[[gnu::noinline]] void Fold::judge_sample(bool spread_turns) {
+  if (best_bid_.size == 0 || best_ask_.size == 0) return;
+  if (spread_turns) {
     alerts_.judge_spread(window_.spread(), window_.spread_sum(), window_.spread_count(),
                          alert_cause(), emitter());
   }
