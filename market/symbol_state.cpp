@@ -9,13 +9,25 @@ namespace tapedeck::market {
 // So many events touch most of a symbol's state, which lies cold since its last batch: it is asked
 // for as a whole.
 constexpr std::size_t kLongRun = 32;
-// How many events ahead the id table's line is asked for.
-constexpr std::size_t kLookAhead = 8;
+// Events whose ids' lines of the table are asked for at once, before the ones before them are
+// folded.
+constexpr std::size_t kAhead = 16;
 
 constexpr auto kStreamOf = [] {
   std::array<std::uint8_t, 256> streams{};
   for (std::size_t kind = 0; kind < streams.size(); ++kind) {
     streams[kind] = static_cast<std::uint8_t>(stream_of(static_cast<EventKind>(kind)));
+  }
+  return streams;
+}();
+
+/// The stream of the kinds that a plain message may be of; kStreams for any other.
+constexpr auto kPlainStreamOf = [] {
+  std::array<std::uint8_t, 256> streams{};
+  streams.fill(kStreams);
+  for (const EventKind kind : {EventKind::add, EventKind::execute, EventKind::execute_price,
+                               EventKind::reduce, EventKind::remove, EventKind::trade}) {
+    streams[static_cast<std::size_t>(kind)] = kStreamOf[static_cast<std::size_t>(kind)];
   }
   return streams;
 }();
@@ -61,47 +73,115 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
 void Fold::apply(const Batch& batch, Outputs& outputs) {
   batch_ = &batch;
   emitter_.outputs = &outputs;
-  last_folded_ = 0;
+  chained_ = last_folded_ = 0;
   foreign_ = batch.source != emitter_.source || batch.source == 0;
   const Event* const events = batch.events.data();
   const std::size_t count = batch.events.size();
   counts_.read += count;
-  std::uint32_t hashes[kLookAhead];
-  for (std::size_t i = 0; i < std::min(kLookAhead, count); ++i) {
-    hashes[i] = OrderTable::hash_of(events[i].id);
-    book_.prefetch_entry(hashes[i]);
-  }
+  const auto look_ahead = [&](std::size_t from, std::uint32_t* hashes) {
+    const std::size_t to = std::min(from + kAhead, count);
+    for (std::size_t i = from; i < to; ++i) {
+      *hashes = OrderTable::hash_of(events[i].id);
+      book_.prefetch_entry(*hashes++);
+    }
+  };
+  std::uint32_t hashes[2][kAhead];
+  look_ahead(0, hashes[0]);
   if (count >= kLongRun) book_.prefetch_all();
-  bool first = true;
-  Verdict verdict = Verdict::fold;
-  for (std::size_t i = 0; i < count; ++i) {
-    const Event& event = events[i];
-    at_ = i;
-    hash_ = hashes[i % kLookAhead];
-    if (i + kLookAhead < count) [[likely]] {
-      const std::uint32_t hash = OrderTable::hash_of(events[i + kLookAhead].id);
-      hashes[i % kLookAhead] = hash;
-      book_.prefetch_entry(hash);
+  std::size_t next = 0;
+  for (std::size_t from = 0; from < count; from += kAhead) {
+    look_ahead(from + kAhead, hashes[from / kAhead % 2 ^ 1]);
+    next = fold_some(next, std::min(from + kAhead, count), hashes[from / kAhead % 2]);
+    chain_up_to(next);
+  }
+  if (last_folded_ != 0) position_ = position_at(last_folded_ - 1);
+  batch_ = nullptr;
+}
+
+/// The events from `next` on up to `end`, and the rest of a message that is begun there; returns
+/// the first one behind. `hashes`: of their ids, by index modulo kAhead.
+[[gnu::always_inline]] inline std::size_t Fold::fold_some(std::size_t next, std::size_t end,
+                                                          const std::uint32_t* hashes) {
+  const Event* const events = batch_->events.data();
+  bool ready = ready_for_plain();
+  while (next < end) {
+    const Event& event = events[next];
+    const std::uint8_t stream = kPlainStreamOf[static_cast<std::uint8_t>(event.kind)];
+    if (!ready || stream == kStreams || !is_plain(event, streams_[stream])) [[unlikely]] {
+      next = fold_message(next);
+      ready = ready_for_plain();
+      continue;
     }
-    if (first) {
-      message_index_ = 0;
-      verdict = judge_message(event);
-    } else {
-      ++message_index_;
-    }
-    first = (event.flags & kMore) == 0;
+    at_ = next;
+    message_stream_ = &streams_[stream];
+    message_sequence_ = event.sequence;
+    fold_plain(event, hashes[next % kAhead]);
+    end_message();
+    ++next;
+  }
+  return next;
+}
+
+/// A message that is one event of the usual kinds, goes on in sequence and time, and that no rule
+/// of judge_message() and fold_event() can hold against: nearly every one, so that it is folded
+/// with few questions.
+[[gnu::always_inline]] inline bool Fold::is_plain(const Event& event,
+                                                  const StreamSnapshot& stream) const noexcept {
+  constexpr std::uint64_t kLongAgo = std::uint64_t{1} << 62;
+  const std::uint64_t age =
+      static_cast<std::uint64_t>(event.feed_time) - static_cast<std::uint64_t>(event.time);
+  return event.sequence > stream.last && event.feed_time >= feed_time_ &&
+         static_cast<std::uint64_t>(event.feed_time) <= std::uint64_t{kLatestTime} &&
+         age < kLongAgo && (event.flags & kMore) == 0;
+}
+
+/// Whether what is plain may be folded as such in this state.
+bool Fold::ready_for_plain() noexcept {
+  message_index_ = 0;
+  flow_reset_ = message_special_ = false;
+  return !foreign_ && !keeping_ && sequencing_ == Sequencing::message_number;
+}
+
+/// Events that were folded join the chain. They do so together, in a loop of their own: that costs
+/// half as much as one by one between all else.
+void Fold::chain_up_to(std::size_t end) {
+  if (chained_ >= end) return;
+  const Event* const events = batch_->events.data();
+  UInt128 chain = chain_;
+  for (; chained_ < end; ++chained_) {
+    chain = mixing::chained(chain, mixing::event_hash(events[chained_]));
+  }
+  chain_ = chain;
+  last_folded_ = end;
+  marked_ = false;
+}
+
+/// The event under way is not folded.
+void Fold::pass_over() {
+  chain_up_to(at_);
+  chained_ = at_ + 1;
+}
+
+/// The whole message that begins there, whatever it is; returns the first event behind it.
+[[gnu::noinline]] std::size_t Fold::fold_message(std::size_t begin) {
+  const std::span<const Event> events = batch_->events;
+  at_ = begin;
+  message_index_ = 0;
+  const Verdict verdict = judge_message(events[begin]);
+  for (;; ++at_, ++message_index_) {
+    const Event& event = events[at_];
     if (verdict == Verdict::fold) [[likely]] {
       fold_event(event);
-      if (first) end_message();
     } else if (verdict == Verdict::duplicate) {
       ++counts_.duplicates;
+      pass_over();
     } else {
       refuse(refused_rule_, event);
     }
+    if ((event.flags & kMore) == 0 || at_ + 1 == events.size()) break;
   }
-  if (!first && verdict == Verdict::fold) end_message();
-  if (last_folded_ != 0) position_ = position_at(last_folded_ - 1);
-  batch_ = nullptr;
+  if (verdict == Verdict::fold) end_message();
+  return at_ + 1;
 }
 
 /// Duplicate, hole and jump rules, by the first event of a message for all of it.
@@ -134,25 +214,15 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
                        event.kind == EventKind::gap;
     if (waits) return fold_kept(event);
   }
-  // The two most frequent kinds by branches of their own: these are foreseen better than a jump
-  // through a table.
-  if (event.kind == EventKind::add) return fold_add(event);
-  if (event.kind == EventKind::remove) return fold_take<EventKind::remove>(event);
+  const std::uint32_t hash = OrderTable::hash_of(event.id);
   switch (event.kind) {
-    case EventKind::add:
-    case EventKind::remove: break;
-    case EventKind::execute: return fold_take<EventKind::execute>(event);
-    case EventKind::execute_price: return fold_take<EventKind::execute_price>(event);
-    case EventKind::reduce: return fold_take<EventKind::reduce>(event);
-    case EventKind::trade: {
-      const bool allowed = event.side <= Side::ask && event.size >= 0 && event.size <= kMaxSize &&
-                           price_allowed(event.price);
-      if (!allowed) [[unlikely]]
-        return refuse(*broken_rule(event), event);
-      commit(event);
-      if (event.size != 0) fold_trade(event, event.id, event.price, event.size, event.side);
-      return;
-    }
+    case EventKind::add: return fold_add<Path::any>(event, hash);
+    case EventKind::remove: return fold_take<EventKind::remove, Path::any>(event, hash);
+    case EventKind::execute: return fold_take<EventKind::execute, Path::any>(event, hash);
+    case EventKind::execute_price:
+      return fold_take<EventKind::execute_price, Path::any>(event, hash);
+    case EventKind::reduce: return fold_take<EventKind::reduce, Path::any>(event, hash);
+    case EventKind::trade: return fold_print<Path::any>(event);
     case EventKind::replace: return fold_replace(event);
     case EventKind::level: return fold_level(event);
     case EventKind::quote: return fold_quote(event);
@@ -168,31 +238,52 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   refuse(Refused::bad_value, event);
 }
 
-/// No rule refuses the event: time goes on to it, it joins the chain, candles that it ends are
-/// closed.
+[[gnu::always_inline]] inline void Fold::fold_plain(const Event& event, std::uint32_t hash) {
+  // The two most frequent kinds by branches of their own: these are foreseen better than a jump
+  // through a table.
+  if (event.kind == EventKind::add) return fold_add<Path::plain>(event, hash);
+  if (event.kind == EventKind::remove) {
+    return fold_take<EventKind::remove, Path::plain>(event, hash);
+  }
+  if (event.kind == EventKind::execute) {
+    return fold_take<EventKind::execute, Path::plain>(event, hash);
+  }
+  if (event.kind == EventKind::reduce) {
+    return fold_take<EventKind::reduce, Path::plain>(event, hash);
+  }
+  if (event.kind == EventKind::trade) return fold_print<Path::plain>(event);
+  fold_take<EventKind::execute_price, Path::plain>(event, hash);
+}
+
+/// No rule refuses the event: time goes on to it, candles that it ends are closed.
+template <Fold::Path path>
 [[gnu::always_inline]] inline void Fold::commit(const Event& event) {
   // next_due_ and next_close_ are always later than the times reached: one comparison tells whether
   // anything is due.
   if (event.feed_time >= next_due_) [[unlikely]]
     come_to(event.feed_time);
   due_feed_time_ = event.feed_time;
-  silent_since_ = std::max(silent_since_, event.feed_time);
-  feed_time_ = std::max(feed_time_, event.feed_time);
-  marked_ = false;
   ++counts_.folded;
-  chain_ = mixing::chained(chain_, mixing::event_hash(event));
-  if (message_special_) [[unlikely]]
-    settle_message();
-  if (message_sequence_ != 0) message_stream_->last = message_sequence_;
-  last_folded_ = at_ + 1;
+  if constexpr (path == Path::plain) {
+    // Not before feed_time_, nor so silent_since_, which never runs ahead of it.
+    silent_since_ = feed_time_ = event.feed_time;
+    message_stream_->last = event.sequence;
+  } else {
+    silent_since_ = std::max(silent_since_, event.feed_time);
+    feed_time_ = std::max(feed_time_, event.feed_time);
+    if (message_special_) [[unlikely]]
+      settle_message();
+    if (message_sequence_ != 0) message_stream_->last = message_sequence_;
+  }
   event_time_ = std::max(event_time_, event.time);
   if (event.time >= next_close_) [[unlikely]]
     close_by_event(event);
 }
 
-[[gnu::noinline]] void Fold::commit_rare(const Event& event) { commit(event); }
+[[gnu::noinline]] void Fold::commit_rare(const Event& event) { commit<Path::any>(event); }
 
-[[gnu::always_inline]] inline void Fold::fold_add(const Event& event) {
+template <Fold::Path path>
+[[gnu::always_inline]] inline void Fold::fold_add(const Event& event, std::uint32_t hash) {
   const bool allowed =
       static_cast<unsigned>(event.side) - 1U <= 1U &&
       static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize) &&
@@ -202,19 +293,19 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   if (!depth_seen_) [[unlikely]]
     start_depth();
   book_.reserve_order();
-  const Book::Found where = book_.find(event.id, hash_);
+  const Book::Found where = book_.find(event.id, hash);
   if (where.slot != kNone) [[unlikely]]
     return refuse(Refused::duplicate_order, event);
   const Ladder::Place place = book_.find_level(event.side, event.price);
   if (book_.resting(event.side, place) > kMaxSize - event.size) [[unlikely]] {
     return refuse(Refused::size_too_large, event);
   }
-  commit(event);
+  commit<path>(event);
   book_.add(event.id, event.side, event.price, event.size, join_stamp(), where, place);
 }
 
-template <EventKind kind>
-[[gnu::always_inline]] inline void Fold::fold_take(const Event& event) {
+template <EventKind kind, Fold::Path path>
+[[gnu::always_inline]] inline void Fold::fold_take(const Event& event, std::uint32_t hash) {
   if constexpr (kind != EventKind::remove) {
     bool allowed =
         static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize);
@@ -224,9 +315,20 @@ template <EventKind kind>
   }
   if (event.side > Side::ask) [[unlikely]]
     return refuse(Refused::bad_side, event);
-  const Book::Found found = book_.find(event.id, hash_);
-  commit(event);
+  const Book::Found found = book_.find(event.id, hash);
+  commit<path>(event);
   take<kind>(event, found);
+}
+
+/// A trade that no order of the book took part in.
+template <Fold::Path path>
+[[gnu::always_inline]] inline void Fold::fold_print(const Event& event) {
+  const bool allowed = event.side <= Side::ask && event.size >= 0 && event.size <= kMaxSize &&
+                       price_allowed(event.price);
+  if (!allowed) [[unlikely]]
+    return refuse(*broken_rule(event), event);
+  commit<path>(event);
+  if (event.size != 0) fold_trade(event, event.id, event.price, event.size, event.side);
 }
 
 /// What an execute, reduce or remove does to the book, and the trade it is.
