@@ -39,13 +39,11 @@ struct Fold {
   [[nodiscard]] Verdict judge_message(const Event& event);
   void fold_event(const Event& event);
   void come_to(TimeNs feed_time);
-  std::size_t fold_some(std::size_t next, std::size_t end, const std::uint32_t* hashes);
+  void look_ahead(std::size_t i, std::uint32_t* hashes) const;
   [[nodiscard]] bool is_plain(const Event& event, const StreamSnapshot& stream) const noexcept;
   [[nodiscard]] bool ready_for_plain() noexcept;
   void fold_plain(const Event& event, std::uint32_t hash);
   std::size_t fold_message(std::size_t begin);
-  void chain_up_to(std::size_t end);
-  void pass_over();
   /// Of a message that is_plain(), or of whatever message.
   enum class Path : std::uint8_t { plain, any };
   template <Path path>
@@ -62,7 +60,7 @@ struct Fold {
   void fold_trade(const Event& event, std::uint64_t id, Price price, Size size, Side aggressor);
   void end_message();
   [[nodiscard]] std::int64_t best_changed();
-  void judge_sample(bool spread_turns);
+  void judge_sample(bool other_spread);
   void apply_kept_event(const Event& event);
 
   // -- fold_rare.cpp: what is seldom
@@ -139,7 +137,6 @@ struct Fold {
   // Hot, in the order of use.
   const Batch* batch_ = nullptr;  ///< of the call under way
   std::size_t at_ = 0;            ///< index of the event under way in the batch
-  std::size_t chained_ = 0;       ///< events of the batch that joined the chain or never will
   std::size_t last_folded_ = 0;   ///< index in the batch, plus one; 0: none yet
   std::uint32_t message_index_ = 0;
   bool foreign_ = false;  ///< the batch is of another source than the symbol's

@@ -36,7 +36,6 @@ Fold::Verdict Fold::judge_hole(const Event& event) {
   if (!hole && stream.pending_jump == 0) return Verdict::fold;
   const bool believed = stream.pending_jump != 0 && event.sequence == stream.pending_jump + 1;
   if (hole && !believed && event.sequence - stream.last > settings_->max_sequence_jump) {
-    chain_up_to(at_);
     freeze();  // a refused event leaves the digest as it is
     stream.pending_jump = event.sequence;
     refused_rule_ = Refused::sequence_jump;
@@ -79,7 +78,6 @@ std::optional<Refused> Fold::broken_rule(const Event& event) const {
 
 void Fold::refuse(Refused rule, const Event& event) {
   ++counts_.refused;
-  pass_over();
   Output output{event.time,
                 batch_->source,
                 emitter_.trust,

@@ -17,8 +17,7 @@ namespace tapedeck::market {
 class Ladder {
 public:
   static constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
-  static constexpr std::uint32_t kNear = 16;  ///< levels that are looked at all at once
-  static constexpr std::uint32_t kMoved = 8;  ///< ... that are moved all at once
+  static constexpr std::uint32_t kNear = 16;  ///< levels looked at one by one
 
   struct Place {
     std::uint32_t index =
@@ -48,123 +47,95 @@ public:
 
   /// Is a key as good as this among the best N levels? The ladder must not be empty.
   [[gnu::always_inline]] [[nodiscard]] inline bool in_top(std::int64_t key) const noexcept {
-    return key >= end()[-static_cast<std::ptrdiff_t>(top_)];
+    return key >= keys_[padding_ + size_ - top_];
   }
   /// Is it as good as the best one? The ladder must not be empty.
   [[gnu::always_inline]] [[nodiscard]] inline bool is_best(std::int64_t key) const noexcept {
-    return key >= end()[-1];
+    return key >= keys_[padding_ + size_ - 1];
   }
 
-  /// Counts the better ones among the best few, without a branch for each: how deep a price lies
-  /// cannot be foreseen. Halves what is left beyond these, so that a deep book stays fast.
+  /// Looks from the best; halves what is left once it is deep, so that a stale or deep book stays
+  /// fast.
   [[gnu::always_inline]] [[nodiscard]] inline Place find(std::int64_t key) const noexcept {
     if (size_ == 0) [[unlikely]]
       return {};
-    const std::int64_t* const near = end() - kNear;
-    std::int64_t better = 0;
-    for (std::uint32_t i = 0; i < kNear; ++i) better += near[i] > key ? 1 : 0;
+    const std::int64_t* const keys = keys_.get();
+    const std::uint32_t end = padding_ + size_;
+    std::uint32_t better = 0;
+    while (better < kNear && keys[end - 1 - better] > key) ++better;
     if (better < kNear) [[likely]]
-      return place(size_ - static_cast<std::uint32_t>(better), key);
-    return find_deep(size_ - kNear, key);
+      return place(end - better, key);
+    return find_deep(end - kNear, key);
   }
 
   [[gnu::always_inline]] inline void insert(Place place, std::int64_t key, std::uint32_t level) {
-    if (size_ >= capacity_) [[unlikely]]
+    if (padding_ + size_ >= capacity_) [[unlikely]]
       grow();
-    std::int64_t* const keys = first_ + place.index;
-    std::uint32_t* const levels = levels_.get() + place.index;
-    const std::uint32_t better = size_++ - place.index;
-    if (better <= kMoved) [[likely]] {
-      move_near(keys + 1, keys);
-      move_near(levels + 1, levels);
-    } else {
-      std::copy_backward(keys, keys + better, keys + better + 1);
-      std::copy_backward(levels, levels + better, levels + better + 1);
+    std::int64_t* const keys = keys_.get() + padding_;
+    std::uint32_t* const levels = levels_.get();
+    std::uint32_t i = size_++;
+    for (; i > place.index; --i) {
+      keys[i] = keys[i - 1];
+      levels[i] = levels[i - 1];
     }
-    *keys = key;
-    *levels = level;
+    keys[i] = key;
+    levels[i] = level;
   }
   [[gnu::always_inline]] inline void erase(std::uint32_t index) noexcept {
-    std::int64_t* const keys = first_ + index;
-    std::uint32_t* const levels = levels_.get() + index;
-    const std::uint32_t better = --size_ - index;
-    if (better <= kMoved) [[likely]] {
-      move_near(keys, keys + 1);
-      move_near(levels, levels + 1);
-    } else {
-      std::copy(keys + 1, keys + 1 + better, keys);
-      std::copy(levels + 1, levels + 1 + better, levels);
+    std::int64_t* const keys = keys_.get() + padding_;
+    std::uint32_t* const levels = levels_.get();
+    --size_;
+    for (std::uint32_t i = index; i < size_; ++i) {
+      keys[i] = keys[i + 1];
+      levels[i] = levels[i + 1];
     }
   }
   void clear() noexcept {
     keys_.reset();
     levels_.reset();
-    first_ = nullptr;
     size_ = capacity_ = 0;
   }
 
   void prefetch_best() const noexcept {
     const std::uint32_t count = std::min(size_, kNear);
-    prefetch_lines(first_ + size_ - count, count);
+    prefetch_lines(keys_.get() + padding_ + size_ - count, count);
     prefetch_lines(levels_.get() + size_ - count, count);
   }
 
 private:
-  [[nodiscard]] const std::int64_t* end() const noexcept { return first_ + size_; }
-
-  /// So many elements whatever their number: what lies behind the last one is nobody's.
-  template <class T>
-  [[gnu::always_inline]] static void move_near(T* to, const T* from) noexcept {
-    // All is read before any is written; as vectors, since arrays would go through memory.
-    using Lane [[gnu::vector_size(32), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
-    constexpr std::size_t lanes = kMoved * sizeof(T) / sizeof(Lane);
-    const auto* const source = reinterpret_cast<const Lane*>(from);
-    auto* const target = reinterpret_cast<Lane*>(to);
-    if constexpr (lanes == 1) {
-      *target = *source;
-    } else {
-      static_assert(lanes == 2);
-      const Lane first = source[0], second = source[1];
-      target[0] = first, target[1] = second;
-    }
-  }
-
-  /// `after`: how many levels are not better than `key`.
+  /// `after`: how many keys, padding included, are not better than `key`.
   [[gnu::always_inline]] [[nodiscard]] inline Place place(std::uint32_t after,
                                                           std::int64_t key) const noexcept {
-    const bool exists = first_[static_cast<std::ptrdiff_t>(after) - 1] == key;
-    return {after - (exists ? 1U : 0U), exists};
+    const bool exists = keys_[after - 1] == key;
+    return {after - padding_ - (exists ? 1U : 0U), exists};
   }
 
-  /// All levels from `end` on are better.
+  /// All keys from `end` on are better.
   [[gnu::noinline]] [[nodiscard]] Place find_deep(std::uint32_t end,
                                                   std::int64_t key) const noexcept {
-    const std::int64_t* const found = std::upper_bound(first_, first_ + end, key);
-    return place(static_cast<std::uint32_t>(found - first_), key);
+    const std::int64_t* const keys = keys_.get();
+    const std::int64_t* const found = std::upper_bound(keys + padding_, keys + end, key);
+    return place(static_cast<std::uint32_t>(found - keys), key);
   }
 
   [[gnu::noinline]] void grow() {
-    const std::uint32_t capacity = std::max(kNear, 2 * size_);
-    auto keys = std::make_unique<std::int64_t[]>(padding_ + capacity + kSlack);
-    auto levels = std::make_unique<std::uint32_t[]>(capacity + kSlack);
+    const std::uint32_t capacity = padding_ + std::max(kNear, 2 * size_);
+    auto keys = std::make_unique<std::int64_t[]>(capacity);
+    auto levels = std::make_unique<std::uint32_t[]>(capacity - padding_);
     std::fill_n(keys.get(), padding_, kLowest);
     if (size_ != 0) {
-      std::copy_n(first_, size_, keys.get() + padding_);
+      std::copy_n(keys_.get() + padding_, size_, keys.get() + padding_);
       std::copy_n(levels_.get(), size_, levels.get());
     }
     keys_ = std::move(keys);
     levels_ = std::move(levels);
-    first_ = keys_.get() + padding_;
     capacity_ = capacity;
   }
 
-  static constexpr std::uint32_t kSlack = kMoved + 1;  ///< that move_near() reaches behind the last
-
-  std::unique_ptr<std::int64_t[]> keys_;     ///< padding, a key a level, slack
-  std::unique_ptr<std::uint32_t[]> levels_;  ///< index in the level pool; slack
-  std::int64_t* first_ = nullptr;            ///< behind the padding
+  std::unique_ptr<std::int64_t[]> keys_;     ///< padding, then a key a level
+  std::unique_ptr<std::uint32_t[]> levels_;  ///< index in the level pool
   std::uint32_t size_ = 0;
-  std::uint32_t capacity_ = 0;  ///< in levels
+  std::uint32_t capacity_ = 0;  ///< of keys_
   std::uint32_t top_;
   std::uint32_t padding_;
 };

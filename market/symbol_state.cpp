@@ -9,9 +9,8 @@ namespace tapedeck::market {
 // So many events touch most of a symbol's state, which lies cold since its last batch: it is asked
 // for as a whole.
 constexpr std::size_t kLongRun = 32;
-// Events whose ids' lines of the table are asked for at once, before the ones before them are
-// folded.
-constexpr std::size_t kAhead = 16;
+// How many events ahead the id table's line is asked for.
+constexpr std::size_t kLookAhead = 8;
 
 constexpr auto kStreamOf = [] {
   std::array<std::uint8_t, 256> streams{};
@@ -73,53 +72,48 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
 void Fold::apply(const Batch& batch, Outputs& outputs) {
   batch_ = &batch;
   emitter_.outputs = &outputs;
-  chained_ = last_folded_ = 0;
+  last_folded_ = 0;
   foreign_ = batch.source != emitter_.source || batch.source == 0;
   const Event* const events = batch.events.data();
   const std::size_t count = batch.events.size();
   counts_.read += count;
-  const auto look_ahead = [&](std::size_t from, std::uint32_t* hashes) {
-    const std::size_t to = std::min(from + kAhead, count);
-    for (std::size_t i = from; i < to; ++i) {
-      *hashes = OrderTable::hash_of(events[i].id);
-      book_.prefetch_entry(*hashes++);
-    }
-  };
-  std::uint32_t hashes[2][kAhead];
-  look_ahead(0, hashes[0]);
+  std::uint32_t hashes[kLookAhead];
+  for (std::size_t i = 0; i < std::min(kLookAhead, count); ++i) {
+    hashes[i] = OrderTable::hash_of(events[i].id);
+    book_.prefetch_entry(hashes[i]);
+  }
   if (count >= kLongRun) book_.prefetch_all();
-  std::size_t next = 0;
-  for (std::size_t from = 0; from < count; from += kAhead) {
-    look_ahead(from + kAhead, hashes[from / kAhead % 2 ^ 1]);
-    next = fold_some(next, std::min(from + kAhead, count), hashes[from / kAhead % 2]);
-    chain_up_to(next);
+  bool ready = ready_for_plain();
+  for (std::size_t i = 0; i < count;) {
+    const Event& event = events[i];
+    const std::uint8_t stream = kPlainStreamOf[static_cast<std::uint8_t>(event.kind)];
+    if (!ready || stream == kStreams || !is_plain(event, streams_[stream])) [[unlikely]] {
+      const std::size_t next = fold_message(i);
+      for (; i < next; ++i) look_ahead(i, hashes);
+      ready = ready_for_plain();
+      continue;
+    }
+    at_ = i;
+    const std::uint32_t hash = hashes[i % kLookAhead];
+    look_ahead(i, hashes);
+    message_stream_ = &streams_[stream];
+    message_sequence_ = event.sequence;
+    fold_plain(event, hash);
+    end_message();
+    ++i;
   }
   if (last_folded_ != 0) position_ = position_at(last_folded_ - 1);
   batch_ = nullptr;
 }
 
-/// The events from `next` on up to `end`, and the rest of a message that is begun there; returns
-/// the first one behind. `hashes`: of their ids, by index modulo kAhead.
-[[gnu::always_inline]] inline std::size_t Fold::fold_some(std::size_t next, std::size_t end,
-                                                          const std::uint32_t* hashes) {
-  const Event* const events = batch_->events.data();
-  bool ready = ready_for_plain();
-  while (next < end) {
-    const Event& event = events[next];
-    const std::uint8_t stream = kPlainStreamOf[static_cast<std::uint8_t>(event.kind)];
-    if (!ready || stream == kStreams || !is_plain(event, streams_[stream])) [[unlikely]] {
-      next = fold_message(next);
-      ready = ready_for_plain();
-      continue;
-    }
-    at_ = next;
-    message_stream_ = &streams_[stream];
-    message_sequence_ = event.sequence;
-    fold_plain(event, hashes[next % kAhead]);
-    end_message();
-    ++next;
-  }
-  return next;
+/// The event so far ahead takes this one's place in `hashes`, and its line of the id table is asked
+/// for.
+[[gnu::always_inline]] inline void Fold::look_ahead(std::size_t i, std::uint32_t* hashes) const {
+  if (i + kLookAhead >= batch_->events.size()) [[unlikely]]
+    return;
+  const std::uint32_t hash = OrderTable::hash_of(batch_->events[i + kLookAhead].id);
+  hashes[i % kLookAhead] = hash;
+  book_.prefetch_entry(hash);
 }
 
 /// A message that is one event of the usual kinds, goes on in sequence and time, and that no rule
@@ -142,26 +136,6 @@ bool Fold::ready_for_plain() noexcept {
   return !foreign_ && !keeping_ && sequencing_ == Sequencing::message_number;
 }
 
-/// Events that were folded join the chain. They do so together, in a loop of their own: that costs
-/// half as much as one by one between all else.
-void Fold::chain_up_to(std::size_t end) {
-  if (chained_ >= end) return;
-  const Event* const events = batch_->events.data();
-  UInt128 chain = chain_;
-  for (; chained_ < end; ++chained_) {
-    chain = mixing::chained(chain, mixing::event_hash(events[chained_]));
-  }
-  chain_ = chain;
-  last_folded_ = end;
-  marked_ = false;
-}
-
-/// The event under way is not folded.
-void Fold::pass_over() {
-  chain_up_to(at_);
-  chained_ = at_ + 1;
-}
-
 /// The whole message that begins there, whatever it is; returns the first event behind it.
 [[gnu::noinline]] std::size_t Fold::fold_message(std::size_t begin) {
   const std::span<const Event> events = batch_->events;
@@ -174,7 +148,6 @@ void Fold::pass_over() {
       fold_event(event);
     } else if (verdict == Verdict::duplicate) {
       ++counts_.duplicates;
-      pass_over();
     } else {
       refuse(refused_rule_, event);
     }
@@ -255,7 +228,8 @@ void Fold::pass_over() {
   fold_take<EventKind::execute_price, Path::plain>(event, hash);
 }
 
-/// No rule refuses the event: time goes on to it, candles that it ends are closed.
+/// No rule refuses the event: time goes on to it, it joins the chain, candles that it ends are
+/// closed.
 template <Fold::Path path>
 [[gnu::always_inline]] inline void Fold::commit(const Event& event) {
   // next_due_ and next_close_ are always later than the times reached: one comparison tells whether
@@ -263,7 +237,12 @@ template <Fold::Path path>
   if (event.feed_time >= next_due_) [[unlikely]]
     come_to(event.feed_time);
   due_feed_time_ = event.feed_time;
+  marked_ = false;
   ++counts_.folded;
+  // Here, not in a loop of its own: between what waits for memory and branches it costs nearly
+  // nothing.
+  chain_ = mixing::chained(chain_, mixing::event_hash(event));
+  last_folded_ = at_ + 1;
   if constexpr (path == Path::plain) {
     // Not before feed_time_, nor so silent_since_, which never runs ahead of it.
     silent_since_ = feed_time_ = event.feed_time;
@@ -384,16 +363,14 @@ template <EventKind kind>
     refresh_due();
   }
   const bool other_spread = window_.sample(book_, best_bid_, best_ask_, order_flow);
-  const bool spread_turns =
-      other_spread &&
-      alerts_.spread_turns(window_.spread(), window_.spread_sum(), window_.spread_count());
-  if (spread_turns || alerts_.imbalance_moves(window_.imbalance())) [[unlikely]]
-    judge_sample(spread_turns);
+  if (other_spread || alerts_.imbalance_moves(window_.imbalance())) [[unlikely]]
+    judge_sample(other_spread);
 }
 
-[[gnu::noinline]] void Fold::judge_sample(bool spread_turns) {
+[[gnu::noinline]] void Fold::judge_sample(bool other_spread) {
   if (best_bid_.size == 0 || best_ask_.size == 0) return;
-  if (spread_turns) {
+  if (other_spread &&
+      alerts_.spread_turns(window_.spread(), window_.spread_sum(), window_.spread_count())) {
     alerts_.judge_spread(window_.spread(), window_.spread_sum(), window_.spread_count(),
                          alert_cause(), emitter());
   }
