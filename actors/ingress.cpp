@@ -52,12 +52,14 @@ void Ingress::start(std::optional<Offset> committed) {
   checkpoint_times_ =
       std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
   stored_at_ = checkpoint_at_ = port_.now();
+  quarantine_known();
   const auto work = start_work_ = open_work(next_, 0);
   for (const auto& symbol : plan.symbols) {
     const auto index = entry_of(symbol);
     entries_[index].told = next_;
     send_work(index, work);
-    port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work});
+    port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work,
+                              entries_[index].newest_snapshot});
   }
   release(work);
   publish();
@@ -112,7 +114,11 @@ EntryIndex Ingress::entry_of(std::string_view symbol) {
   const auto index = static_cast<EntryIndex>(entries_.size());
   names_.emplace_back(symbol);
   by_symbol_.emplace(names_.back(), index);
-  entries_.emplace_back().symbol = symbol;
+  auto& entry = entries_.emplace_back();
+  entry.symbol = symbol;
+  entry.accused = context_.attempts != nullptr && context_.attempts->accused(symbol);
+  if (const auto bound = newest_snapshots_.find(symbol); bound != newest_snapshots_.end())
+    entry.newest_snapshot = bound->second;
   port_.spawn(index, 0, names_.back(), resume_cursor_);
   context_.metrics->symbols = static_cast<std::int64_t>(entries_.size());
   return index;
@@ -139,7 +145,6 @@ void Ingress::note_record(const storage::Record& record, Poll& poll) {
 
 std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
   auto poll = std::make_shared<Poll>();
-  const auto events_before = events_;
   poll->begin = block->records.front().offset;
   poll->end = block->records.back().offset + 1;
   touched_.clear();
@@ -162,7 +167,6 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
       poll->order[entries_[of_record[i]].poll_count++] = i;
   }
   context_.metrics->records += block->records.size() - poll->marks.size();
-  context_.metrics->events += events_ - events_before;
   context_.metrics->feed_time_ns = feed_time_;
   poll->block = std::move(block);
   return poll;
@@ -313,22 +317,34 @@ Offset Ingress::frontier() const {
 }
 
 void Ingress::count(Entry& entry, const market::EventCounts& counts) {
-  auto& metrics = *context_.metrics;
-  metrics.folded += counts.folded - entry.counts.folded;
-  metrics.duplicates += counts.duplicates - entry.counts.duplicates;
-  metrics.dead_letters += counts.refused - entry.counts.refused;
-  metrics.filtered += counts.filtered - entry.counts.filtered;
   counts_.read += counts.read - entry.counts.read;
   counts_.folded += counts.folded - entry.counts.folded;
   counts_.duplicates += counts.duplicates - entry.counts.duplicates;
   counts_.refused += counts.refused - entry.counts.refused;
   counts_.filtered += counts.filtered - entry.counts.filtered;
   entry.counts = counts;
+  tell_counts();
+}
+
+/// Since the tape's beginning, so that they balance after a restart too. Those of an ingress before
+/// this one stay until its symbols are restored.
+void Ingress::tell_counts() {
+  if (works_.contains(start_work_)) return;
+  auto& metrics = *context_.metrics;
+  metrics.events = events_;
+  metrics.folded = counts_.folded;
+  metrics.duplicates = counts_.duplicates;
+  metrics.dead_letters = counts_.refused;
+  metrics.filtered = counts_.filtered;
 }
 
 void Ingress::on(const FoldAck& ack) {
   Entry& entry = entries_.at(ack.entry);
   if (ack.incarnation != entry.incarnation) return;  // of an actor that is gone
+  if (entry.accused) {
+    context_.attempts->passed(entry.symbol, ack.folded);
+    entry.accused = context_.attempts->accused(entry.symbol);
+  }
   take_outputs(entry, ack);
   count(entry, ack.counts);
   entry.due = ack.due;
@@ -375,6 +391,8 @@ void Ingress::on(const SymbolDown& down) {
     entry.barrier = 0;
     barrier_done();
   }
+  entry.accused = context_.attempts != nullptr;
+  if (quarantine_poison(entry.symbol, entry.newest_snapshot)) port_.refund(down.entry);
   context_.metrics->symbols_down = down_;
   caught_up_ = false;
   if (waiting_for_credit_ && may_read()) port_.wake_self();
@@ -395,8 +413,9 @@ void Ingress::begin_refill(EntryIndex index) {
   entry.state = Entry::State::refilling;
   const bool known =
       checkpoint_ <= entry.missing_from;  // the checkpoint's feed times are from before the failure
-  port_.send(index, Restore{next_, std::max(entry.missing_from, resume_cursor_),
-                            known ? checkpoint_ : 0, known ? checkpoint_times_ : nullptr, 0});
+  port_.send(index,
+             Restore{next_, std::max(entry.missing_from, resume_cursor_), known ? checkpoint_ : 0,
+                     known ? checkpoint_times_ : nullptr, 0, entry.newest_snapshot});
 }
 
 void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
@@ -406,12 +425,14 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
     return;
   }
   entry.state = Entry::State::live;
+  entry.newest_snapshot = ~Offset{0};
   entry.changed = true;
   --down_;
   context_.metrics->symbols_down = down_;
   const std::chrono::nanoseconds down = port_.now() - entry.down_since;
   context_.metrics->restart_ns.record(static_cast<std::uint64_t>(down.count()));
   tell_later_marks(index);
+  if (std::exchange(entry.new_rules, false)) apply_rules(index);
   floors_.erase(floors_.find(entry.missing_from));
   if (context_.board != nullptr) context_.board->child("symbol " + entry.symbol, "running");
   publish();
@@ -463,6 +484,7 @@ void Ingress::publish() {
   metrics.inflight_batches = inflight_batches_;
   metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
   metrics.symbols_down = down_;
+  tell_counts();
   if (context_.board == nullptr) return;
   PartitionStatus status;
   status.next = next_, status.end = end_, status.frontier = frontier();

@@ -4,8 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "actors/fold_watch.hpp"
+#include "market/quarantine.hpp"
 #include "market/units.hpp"
 #include "replay/symbol_fold.hpp"
 
@@ -23,11 +26,22 @@ struct RestartPolicy {
   std::uint64_t seed = 1;
 };
 
-/// Test only: throws in the fold of `symbol` just before the event at this position, `times` times.
+/// Test only: strikes in the fold of `symbol` at the event at this position, or where a due item of
+/// this kind and width is closed (any of them where its time is 0), `times` times.
 struct FaultPoint {
+  enum class Action : std::uint8_t { fail, crash, hang };
   std::string symbol;
   market::Position position;
   std::uint32_t times = 1;
+  Action action = Action::fail;
+  std::optional<market::DueItem> due{};
+};
+
+/// Tests only: one record in `one_in` makes its symbol's fold throw, once. Which ones depends on
+/// the seed alone.
+struct RandomFaults {
+  std::uint64_t one_in = 0;  ///< 0: none
+  std::uint64_t seed = 0;
 };
 
 struct EngineOptions {
@@ -63,6 +77,16 @@ struct EngineOptions {
   /// Partitions are opened one by one, as a group gives them; else all at the start.
   bool partitions_on_demand = false;
   std::vector<FaultPoint> faults;
+  RandomFaults random_faults;
+  /// Where quarantines and releases are stored, and those that are there already. Outlives the
+  /// engine. Null: a poison event spends its symbol's budget.
+  storage::ControlStore* control = nullptr;
+  std::vector<schemas::ControlRecord> control_records;
+  /// Attempts are counted there over restarts; empty: in this engine only.
+  std::string attempts_file;
+  /// A fold that makes no progress for so long ends the process; zero: none is looked after.
+  std::chrono::milliseconds watchdog{0};
+  std::function<void(const Hang&)> on_hang;  ///< called by the watchdog; must end the process
 };
 
 }  // namespace tapedeck::actors

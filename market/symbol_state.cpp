@@ -17,6 +17,9 @@ constexpr auto kStreamOf = [] {
   for (std::size_t kind = 0; kind < streams.size(); ++kind) {
     streams[kind] = static_cast<std::uint8_t>(stream_of(static_cast<EventKind>(kind)));
   }
+  for (const auto kind : {EventKind::add, EventKind::quote, EventKind::trade})
+    streams[static_cast<std::uint8_t>(marked_kind(kind))] =
+        static_cast<std::uint8_t>(stream_of(kind));
   return streams;
 }();
 
@@ -71,6 +74,7 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
 
 void Fold::apply(const Batch& batch, Outputs& outputs) {
   batch_ = &batch;
+  first_ = batch.first;
   emitter_.outputs = &outputs;
   last_folded_ = 0;
   foreign_ = batch.source != emitter_.source || batch.source == 0;
@@ -93,7 +97,7 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
       ready = ready_for_plain();
       continue;
     }
-    at_ = i;
+    __atomic_store_n(&at_, i, __ATOMIC_RELAXED);
     const std::uint32_t hash = hashes[i % kLookAhead];
     look_ahead(i, hashes);
     message_stream_ = &streams_[stream];
@@ -139,11 +143,12 @@ bool Fold::ready_for_plain() noexcept {
 /// The whole message that begins there, whatever it is; returns the first event behind it.
 [[gnu::noinline]] std::size_t Fold::fold_message(std::size_t begin) {
   const std::span<const Event> events = batch_->events;
-  at_ = begin;
+  __atomic_store_n(&at_, begin, __ATOMIC_RELAXED);
   message_index_ = 0;
   const Verdict verdict = judge_message(events[begin]);
-  for (;; ++at_, ++message_index_) {
-    const Event& event = events[at_];
+  std::size_t i = begin;
+  for (;; ++message_index_) {
+    const Event& event = events[i];
     if (verdict == Verdict::fold) [[likely]] {
       fold_event(event);
     } else if (verdict == Verdict::duplicate) {
@@ -151,10 +156,11 @@ bool Fold::ready_for_plain() noexcept {
     } else {
       refuse(refused_rule_, event);
     }
-    if ((event.flags & kMore) == 0 || at_ + 1 == events.size()) break;
+    if ((event.flags & kMore) == 0 || i + 1 == events.size()) break;
+    __atomic_store_n(&at_, ++i, __ATOMIC_RELAXED);
   }
   if (verdict == Verdict::fold) end_message();
-  return at_ + 1;
+  return i + 1;
 }
 
 /// Duplicate, hole and jump rules, by the first event of a message for all of it.
@@ -425,6 +431,14 @@ SymbolState& SymbolState::operator=(SymbolState&&) noexcept = default;
 
 void SymbolState::advance(const TimeMark& mark, Outputs& outputs) { impl_->advance(mark, outputs); }
 void SymbolState::apply(const Batch& batch, Outputs& outputs) { impl_->apply(batch, outputs); }
+void SymbolState::set_due_rules(std::vector<DueRule> rules) {
+  impl_->due_rules_ = std::move(rules);
+}
+UnderWay SymbolState::under_way() const noexcept { return impl_->under_way(); }
+void SymbolState::revise(std::span<const CandleRevision> revisions) {
+  for (const CandleRevision& revision : revisions) impl_->candles_.set_revision(revision);
+  impl_->marked_ = false;
+}
 TimeNs SymbolState::next_due() const noexcept { return impl_->next_due(); }
 SourceId SymbolState::source() const noexcept { return impl_->emitter_.source; }
 const std::string& SymbolState::symbol() const noexcept { return impl_->symbol_; }
