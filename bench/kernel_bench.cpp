@@ -4,7 +4,8 @@
 //   TAPEDECK_BENCH_ITCH=wide.itch [TAPEDECK_BENCH_CHUNK=1000000] bench_kernel
 //   [--benchmark_filter=…]
 //
-// Fold: L3 book with queues, candles of three widths, imbalance and windows, digest, all checks.
+// Fold: L3 book with queues, candles of three widths, imbalance and windows, alerts, digest, all
+// checks. without_…: the same without one group of features, in the same run.
 // Naive: kernel_naive.hpp over the same events in the same run; the ratio is printed at the end.
 // Rates are by CPU time of the thread, so that a busy machine falsifies them less.
 #include <benchmark/benchmark.h>
