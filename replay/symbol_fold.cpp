@@ -104,6 +104,14 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
   return true;
 }
 
+void SymbolFold::apply(const market::Batch& messages, bool ends_record, market::Outputs& outputs) {
+  state_.apply(messages, outputs);
+  events_since_ += messages.events.size();
+  if (!ends_record) return;
+  next_ = messages.first.offset + 1;
+  ++records_since_;
+}
+
 bool SymbolFold::wants_snapshot(const SnapshotPolicy& policy) const noexcept {
   const bool due = events_since_ >= policy.events || records_since_ >= policy.records;
   return due && bytes_since_ >= snapshot_bytes_;
