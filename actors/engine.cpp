@@ -1,5 +1,6 @@
 #include "actors/engine.hpp"
 
+#include <spdlog/spdlog.h>
 #include <caf/all.hpp>
 #include <condition_variable>
 #include <mutex>
@@ -50,8 +51,11 @@ struct Engine::Impl {
                Board(tape_reader.partitions()),
                Directory(tape_reader.partitions()),
                options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults),
+               RuleBook(settings, options.control, options.control_records),
+               std::make_shared<Attempts>(),
                sink},
         system(configured(config, options)) {
+    keep_attempts();
     root = spawn_root(system, shared);
     gateway = spawn_gateway(system, shared);
     tape.on_append([this] { shared.directory.wake_all(); });
@@ -62,6 +66,7 @@ struct Engine::Impl {
   ~Impl() {
     tape.on_append(nullptr);
     refresher = {};
+    if (!shared.options.attempts_file.empty()) name_crashes(-1);
     caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(gateway, caf::exit_reason::user_shutdown);
     for (Partition p = 0; p < shared.directory.partitions(); ++p)
@@ -69,6 +74,19 @@ struct Engine::Impl {
     root = nullptr;
     gateway = nullptr;
     system.await_all_actors_done();
+  }
+
+  /// Before anything is folded.
+  void keep_attempts() {
+    const auto& options = shared.options;
+    if (!options.attempts_file.empty()) {
+      auto attempts = Attempts::open(options.attempts_file);
+      if (attempts) shared.attempts = std::move(*attempts);
+      if (!attempts)
+        spdlog::error("crashes of the fold are not counted: {}", attempts.error().message);
+      name_crashes(shared.attempts->descriptor());
+    }
+    if (options.watchdog.count() > 0) watchdog.emplace(options.watchdog, options.on_hang);
   }
 
   /// Another process writes the tape: looks for its news and wakes the ingresses.
@@ -97,6 +115,7 @@ struct Engine::Impl {
   Shared shared;
   caf::actor_system_config config;
   caf::actor_system system;
+  std::optional<Watchdog> watchdog;
   RootActor root;
   GatewayActor gateway;
   std::jthread refresher;
@@ -119,6 +138,16 @@ void Engine::open(Partition partition) { caf::anon_send(impl_->root, OpenPartiti
 
 void Engine::close(Partition partition, bool in_order, std::function<void()> done) {
   caf::anon_send(impl_->root, ClosePartition{partition, in_order, std::move(done)});
+}
+
+replay::FoldRules Engine::rules() const { return impl_->shared.rules.rules(); }
+std::vector<schemas::ControlRecord> Engine::control_records() const {
+  return impl_->shared.rules.records();
+}
+
+void Engine::release(std::string symbol, const market::FoldItem& item,
+                     std::function<void(Result<market::Offset>)> reply) {
+  caf::anon_send(impl_->gateway, Release{std::move(symbol), item, std::move(reply)});
 }
 
 void Engine::ask(std::string symbol, bool with_outputs, SymbolQuestion reply) {

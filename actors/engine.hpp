@@ -67,6 +67,14 @@ public:
 
   [[nodiscard]] const Board& board() const;
   [[nodiscard]] Board& board();
+  /// The fold rules in force, and the control records they come from.
+  [[nodiscard]] replay::FoldRules rules() const;
+  [[nodiscard]] std::vector<schemas::ControlRecord> control_records() const;
+  /// Puts a quarantined item through in its place. `reply` is called once, on an actor's thread:
+  /// with the offset at which that takes effect, or why not (`not_found`: not in quarantine;
+  /// `environment`: try again).
+  void release(std::string symbol, const market::FoldItem& item,
+               std::function<void(Result<market::Offset>)> reply);
 
 private:
   struct Impl;

@@ -52,12 +52,14 @@ void Ingress::start(std::optional<Offset> committed) {
   checkpoint_times_ =
       std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
   stored_at_ = checkpoint_at_ = port_.now();
+  quarantine_known();
   const auto work = start_work_ = open_work(next_, 0);
   for (const auto& symbol : plan.symbols) {
     const auto index = entry_of(symbol);
     entries_[index].told = next_;
     send_work(index, work);
-    port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work});
+    port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work,
+                              entries_[index].newest_snapshot});
   }
   release(work);
   publish();
@@ -112,7 +114,11 @@ EntryIndex Ingress::entry_of(std::string_view symbol) {
   const auto index = static_cast<EntryIndex>(entries_.size());
   names_.emplace_back(symbol);
   by_symbol_.emplace(names_.back(), index);
-  entries_.emplace_back().symbol = symbol;
+  auto& entry = entries_.emplace_back();
+  entry.symbol = symbol;
+  entry.accused = context_.attempts != nullptr && context_.attempts->accused(symbol);
+  if (const auto bound = newest_snapshots_.find(symbol); bound != newest_snapshots_.end())
+    entry.newest_snapshot = bound->second;
   port_.spawn(index, 0, names_.back(), resume_cursor_);
   context_.metrics->symbols = static_cast<std::int64_t>(entries_.size());
   return index;
@@ -329,6 +335,10 @@ void Ingress::count(Entry& entry, const market::EventCounts& counts) {
 void Ingress::on(const FoldAck& ack) {
   Entry& entry = entries_.at(ack.entry);
   if (ack.incarnation != entry.incarnation) return;  // of an actor that is gone
+  if (entry.accused) {
+    context_.attempts->passed(entry.symbol, ack.folded);
+    entry.accused = context_.attempts->accused(entry.symbol);
+  }
   take_outputs(entry, ack);
   count(entry, ack.counts);
   entry.due = ack.due;
@@ -375,6 +385,8 @@ void Ingress::on(const SymbolDown& down) {
     entry.barrier = 0;
     barrier_done();
   }
+  entry.accused = context_.attempts != nullptr;
+  if (quarantine_poison(entry.symbol, entry.newest_snapshot)) port_.refund(down.entry);
   context_.metrics->symbols_down = down_;
   caught_up_ = false;
   if (waiting_for_credit_ && may_read()) port_.wake_self();
@@ -395,8 +407,9 @@ void Ingress::begin_refill(EntryIndex index) {
   entry.state = Entry::State::refilling;
   const bool known =
       checkpoint_ <= entry.missing_from;  // the checkpoint's feed times are from before the failure
-  port_.send(index, Restore{next_, std::max(entry.missing_from, resume_cursor_),
-                            known ? checkpoint_ : 0, known ? checkpoint_times_ : nullptr, 0});
+  port_.send(index,
+             Restore{next_, std::max(entry.missing_from, resume_cursor_), known ? checkpoint_ : 0,
+                     known ? checkpoint_times_ : nullptr, 0, entry.newest_snapshot});
 }
 
 void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
@@ -406,12 +419,14 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
     return;
   }
   entry.state = Entry::State::live;
+  entry.newest_snapshot = ~Offset{0};
   entry.changed = true;
   --down_;
   context_.metrics->symbols_down = down_;
   const std::chrono::nanoseconds down = port_.now() - entry.down_since;
   context_.metrics->restart_ns.record(static_cast<std::uint64_t>(down.count()));
   tell_later_marks(index);
+  if (std::exchange(entry.new_rules, false)) apply_rules(index);
   floors_.erase(floors_.find(entry.missing_from));
   if (context_.board != nullptr) context_.board->child("symbol " + entry.symbol, "running");
   publish();

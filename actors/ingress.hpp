@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -16,6 +17,7 @@
 #include "actors/board.hpp"
 #include "actors/messages.hpp"
 #include "actors/options.hpp"
+#include "actors/rule_book.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace tapedeck::actors {
@@ -33,6 +35,9 @@ public:
   virtual void send(EntryIndex entry, Restore message) = 0;
   virtual void send(EntryIndex entry, Barrier message) = 0;
   virtual void send(EntryIndex entry, Ask message) = 0;
+  virtual void send(EntryIndex entry, ApplyRules message) = 0;
+  /// What killed the entry is quarantined: its supervisor forgets that it failed.
+  virtual void refund(EntryIndex entry) = 0;
   virtual void store(std::shared_ptr<const StoreRequest> request) = 0;
   /// Said since the last call, and the frontier: to the sink, if there is one.
   virtual void deliver(std::vector<SaidPtr> said, Offset frontier) = 0;
@@ -48,7 +53,9 @@ struct IngressContext {
   const EngineOptions* options = nullptr;
   telemetry::PartitionMetrics* metrics = nullptr;
   Board* board = nullptr;
-  bool sink = false;  ///< outputs are delivered by a sink as well as stored
+  RuleBook* rules = nullptr;     ///< null: nothing is quarantined
+  Attempts* attempts = nullptr;  ///< null: not counted
+  bool sink = false;             ///< outputs are delivered by a sink as well as stored
 };
 
 /// Throws EngineFailure where the tape cannot be read on: a bad record or a dead disk stops this
@@ -79,6 +86,7 @@ public:
   void on(const Drain& drain);
   void on(Ask ask);
   void on(const AskPartition& ask);
+  void on(const Release& release);
   /// Sends again what the last checkpointer did not confirm.
   void resend_unstored();
 
@@ -99,7 +107,10 @@ private:
     Offset missing_from = 0;  ///< down or refilling: outputs emitted from here on are not delivered
     Offset missed = 0;        ///< end of the last record dropped while down
     std::chrono::steady_clock::time_point down_since{};
-    bool changed = false;  ///< since the last barrier
+    bool changed = false;                 ///< since the last barrier
+    bool accused = false;                 ///< attempts are counted against something of it
+    bool new_rules = false;               ///< came while it was refilling by older ones
+    Offset newest_snapshot = ~Offset{0};  ///< none behind is to be used
     std::uint64_t barrier = 0;
     market::EventCounts counts;
     std::vector<std::uint64_t> works;  ///< in flight
@@ -130,6 +141,11 @@ private:
   void count(Entry& entry, const market::EventCounts& counts);
   void begin_refill(EntryIndex index);
 
+  bool quarantine_poison(std::string_view symbol, Offset& newest_snapshot);
+  void quarantine_known();
+  [[nodiscard]] Result<void> may_release(const Release& release) const;
+  void apply_rules(EntryIndex index);
+
   void maybe_checkpoint();
   void begin_checkpoint();
   void barrier_done();
@@ -144,6 +160,8 @@ private:
   IngressPort& port_;
   Offset next_ = 0, end_ = 0, cursor_ = 0, checkpoint_ = 0;
   Offset resume_cursor_ = 0;  ///< outputs emitted below are stored, and out, since an earlier run
+  std::map<std::string, Offset, std::less<>>
+      newest_snapshots_;  ///< of what was quarantined at start
   std::vector<Entry> entries_;
   std::deque<std::string> names_;
   std::unordered_map<std::string_view, EntryIndex> by_symbol_;

@@ -58,7 +58,8 @@ void Ingress::on(const Delivered& delivered) {
 void Ingress::flush(bool force) {
   const Offset front = frontier();
   const auto& batch = gathering_->batch;
-  const bool news = !batch.outputs.empty() || !batch.snapshots.empty() || front > cursor_;
+  const bool news = !batch.outputs.empty() || !batch.snapshots.empty() || !batch.forget.empty() ||
+                    front > cursor_;
   if (!news && !force) return;
   stored_at_ = port_.now();
   // The cursor is the frontier as of this request: everything below it is in this request or in one
@@ -138,7 +139,7 @@ void Ingress::on(const BarrierAck& ack) {
   Entry& entry = entries_.at(ack.entry);
   if (ack.incarnation != entry.incarnation || entry.barrier != ack.id) return;
   entry.barrier = 0;
-  gathering_->batch.snapshots.push_back(std::move(*ack.snapshot));
+  if (ack.snapshot) gathering_->batch.snapshots.push_back(std::move(*ack.snapshot));
   if (gathering_->batch.snapshots.size() >= 1024) flush(true);
   barrier_done();
 }

@@ -62,6 +62,16 @@ struct Restore {
   Offset marks_from = 0;    ///< marks below are replaced by `feed_times`
   std::shared_ptr<const std::vector<storage::Checkpoint::FeedTime>> feed_times;
   std::uint64_t work = 0;
+  Offset newest_snapshot = ~Offset{0};  ///< a snapshot with a higher next is not to be used
+};
+
+/// Fold by these rules from here on. All records before `upto` were sent already; a release at
+/// `upto` is met.
+struct ApplyRules {
+  replay::FoldRules rules;
+  std::shared_ptr<const std::vector<market::TimeMark>> earlier_marks;
+  Offset upto = 0;
+  std::uint64_t work = 0;
 };
 
 /// Serialise the state as of `next`: every batch before it was sent before this message.
@@ -167,7 +177,8 @@ struct BarrierAck {
   EntryIndex entry = 0;
   std::uint32_t incarnation = 0;
   std::uint64_t id = 0;
-  std::shared_ptr<storage::StoredSnapshot> snapshot;  ///< the ingress takes it
+  /// The ingress takes it. Null: a release was met right here, what is stored stays.
+  std::shared_ptr<storage::StoredSnapshot> snapshot;
 };
 /// The tape has news, or the ingress told itself to read on.
 struct Wake {};
@@ -199,6 +210,14 @@ struct Drain {
   bool at_end = false;  ///< read on to the tape's end first
 };
 
+/// Put a quarantined item through in its place. `reply` is called exactly once: with the offset at
+/// which the release takes effect, or why not.
+struct Release {
+  std::string symbol;
+  market::FoldItem item;
+  std::function<void(Result<Offset>)> reply;
+};
+
 // ---- to the checkpointer
 
 struct StoreRequest {
@@ -214,7 +233,7 @@ struct StoreRequest {
 
 using SymbolActor =
     caf::typed_actor<caf::reacts_to<FoldBatch>, caf::reacts_to<TellMarks>, caf::reacts_to<Restore>,
-                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>>;
+                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>, caf::reacts_to<ApplyRules>>;
 
 struct Store;
 struct NewCheckpointer;
@@ -223,7 +242,8 @@ using IngressActor =
                      caf::reacts_to<Tick>, caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>,
                      caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
                      caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>,
-                     caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>>;
+                     caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>,
+                     caf::reacts_to<Release>>;
 
 struct Store {
   std::shared_ptr<const StoreRequest> request;
@@ -267,14 +287,19 @@ struct Watch {
   std::string symbol;
   SymbolActor actor;
 };
+/// What killed the entry's symbol is quarantined: its restart budget is as new.
+struct Refund {
+  EntryIndex entry = 0;
+};
 /// The ingress finished draining.
 struct Drained {};
 /// Back-off is over for a child.
 struct RestartChild {
   std::uint64_t child = 0;
 };
-using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>,
-                                        caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>>;
+using PartitionActor =
+    caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<Drain>,
+                     caf::reacts_to<NewCheckpointer>, caf::reacts_to<Refund>>;
 struct PartitionDrained {
   Partition partition = 0;
 };
@@ -292,7 +317,8 @@ struct ClosePartition {
 using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>,
                                    caf::reacts_to<RestartChild>, caf::reacts_to<OpenPartition>,
                                    caf::reacts_to<ClosePartition>>;
-using GatewayActor = caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>>;
+using GatewayActor =
+    caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>, caf::reacts_to<Release>>;
 
 }  // namespace tapedeck::actors
 
@@ -301,6 +327,9 @@ TAPEDECK_LOCAL_MESSAGE(FoldBatch)
 TAPEDECK_LOCAL_MESSAGE(TellMarks)
 TAPEDECK_LOCAL_MESSAGE(Restore)
 TAPEDECK_LOCAL_MESSAGE(Barrier)
+TAPEDECK_LOCAL_MESSAGE(ApplyRules)
+TAPEDECK_LOCAL_MESSAGE(Release)
+TAPEDECK_LOCAL_MESSAGE(Refund)
 TAPEDECK_LOCAL_MESSAGE(Ask)
 TAPEDECK_LOCAL_MESSAGE(AskAll)
 TAPEDECK_LOCAL_MESSAGE(AskPartition)

@@ -4,8 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "actors/fold_watch.hpp"
+#include "market/quarantine.hpp"
 #include "market/units.hpp"
 #include "replay/symbol_fold.hpp"
 
@@ -23,11 +26,15 @@ struct RestartPolicy {
   std::uint64_t seed = 1;
 };
 
-/// Test only: throws in the fold of `symbol` just before the event at this position, `times` times.
+/// Test only: strikes in the fold of `symbol` at the event at this position, or where a due item of
+/// this kind and width is closed (any of them where its time is 0), `times` times.
 struct FaultPoint {
+  enum class Action : std::uint8_t { fail, crash, hang };
   std::string symbol;
   market::Position position;
   std::uint32_t times = 1;
+  Action action = Action::fail;
+  std::optional<market::DueItem> due{};
 };
 
 struct EngineOptions {
@@ -63,6 +70,15 @@ struct EngineOptions {
   /// Partitions are opened one by one, as a group gives them; else all at the start.
   bool partitions_on_demand = false;
   std::vector<FaultPoint> faults;
+  /// Where quarantines and releases are stored, and those that are there already. Outlives the
+  /// engine. Null: a poison event spends its symbol's budget.
+  storage::ControlStore* control = nullptr;
+  std::vector<schemas::ControlRecord> control_records;
+  /// Attempts are counted there over restarts; empty: in this engine only.
+  std::string attempts_file;
+  /// A fold that makes no progress for so long ends the process; zero: none is looked after.
+  std::chrono::milliseconds watchdog{0};
+  std::function<void(const Hang&)> on_hang;  ///< called by the watchdog; must end the process
 };
 
 }  // namespace tapedeck::actors

@@ -59,6 +59,7 @@ SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShel
       [=](const Restore& restore) { self->send(ingress, self->state.worker->on(restore)); },
       [=](const Barrier& barrier) { self->send(ingress, self->state.worker->on(barrier)); },
       [=](const Ask& ask) { self->state.worker->on(ask); },
+      [=](const ApplyRules& apply) { self->send(ingress, self->state.worker->on(apply)); },
   };
 }
 
@@ -67,10 +68,16 @@ SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShel
 SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
                          EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
                          Offset silent_below, IngressActor ingress) {
-  SymbolContext context{
-      partition,        &shared.tape,    &shared.state,
-      &shared.settings, &shared.options, shared.metrics.partitions[partition].get(),
-      shared.faults,    silent_below,    shared.sink != nullptr};
+  SymbolContext context{partition,
+                        &shared.tape,
+                        &shared.state,
+                        shared.rules.rules(),
+                        &shared.options,
+                        shared.metrics.partitions[partition].get(),
+                        shared.faults,
+                        silent_below,
+                        shared.attempts.get(),
+                        shared.sink != nullptr};
   return system.spawn(symbol_actor, std::move(context), entry, incarnation, symbol,
                       std::move(ingress));
 }
@@ -94,7 +101,7 @@ public:
     sink_ = std::move(sink), opening_ = ++shared.openings;
     ingress_.emplace(IngressContext{partition, &shared.tape, &shared.state, &shared.options,
                                     shared.metrics.partitions[partition].get(), &shared.board,
-                                    shared.sink != nullptr},
+                                    &shared.rules, shared.attempts.get(), shared.sink != nullptr},
                      *this);
     // Whatever an ingress before this one asked to be stored is stored first; then the state can be
     // read.
@@ -135,6 +142,10 @@ public:
       store(std::move(first));
     }
   }
+  void release(const Release& message) {
+    if (started_) return ingress_->on(message);
+    message.reply(fail(ErrorCode::environment, "the engine is starting: try again"));
+  }
   Ingress& ingress() { return *ingress_; }
   [[nodiscard]] bool started() const { return started_; }
 
@@ -158,6 +169,10 @@ public:
   void send(EntryIndex entry, Ask message) override {
     self_->send(symbols_[entry], std::move(message));
   }
+  void send(EntryIndex entry, ApplyRules message) override {
+    self_->send(symbols_[entry], std::move(message));
+  }
+  void refund(EntryIndex entry) override { self_->send(supervisor_, Refund{entry}); }
   void store(std::shared_ptr<const StoreRequest> request) override {
     self_->send(checkpointer_, Store{std::move(request), self_});
   }
@@ -230,6 +245,7 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       [&shell](const NewCheckpointer& message) { shell.take(message); },
       [&shell](const SinkOpened& opened) { shell.start(opened.committed); },
       [&shell](const Delivered& delivered) { shell.ingress().on(delivered); },
+      [&shell](const Release& release) { shell.release(release); },
   };
 }
 
@@ -329,6 +345,14 @@ GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
             self->send(ingress, ask);
           } else {
             ask.question->answer({Answer::State::elsewhere, nullptr, 0, {}});
+          }
+        },
+        [=](const Release& release) {
+          const auto partition = storage::partition_of(release.symbol, all->directory.partitions());
+          if (const auto ingress = all->directory.ingress(partition)) {
+            self->send(ingress, release);
+          } else {
+            release.reply(fail(ErrorCode::environment, "its partition restarts: try again"));
           }
         },
         [=](const AskAll& ask) {

@@ -10,6 +10,7 @@
 #include "actors/ingress.hpp"
 #include "actors/messages.hpp"
 #include "actors/options.hpp"
+#include "actors/rule_book.hpp"
 #include "actors/symbol_worker.hpp"
 #include "sinks/sink.hpp"
 #include "telemetry/metrics.hpp"
@@ -46,6 +47,8 @@ struct Shared {
   Board board;
   Directory directory;
   std::shared_ptr<FaultPlan> faults;
+  RuleBook rules;
+  std::shared_ptr<Attempts> attempts;
   sinks::OutputSink* sink = nullptr;  ///< null: outputs are stored only
   std::atomic<std::uint64_t> openings = 0;
 };

@@ -50,6 +50,7 @@ public:
   }
 
   void drain(const Drain& message) { self_->send(ingress_, message); }
+  void refund(const Refund& message) { histories_.erase(message.entry); }
   void drained() { self_->send(root_, PartitionDrained{partition_}); }
   void take(const NewCheckpointer& message) { self_->send(ingress_, message); }
 
@@ -106,6 +107,7 @@ PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<P
       [&shell](const Drained&) { shell.drained(); },
       [&shell](const Drain& message) { shell.drain(message); },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
+      [&shell](const Refund& message) { shell.refund(message); },
   };
 }
 

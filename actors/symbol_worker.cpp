@@ -3,22 +3,78 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <stdexcept>
+
+#include "actors/fold_watch.hpp"
+#include "replay/release.hpp"
 
 namespace tapedeck::actors {
 
 FaultPlan::FaultPlan(const std::vector<FaultPoint>& points) : points_(points) {}
 
-std::optional<std::uint32_t> FaultPlan::fires(std::string_view symbol,
-                                              const storage::Record& record) {
+std::optional<FaultPoint> FaultPlan::fires(std::string_view symbol, const storage::Record& record) {
   const std::scoped_lock lock(mutex_);
   for (auto& point : points_) {
-    if (point.times == 0 || point.symbol != symbol || point.position.offset != record.offset)
+    if (point.times == 0 || point.due || point.symbol != symbol ||
+        point.position.offset != record.offset)
       continue;
     --point.times;
-    return point.position.index;
+    return point;
   }
   return std::nullopt;
+}
+
+std::optional<market::DueItem> FaultPlan::due_of(std::string_view symbol) {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& point : points_) {
+    if (point.due && point.symbol == symbol && point.times > 0) return point.due;
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+void strike(const FaultPoint& point) {
+  switch (point.action) {
+    case FaultPoint::Action::fail:
+      throw std::runtime_error(fmt::format("fault point at {}:{}:{}", point.position.partition,
+                                           point.position.offset, point.position.index));
+    case FaultPoint::Action::crash: (void)std::raise(SIGSEGV); return;
+    case FaultPoint::Action::hang:
+      for (volatile bool forever = true; forever;) {
+      }
+  }
+}
+
+}  // namespace
+
+void FaultPlan::strike_release(std::string_view symbol, const market::FoldItem& item) {
+  std::optional<FaultPoint> found;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (auto& point : points_) {
+      if (point.times == 0 || point.due || point.symbol != symbol ||
+          point.position != item.position)
+        continue;
+      --point.times;
+      found = point;
+    }
+  }
+  if (found) strike(*found);
+}
+
+void FaultPlan::strike_due(std::string_view symbol) {
+  std::optional<FaultPoint> due;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (auto& point : points_) {
+      if (!point.due || point.symbol != symbol || point.times == 0) continue;
+      --point.times;
+      due = point;
+    }
+  }
+  if (due) strike(*due);
 }
 
 /// Outputs of the message under way. One list a thread: its memory is used again for every message.
@@ -32,25 +88,71 @@ SymbolWorker::SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_
     : context_(std::move(context)),
       entry_(entry),
       incarnation_(incarnation),
-      fold_(std::move(symbol), context_.partition, *context_.settings) {}
+      fold_(std::move(symbol), context_.partition, context_.rules) {
+  plan_due_fault();
+}
 
-/// Folds up to the fault point, then throws.
+/// Whoever watches this thread knows what it folds; what made the fold throw is counted against it.
+template <class Work>
+auto SymbolWorker::guarded(Work work) {
+  const FoldScope scope(fold_.state());
+  const auto accuse = [this](std::string_view error) {
+    auto now = fold_.state().under_way();
+    if (blamed_) now = {true, *blamed_};
+    if (now.known && context_.attempts != nullptr)
+      context_.attempts->add(fold_.state().symbol(), now.item, error);
+  };
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    accuse(error.what());
+    throw;
+  } catch (...) {
+    accuse("an exception of unknown type");
+    throw;
+  }
+}
+
+void SymbolWorker::plan_due_fault() {
+  if (!context_.faults) return;
+  const auto symbol = fold_.state().symbol();
+  if (const auto due = context_.faults->due_of(symbol))
+    fold_.set_fault({{}, due}, [faults = context_.faults, symbol] { faults->strike_due(symbol); });
+}
+
 void SymbolWorker::meet_fault(const storage::Record& record) {
+  FoldScope::progress();
   if (!context_.faults || record.offset < fold_.next()) return;
-  const auto index = context_.faults->fires(fold_.state().symbol(), record);
-  if (!index) return;
-  if (*index > 0) (void)fold_.apply_until(record, *index, market::kNever, outputs());
-  throw std::runtime_error(
-      fmt::format("fault point at {}:{}:{}", record.partition, record.offset, *index));
+  auto point = context_.faults->fires(fold_.state().symbol(), record);
+  if (!point) return;
+  const market::FoldItem item{point->position, {}};
+  fold_.set_fault(item, [point = std::move(*point)] { strike(point); });
+}
+
+/// Where putting something through kills the fold again, that is to blame.
+void SymbolWorker::meet_releases(Offset upto) {
+  while (fold_.next_release() <= upto) {
+    const auto at = fold_.next_release();
+    blamed_ = fold_.released_item(at);
+    FoldScope::blame(&*blamed_);
+    if (context_.faults) context_.faults->strike_release(fold_.state().symbol(), *blamed_);
+    const auto met = replay::meet_release(fold_, *context_.tape, context_.state, at, outputs());
+    if (!met) throw std::runtime_error(met.error().message);
+    FoldScope::moved(fold_.state());
+    FoldScope::blame(nullptr);
+    blamed_.reset();
+  }
 }
 
 void SymbolWorker::apply(const storage::Record& record) {
   meet_fault(record);
+  meet_releases(record.offset);
   if (auto applied = fold_.apply(record, outputs()); !applied)
     throw std::runtime_error(applied.error().message);
 }
 
 void SymbolWorker::advance(const market::TimeMark& mark) {
+  meet_releases(mark.position.offset);
   if (mark.feed_time >= fold_.state().next_due()) fold_.advance(mark, outputs());
 }
 
@@ -84,6 +186,10 @@ SaidPtr SymbolWorker::take_said(Offset silent_below) const {
 }
 
 FoldAck SymbolWorker::on(const FoldBatch& batch) {
+  return guarded([&] { return fold(batch); });
+}
+
+FoldAck SymbolWorker::fold(const FoldBatch& batch) {
   const auto begin = std::chrono::steady_clock::now();
   const auto events = fold_.state().counts().read;
   outputs().clear();  // of a message that threw
@@ -107,6 +213,7 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
   }
   for (; mark != poll.marks.end(); ++mark) advance(*mark);
   fold_.pass(poll.end);
+  meet_releases(poll.end);
   auto done = ack(batch.work, context_.silent_below);
   done.snapshots = std::move(snapshots);
   const auto spent = std::chrono::steady_clock::now() - begin;
@@ -116,14 +223,32 @@ FoldAck SymbolWorker::on(const FoldBatch& batch) {
 }
 
 FoldAck SymbolWorker::on(const TellMarks& tell) {
-  outputs().clear();
-  if (context_.faults) context_.faults->message(fold_.state().symbol());
-  for (const auto& mark : *tell.marks) advance(mark);
-  fold_.pass(tell.upto);
-  return ack(tell.work, context_.silent_below);
+  return guarded([&] {
+    outputs().clear();
+    if (context_.faults) context_.faults->message(fold_.state().symbol());
+    for (const auto& mark : *tell.marks) advance(mark);
+    fold_.pass(tell.upto);
+    meet_releases(tell.upto);
+    return ack(tell.work, context_.silent_below);
+  });
+}
+
+FoldAck SymbolWorker::on(const ApplyRules& apply) {
+  return guarded([&] {
+    outputs().clear();
+    for (const auto& mark : *apply.earlier_marks) advance(mark);
+    fold_.pass(apply.upto);
+    fold_.set_rules(apply.rules);
+    meet_releases(apply.upto);
+    return ack(apply.work, context_.silent_below);
+  });
 }
 
 FoldAck SymbolWorker::on(const Restore& restore) {
+  return guarded([&] { return this->restore(restore); });
+}
+
+FoldAck SymbolWorker::restore(const Restore& restore) {
   outputs().clear();
   const auto must = [](auto result) {
     if (!result) throw std::runtime_error(result.error().message);
@@ -133,10 +258,12 @@ FoldAck SymbolWorker::on(const Restore& restore) {
   if (fold_.next() == 0) {
     // A run before this one may have left snapshots beyond what it got out: they would swallow what
     // is still to be said.
-    const auto at_most = std::min(restore.upto, restore.silent_below);
+    const auto at_most = std::min({restore.upto, restore.silent_below, restore.newest_snapshot});
     auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(),
-                                             context_.partition, at_most, *context_.settings));
+                                             context_.partition, at_most, context_.rules));
     fold_ = std::move(restored.fold);
+    plan_due_fault();
+    FoldScope::moved(fold_.state());
     notes = std::move(restored.bad_snapshots);
   }
   const auto fault = [this](const storage::Record& record) { meet_fault(record); };
@@ -144,14 +271,15 @@ FoldAck SymbolWorker::on(const Restore& restore) {
   market::Outputs unheard;
   if (restore.feed_times && fold_.next() <= restore.marks_from) {
     const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from,
-                                         replay::Marks::left_out, unheard, fault);
+                                         replay::Marks::left_out, unheard, fault, context_.state);
     if (!silent) throw std::runtime_error(silent.error().message);
     for (const auto& time : *restore.feed_times)
       fold_.advance({time.source, time.feed_time, {}}, unheard);
   }
   const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto,
-                                          replay::Marks::merged, outputs(), fault);
+                                          replay::Marks::merged, outputs(), fault, context_.state);
   if (!caught_up) throw std::runtime_error(caught_up.error().message);
+  meet_releases(restore.upto);
   auto done = ack(restore.work, restore.silent_below);
   done.restored = true;
   done.unsaved = !notes.empty() || fold_.state().counts().read != read;
@@ -163,6 +291,7 @@ FoldAck SymbolWorker::on(const Restore& restore) {
 BarrierAck SymbolWorker::on(const Barrier& barrier) {
   if (context_.faults) context_.faults->message(fold_.state().symbol());
   fold_.pass(barrier.next);
+  if (!fold_.may_store()) return {entry_, incarnation_, barrier.id, nullptr};
   return {entry_, incarnation_, barrier.id,
           std::make_shared<storage::StoredSnapshot>(fold_.take_snapshot())};
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "actors/attempts.hpp"
 #include "actors/messages.hpp"
 #include "actors/options.hpp"
 #include "market/settings.hpp"
@@ -20,12 +21,17 @@ class FaultPlan {
 public:
   explicit FaultPlan(const std::vector<FaultPoint>& points);
   virtual ~FaultPlan() = default;
-  /// The index in this record before which to throw, if a fault point is due here; counts it as
-  /// fired.
-  [[nodiscard]] virtual std::optional<std::uint32_t> fires(std::string_view symbol,
-                                                           const storage::Record& record);
+  /// The fault point that is due in this record, if there is one; counts it as fired.
+  [[nodiscard]] virtual std::optional<FaultPoint> fires(std::string_view symbol,
+                                                        const storage::Record& record);
   /// A message that brings no record (marks, a barrier) reaches the symbol; may throw in its place.
   virtual void message(std::string_view /*symbol*/) {}
+  /// The due item at which a fault point waits for this symbol.
+  [[nodiscard]] std::optional<market::DueItem> due_of(std::string_view symbol);
+  /// Strikes where the event is put through after its release.
+  void strike_release(std::string_view symbol, const market::FoldItem& item);
+  /// Strikes at the due item, as often as is left.
+  void strike_due(std::string_view symbol);
 
 private:
   std::mutex mutex_;
@@ -36,12 +42,13 @@ struct SymbolContext {
   Partition partition = 0;
   const storage::TapeReader* tape = nullptr;
   const storage::StateReader* state = nullptr;
-  const market::FoldSettings* settings = nullptr;
+  replay::FoldRules rules;
   const EngineOptions* options = nullptr;
   telemetry::PartitionMetrics* metrics = nullptr;
   std::shared_ptr<FaultPlan> faults;
-  Offset silent_below = 0;  ///< outputs emitted before are delivered already
-  bool sink = false;        ///< outputs are told for the sink too
+  Offset silent_below = 0;       ///< outputs emitted before are delivered already
+  Attempts* attempts = nullptr;  ///< null: not counted
+  bool sink = false;             ///< outputs are told for the sink too
 };
 
 /// Throws where the fold breaks an invariant or a record does not decode: its supervisor restarts
@@ -55,13 +62,20 @@ public:
   [[nodiscard]] FoldAck on(const TellMarks& tell);
   [[nodiscard]] FoldAck on(const Restore& restore);
   [[nodiscard]] BarrierAck on(const Barrier& barrier);
+  [[nodiscard]] FoldAck on(const ApplyRules& apply);
   void on(const Ask& ask);
 
 private:
   [[nodiscard]] static market::Outputs& outputs();
   void meet_fault(const storage::Record& record);
+  void plan_due_fault();
+  void meet_releases(Offset upto);
   void apply(const storage::Record& record);
   void advance(const market::TimeMark& mark);
+  [[nodiscard]] FoldAck fold(const FoldBatch& batch);
+  [[nodiscard]] FoldAck restore(const Restore& restore);
+  template <class Work>
+  auto guarded(Work work);
   [[nodiscard]] FoldAck ack(std::uint64_t work, Offset silent_below);
   [[nodiscard]] SaidPtr take_said(Offset silent_below) const;
 
@@ -69,6 +83,7 @@ private:
   EntryIndex entry_;
   std::uint32_t incarnation_;
   replay::SymbolFold fold_;
+  std::optional<market::FoldItem> blamed_;  ///< what is being put through
 };
 
 }  // namespace tapedeck::actors

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "market/event.hpp"
 #include "market/result.hpp"
 #include "market/view.hpp"
 
@@ -60,6 +61,22 @@ struct SupervisionNode {
   std::uint64_t children_running = 0;  ///< symbols not listed
 };
 
+/// Something that was refused.
+struct DeadLetter {
+  std::string id;                            ///< unique on its tape; `tapedeck dlq show` takes it
+  std::string kind;                          ///< recorder, refused, quarantined
+  std::string symbol;                        ///< empty: of the recorder
+  std::optional<market::Position> position;  ///< none: of the recorder, it is not on the tape
+  std::string reason;
+  std::string state;  ///< kept, or for what is quarantined: quarantined, released
+  std::optional<market::Position> released_at;
+  std::vector<std::string> errors;     ///< of each attempt to fold it
+  std::optional<market::Event> event;  ///< whole, in the instrument's units
+  std::string source;                  ///< of the recorder's
+  std::uint64_t byte_offset = 0;       ///< in that source
+  std::string bytes;                   ///< those that did not decode, as they came
+};
+
 struct Health {
   bool live = true;
   bool ready = false;  ///< recovered, and caught up once
@@ -78,6 +95,8 @@ public:
   virtual void metrics(std::string symbol, Reply<market::MetricsView> reply) = 0;
   virtual void alerts(AlertQuery query, Reply<std::vector<market::AlertView>> reply) = 0;
   virtual void positions(Reply<std::vector<PartitionPosition>> reply) = 0;
+  /// Of one symbol, or where it is empty of all; as far as they are stored.
+  virtual void dead_letters(std::string symbol, Reply<std::vector<DeadLetter>> reply) = 0;
   virtual void supervision(Reply<SupervisionNode> reply) = 0;
   [[nodiscard]] virtual Health health() const = 0;
   /// Prometheus text.

@@ -280,6 +280,63 @@ void write(JsonWriter& out, const PartitionPosition& position) {
   out.close('}');
 }
 
+/// In the units of its instrument, which a refused event may have come without.
+void write(JsonWriter& out, const market::Event& event) {
+  out.open('{');
+  out.key("kind").integer(static_cast<unsigned>(event.kind));
+  out.key("side").integer(static_cast<unsigned>(event.side));
+  out.key("time").time(event.time);
+  out.key("feed_time").time(event.feed_time);
+  out.key("sequence").integer(event.sequence);
+  out.key("id").integer(event.id);
+  out.key("price_units").integer(event.price);
+  out.key("size_units").integer(event.size);
+  out.key("other").integer(event.other);
+  out.key("flags").integer(static_cast<unsigned>(event.flags));
+  out.key("code").integer(static_cast<unsigned>(event.code));
+  out.close('}');
+}
+
+template <class T>
+void write_or_null(JsonWriter& out, const std::optional<T>& value) {
+  value ? write(out, *value) : out.null();
+}
+
+std::string hexadecimal(std::string_view bytes) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const char c : bytes) {
+    text.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
+    text.push_back(kHex[static_cast<unsigned char>(c) & 15]);
+  }
+  return text;
+}
+
+void write(JsonWriter& out, const DeadLetter& letter) {
+  const bool recorders = !letter.position;
+  out.open('{');
+  out.key("id").string(letter.id);
+  out.key("kind").string(letter.kind);
+  out.key("symbol");
+  letter.symbol.empty() ? out.null() : out.string(letter.symbol);
+  out.key("position"), write_or_null(out, letter.position);
+  out.key("reason").string(letter.reason);
+  out.key("state").string(letter.state);
+  out.key("released_at"), write_or_null(out, letter.released_at);
+  out.key("errors").open('[');
+  for (const auto& error : letter.errors) out.string(error);
+  out.close(']');
+  out.key("event"), write_or_null(out, letter.event);
+  out.key("source");
+  recorders ? out.string(letter.source) : out.null();
+  out.key("byte_offset");
+  recorders ? out.integer(letter.byte_offset) : out.null();
+  out.key("bytes");
+  recorders ? out.string(hexadecimal(letter.bytes)) : out.null();
+  out.close('}');
+}
+
 void write(JsonWriter& out, const SupervisionNode& node) {
   out.open('{');
   out.key("name").string(node.name);
@@ -349,6 +406,10 @@ std::string to_json(const std::vector<market::SymbolView>& symbols) {
 std::string to_json(const PartitionPosition& position) { return whole(position, 5 * kLevelBytes); }
 std::string to_json(const std::vector<PartitionPosition>& positions) {
   return list(positions, 5 * kLevelBytes);
+}
+std::string to_json(const DeadLetter& letter) { return whole(letter, 8 * kLevelBytes); }
+std::string to_json(const std::vector<DeadLetter>& letters) {
+  return list(letters, 8 * kLevelBytes);
 }
 std::string to_json(const SupervisionNode& node) { return whole(node, 4 * kLevelBytes); }
 

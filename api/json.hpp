@@ -13,6 +13,8 @@
 //   symbol   {symbol, position, event_time, feed_time, trust, trust_since, digest, events,
 //             integrity, instrument, trading_state, best_bid, best_ask, last_trade, trades}
 //   alert    {symbol, rule, level, side, time, value, threshold, mean, pattern, trust, position}
+//   letter   {id, kind, symbol, position, reason, state, released_at, errors, event, source,
+//             byte_offset, bytes: hexadecimal}
 //   events   {read, folded, duplicates, refused, filtered}
 //   error    {error: {code, message, field}}
 //
@@ -44,6 +46,8 @@ namespace tapedeck::api {
 [[nodiscard]] std::string to_json(const std::vector<market::SymbolView>& symbols);
 [[nodiscard]] std::string to_json(const PartitionPosition& position);
 [[nodiscard]] std::string to_json(const std::vector<PartitionPosition>& positions);
+[[nodiscard]] std::string to_json(const DeadLetter& letter);
+[[nodiscard]] std::string to_json(const std::vector<DeadLetter>& letters);
 [[nodiscard]] std::string to_json(const SupervisionNode& node);
 /// {"live","ready","reason"}; reason is null when ready.
 [[nodiscard]] std::string to_json(const Health& health);

@@ -167,6 +167,11 @@ void get_positions(Call& call) {
   call.backend.positions(call.reply<std::vector<PartitionPosition>>());
 }
 
+void get_dead_letters(Call& call) {
+  call.backend.dead_letters(call.parameter("symbol").value_or(""),
+                            call.reply<std::vector<DeadLetter>>());
+}
+
 void get_supervision(Call& call) { call.backend.supervision(call.reply<SupervisionNode>()); }
 
 void get_prometheus(Call& call) {
@@ -189,6 +194,8 @@ constexpr std::string_view kBookParameters[] = {"depth", "at"};
 constexpr std::string_view kAlertParameters[] = {"symbol", "from", "to", "limit"};
 constexpr std::string_view kCandleParameters[] = {"width", "from", "to", "fill"};
 
+constexpr std::string_view kDeadLetterParameters[] = {"symbol"};
+
 using Handler = void (*)(Call&);
 constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
     {{"/v1/symbols", {}}, get_symbols},
@@ -198,6 +205,7 @@ constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
     {{"/v1/symbols/{symbol}/metrics", {}}, get_metrics},
     {{"/v1/alerts", kAlertParameters}, get_alerts},
     {{"/v1/positions", {}}, get_positions},
+    {{"/v1/dead-letters", kDeadLetterParameters}, get_dead_letters},
     {{"/v1/supervision", {}}, get_supervision},
     {{"/metrics", {}}, get_prometheus},
     {{"/health/live", {}}, get_live},

@@ -340,12 +340,12 @@ Result<std::uint64_t> travel(const TravelArguments& arguments, const OpenTape& o
     const replay::Moment moment =
         replay::AtInstant{entry.max_event_time - static_cast<market::TimeNs>(random() % 1'000'000)};
     const auto start = Clock::now();
-    const auto at = replay::state_at(*open.tape, open.state.get(), symbol, moment, open.settings);
+    const auto at = replay::state_at(*open.tape, open.state.get(), symbol, moment, open.rules);
     ms.push_back(seconds_since(start) * 1e3);
     if (!at) return tl::unexpected(at.error());
     refolded += at->refolded_events;
     if (!arguments.check) continue;
-    const auto naive = replay::state_at(*open.tape, nullptr, symbol, moment, open.settings);
+    const auto naive = replay::state_at(*open.tape, nullptr, symbol, moment, open.rules);
     if (!naive) return tl::unexpected(naive.error());
     if (naive->fold.state().digest() != at->fold.state().digest()) {
       return fail(ErrorCode::corrupt,

@@ -13,6 +13,7 @@ void add_candles(CLI::App& app, Chosen& chosen);
 void add_chaos(CLI::App& app, Chosen& chosen);
 void add_cluster(CLI::App& app, Chosen& chosen);
 void add_config(CLI::App& app, Chosen& chosen);
+void add_dlq(CLI::App& app, Chosen& chosen);
 void add_demo(CLI::App& app, Chosen& chosen);
 void add_diff(CLI::App& app, Chosen& chosen);
 void add_profile(CLI::App& app, Chosen& chosen);

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "api/time_format.hpp"
+#include "apps/dlq_view.hpp"
 #include "apps/open_tape.hpp"
 #include "replay/alerts.hpp"
 #include "replay/candles.hpp"
@@ -49,7 +50,7 @@ struct EngineBackend::Impl {
   Result<replay::StateAt> before_failure(const std::string& symbol,
                                          market::Offset delivered) const {
     const auto last = delivered > 0 ? delivered - 1 : 0;
-    return replay::state_at(tape, &state, symbol, replay::AtOffset{{}, last, {}}, settings);
+    return replay::state_at(tape, &state, symbol, replay::AtOffset{{}, last, {}}, engine.rules());
   }
 
   /// What is said of a symbol whose partition is not this engine's, or not here yet.
@@ -140,7 +141,8 @@ void EngineBackend::book(std::string symbol, std::size_t depth, api::At at,
   }
   impl_->post<market::BookView>(
       reply, [impl = impl_.get(), symbol, depth, moment = *moment]() -> Result<market::BookView> {
-        auto past = replay::state_at(impl->tape, &impl->state, symbol, moment, impl->settings);
+        auto past =
+            replay::state_at(impl->tape, &impl->state, symbol, moment, impl->engine.rules());
         if (!past) return tl::unexpected(past.error());
         return past->fold.state().book(depth);
       });
@@ -312,6 +314,19 @@ void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> re
     positions.push_back(position);
   }
   reply(std::move(positions));
+}
+
+void EngineBackend::dead_letters(std::string symbol,
+                                 api::Reply<std::vector<api::DeadLetter>> reply) {
+  impl_->post<std::vector<api::DeadLetter>>(
+      reply, [impl = impl_.get(), symbol]() -> Result<std::vector<api::DeadLetter>> {
+        const auto letters = replay::dead_letters(impl->tape, &impl->state, impl->engine.rules(),
+                                                  impl->engine.control_records(), symbol, false);
+        if (!letters) return tl::unexpected(letters.error());
+        std::vector<api::DeadLetter> views;
+        for (const auto& letter : *letters) views.push_back(view_of(letter));
+        return views;
+      });
 }
 
 namespace {

@@ -35,6 +35,7 @@ public:
   void metrics(std::string symbol, api::Reply<market::MetricsView> reply) override;
   void alerts(api::AlertQuery query, api::Reply<std::vector<market::AlertView>> reply) override;
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override;
+  void dead_letters(std::string symbol, api::Reply<std::vector<api::DeadLetter>> reply) override;
   void supervision(api::Reply<api::SupervisionNode> reply) override;
   [[nodiscard]] api::Health health() const override;
   [[nodiscard]] std::string prometheus() const override;

@@ -21,6 +21,7 @@ void add_commands(CLI::App& app, Chosen& chosen) {
   add_candles(app, chosen);
   add_tape(app, chosen);
   add_verify(app, chosen);
+  add_dlq(app, chosen);
   add_diff(app, chosen);
   add_profile(app, chosen);
   add_topics(app, chosen);

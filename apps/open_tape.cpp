@@ -23,7 +23,8 @@ Error with_state_remedy(Error error, const TapeOptions& options) {
 }
 
 Result<OpenTape> open_tape(const TapeOptions& options) {
-  OpenTape open;
+  static const market::FoldSettings kDefaults;
+  OpenTape open{{}, {}, kDefaults};
   auto tape = open_reader(options);
   if (!tape) return tl::unexpected(tape.error());
   open.tape = std::move(*tape);
@@ -33,7 +34,9 @@ Result<OpenTape> open_tape(const TapeOptions& options) {
   if (control) {
     auto settings = (*control)->settings();
     if (!settings) return tl::unexpected(settings.error());
-    if (*settings) open.settings = **settings;
+    const auto records = (*control)->records();
+    if (!records) return tl::unexpected(records.error());
+    open.rules = replay::FoldRules(settings->value_or(kDefaults), *records);
   }
   if (options.state_folder().empty()) return open;
   auto state = storage::open_state_reader(options.state_folder());

@@ -9,6 +9,7 @@
 #include "config/config.hpp"
 #include "market/result.hpp"
 #include "market/settings.hpp"
+#include "replay/fold_rules.hpp"
 #include "replay/time_travel.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
@@ -20,7 +21,7 @@ namespace tapedeck::apps {
 struct OpenTape {
   std::unique_ptr<storage::TapeReader> tape;
   std::unique_ptr<storage::StateReader> state;
-  market::FoldSettings settings;
+  replay::FoldRules rules;  ///< with what is in quarantine
 };
 [[nodiscard]] Result<OpenTape> open_tape(const TapeOptions& options);
 /// A damaged DIR/state costs nothing but the time to make it again: says how.

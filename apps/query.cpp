@@ -11,6 +11,7 @@
 #include "apps/commands.hpp"
 #include "apps/open_tape.hpp"
 #include "replay/candles.hpp"
+#include "replay/release.hpp"
 #include "replay/time_travel.hpp"
 
 namespace tapedeck::apps {
@@ -52,7 +53,7 @@ int run_book(const BookArguments& arguments) {
   auto open = open_tape(arguments.tape);
   if (!open) return report(open.error());
   auto at =
-      replay::state_at(*open->tape, open->state.get(), arguments.symbol, *moment, open->settings);
+      replay::state_at(*open->tape, open->state.get(), arguments.symbol, *moment, open->rules);
   if (!at) return report(at.error());
   for (const auto& bad : at->bad_snapshots)
     fmt::print(stderr, "tapedeck: passed over a bad snapshot: {}\n", bad);
@@ -149,18 +150,24 @@ Result<std::vector<market::CandleView>> candles_of(const OpenTape& open,
     cursor = *stored;
   }
   auto restored =
-      replay::newest_good(open.state.get(), arguments.symbol, partition, cursor, open.settings);
+      replay::newest_good(open.state.get(), arguments.symbol, partition, cursor, open.rules);
   if (!restored) return tl::unexpected(restored.error());
   const auto end = open.tape->end(partition);
   if (!end) return tl::unexpected(end.error());
   market::Outputs newer;
-  if (auto done = replay::catch_up(restored->fold, *open.tape, *end, replay::Marks::merged, newer);
+  if (auto done = replay::catch_up(restored->fold, *open.tape, *end, replay::Marks::merged, newer,
+                                   {}, open.state.get());
       !done) {
     return tl::unexpected(done.error());
   }
+  while (restored->fold.next_release() <= *end) {
+    const auto met = replay::meet_release(restored->fold, *open.tape, open.state.get(),
+                                          restored->fold.next_release(), newer);
+    if (!met) return tl::unexpected(met.error());
+  }
   const auto live = replay::live_candles(restored->fold.state(), range.width);
-  auto views =
-      replay::candles(open.state.get(), open.settings, arguments.symbol, range, newer, live);
+  auto views = replay::candles(open.state.get(), open.rules.settings(), arguments.symbol, range,
+                               newer, live);
   if (views) {
     const auto instrument = restored->fold.state().view().instrument;
     for (auto& view : *views) view.instrument = instrument;

@@ -235,7 +235,7 @@ int run_replay(const ReplayArguments& arguments) {
     };
   }
   const auto start = std::chrono::steady_clock::now();
-  const auto refolded = replay::refold(*open->tape, open->settings, *options, listener);
+  const auto refolded = replay::refold(*open->tape, open->rules, *options, listener);
   progress.finish();
   if (!refolded) return report(refolded.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

@@ -20,35 +20,53 @@ Result<config::Config> load_config(
 
 namespace {
 
-/// Tests only: TAPEDECK_FAULT=SYMBOL@partition:offset:index[*times], several separated by commas.
+constexpr const char* kFault = "TAPEDECK_FAULT";
+
+Result<actors::FaultPoint> fault_point(std::string_view text) {
+  const auto wrong = [&] {
+    return fail(ErrorCode::invalid,
+                fmt::format("expected SYMBOL@partition:offset:index[*times][!crash|!hang], found "
+                            "'{}'",
+                            text),
+                kFault);
+  };
+  actors::FaultPoint point;
+  std::string_view rest = text;
+  if (const auto bang = rest.find('!'); bang != rest.npos) {
+    const auto action = rest.substr(bang + 1);
+    if (action != "crash" && action != "hang") return wrong();
+    point.action =
+        action == "crash" ? actors::FaultPoint::Action::crash : actors::FaultPoint::Action::hang;
+    rest = rest.substr(0, bang);
+  }
+  if (const auto star = rest.find('*'); star != rest.npos) {
+    const auto times = rest.substr(star + 1);
+    if (std::from_chars(times.data(), times.data() + times.size(), point.times).ec != std::errc{})
+      return wrong();
+    rest = rest.substr(0, star);
+  }
+  const auto at = rest.find('@');
+  if (at == rest.npos) return wrong();
+  point.symbol = rest.substr(0, at);
+  rest.remove_prefix(at + 1);
+  const auto moment = parse_moment(std::string(rest), kFault);
+  if (!moment) return tl::unexpected(moment.error());
+  const auto* position = std::get_if<replay::AtOffset>(&*moment);
+  if (position == nullptr || !position->partition) return wrong();
+  point.position = {*position->partition, position->offset, position->index.value_or(0)};
+  return point;
+}
+
+/// Tests only: fault points out of the environment, separated by commas.
 Result<std::vector<actors::FaultPoint>> fault_points() {
   std::vector<actors::FaultPoint> points;
-  const char* text = std::getenv("TAPEDECK_FAULT");
+  const char* text = std::getenv(kFault);
   for (std::string_view rest = text == nullptr ? "" : text; !rest.empty();) {
     const auto one = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), one.size() + 1));
-    const auto at = one.find('@');
-    const auto star = one.find('*');
-    const auto wrong = [&] {
-      return fail(ErrorCode::invalid,
-                  fmt::format("expected SYMBOL@partition:offset:index[*times], found '{}'", one),
-                  "TAPEDECK_FAULT");
-    };
-    if (at == std::string_view::npos) return wrong();
-    const auto moment = parse_moment(
-        std::string(one.substr(at + 1, star == one.npos ? star : star - at - 1)), "TAPEDECK_FAULT");
-    if (!moment) return tl::unexpected(moment.error());
-    const auto* position = std::get_if<replay::AtOffset>(&*moment);
-    if (position == nullptr || !position->partition) return wrong();
-    actors::FaultPoint point{std::string(one.substr(0, at)),
-                             {*position->partition, position->offset, position->index.value_or(0)},
-                             1};
-    if (star != one.npos) {
-      const auto times = one.substr(star + 1);
-      if (std::from_chars(times.data(), times.data() + times.size(), point.times).ec != std::errc{})
-        return wrong();
-    }
-    points.push_back(std::move(point));
+    auto point = fault_point(one);
+    if (!point) return tl::unexpected(point.error());
+    points.push_back(std::move(*point));
   }
   return points;
 }
@@ -80,6 +98,21 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   if (!faults) return tl::unexpected(faults.error());
   options.faults = std::move(*faults);
   return options;
+}
+
+/// A running handler cannot be stopped, so nothing in this process can be waited for.
+void end_hung(const actors::Hang& hang) {
+  const auto& at = hang.item.position;
+  const auto where =
+      hang.named
+          ? fmt::format("symbol {} at {}:{}:{}", hang.symbol, at.partition, at.offset, at.index)
+          : fmt::format("symbol {}", hang.symbol.empty() ? "unknown" : hang.symbol);
+  fmt::print(stderr,
+             "tapedeck: {}: the fold made no progress for {} ms (engine.watchdog); started again, "
+             "it counts this attempt\n",
+             where, hang.since.count());
+  std::fflush(stderr);
+  std::_Exit(kGaveUp);
 }
 
 Result<std::unique_ptr<storage::ControlStore>> open_control(
@@ -143,6 +176,13 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
   // A question to the brokers each time, where it is no look at a folder.
   if (running->own_reader)
     options->refresh_interval = std::chrono::milliseconds(tape.directory.empty() ? 10 : 5);
+  auto records = running->control->records();
+  if (!records) return tl::unexpected(records.error());
+  options->control = running->control.get();
+  options->control_records = std::move(*records);
+  options->attempts_file = tape.state_folder() + "/attempts";
+  options->watchdog = milliseconds(config.engine.watchdog);
+  options->on_hang = end_hung;
   if (deliver) {
     auto delivery = open_delivery(tape, config);
     if (!delivery) return tl::unexpected(delivery.error());

@@ -12,6 +12,7 @@
 #include "apps/commands.hpp"
 #include "apps/engine_backend.hpp"
 #include "apps/progress.hpp"
+#include "apps/requests.hpp"
 #include "apps/running.hpp"
 #include "apps/signals.hpp"
 #include "web/assets.hpp"
@@ -117,7 +118,9 @@ int serve(const ServeOptions& options) {
   fmt::print("serving {} on http://{}:{}\n{}", options.tape.name(), config->http.address,
              (*server)->port(), options.greeting);
   std::fflush(stdout);
+  RequestDesk requests(*(*running)->engine, options.tape.state_folder());
   while (!stop_requested && !(*running)->engine->failure() && !(recording && recording->failed())) {
+    requests.look();
     std::this_thread::sleep_for(kLookEvery);
   }
   return end(**running, **server, recording.get());

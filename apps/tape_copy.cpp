@@ -19,7 +19,8 @@ namespace tapedeck::apps {
 namespace {
 
 constexpr const char* kFooter =
-    "Records, time marks, sources, the recorder's dead letters and fold settings. Run it again "
+    "Records, time marks, sources, the recorder's dead letters, fold settings and what is in "
+    "quarantine. Run it again "
     "after "
     "an interruption, or\nwhen the tape has grown: what the copy holds is compared, the rest is "
     "appended, nothing twice. A target that holds\nsomething else is refused. Offsets stay equal "
@@ -72,6 +73,20 @@ Result<void> copy_settings(const CopyArguments& arguments) {
   return storage::copy_control(**from, **to);
 }
 
+/// Quarantines and releases: once all records they speak of are there.
+Result<void> copy_records(const CopyArguments& arguments, const storage::TapeReader& from_tape,
+                          const storage::TapeReader& to_tape) {
+  const auto from = open_control(arguments.from);
+  if (!from && from.error().code == ErrorCode::not_found) return {};
+  if (!from) return tl::unexpected(from.error());
+  const auto records = (*from)->records();
+  if (!records) return tl::unexpected(records.error());
+  if (records->empty()) return {};
+  const auto to = open_target_control(arguments.to);
+  if (!to) return tl::unexpected(to.error());
+  return storage::copy_control_records(**from, from_tape, **to, to_tape);
+}
+
 Result<storage::CopySummary> copy(const CopyArguments& arguments) {
   if (auto ok = check_target(arguments); !ok) return tl::unexpected(ok.error());
   const auto from = open_reader(arguments.from);
@@ -85,7 +100,11 @@ Result<storage::CopySummary> copy(const CopyArguments& arguments) {
     progress.update(done, total, done);
   };
   options.accepted = [&] { return copy_settings(arguments); };
-  return storage::copy_tape(**from, **to, options);
+  auto summary = storage::copy_tape(**from, **to, options);
+  if (!summary || summary->interrupted) return summary;
+  if (auto copied = copy_records(arguments, **from, (*to)->reader()); !copied)
+    return tl::unexpected(copied.error());
+  return summary;
 }
 
 int run_copy(const CopyArguments& arguments) {

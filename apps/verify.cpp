@@ -57,7 +57,7 @@ int run_verify(const VerifyArguments& arguments) {
     total += open->tape->end(p).value_or(0);
   std::atomic<std::uint64_t> records = 0, events = 0;
   const auto main_thread = std::this_thread::get_id();
-  const auto verified = replay::verify(*open->tape, *open->state, open->settings, arguments.threads,
+  const auto verified = replay::verify(*open->tape, *open->state, open->rules, arguments.threads,
                                        [&](std::uint64_t r, std::uint64_t e) {
                                          records += r, events += e;
                                          if (std::this_thread::get_id() == main_thread)
@@ -95,7 +95,7 @@ int run_diff(const DiffArguments& arguments) {
   const auto other = other_tape(arguments);
   auto right = open_tape(other);
   if (!right) return report(right.error());
-  const auto differences = replay::diff(*left->tape, *right->tape, left->settings);
+  const auto differences = replay::diff(*left->tape, *right->tape, left->rules, right->rules);
   if (!differences) return report(differences.error());
   const auto place = [](const std::optional<market::Position>& position) {
     return position

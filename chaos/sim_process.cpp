@@ -32,7 +32,9 @@ struct SimProcess::Impl {
                metrics,
                actors::Board(tape.partitions()),
                actors::Directory(tape.partitions()),
-               std::move(faults)},
+               std::move(faults),
+               actors::RuleBook(settings, nullptr, {}),
+               nullptr},
         system(configured(config)),
         scheduler(dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())) {
     scheduler.clock().current_time = now;

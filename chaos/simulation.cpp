@@ -24,9 +24,13 @@ constexpr std::uint32_t kMaxLives = 60;
 class DicePlan final : public actors::FaultPlan {
 public:
   explicit DicePlan(Dice& dice) : FaultPlan({}), dice_(dice) {}
-  std::optional<std::uint32_t> fires(std::string_view, const storage::Record& record) override {
+  std::optional<actors::FaultPoint> fires(std::string_view symbol,
+                                          const storage::Record& record) override {
     if (!dice_.hit(Fault::fold_throws)) return std::nullopt;
-    return static_cast<std::uint32_t>(dice_.below(record.event_count));
+    const auto index = static_cast<std::uint32_t>(dice_.below(record.event_count));
+    actors::FaultPoint point;
+    point.symbol = symbol, point.position = {record.partition, record.offset, index};
+    return point;
   }
   void message(std::string_view) override {
     if (dice_.hit(Fault::message_throws)) throw Injected("injected: a message failed");

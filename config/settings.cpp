@@ -158,6 +158,9 @@ const Setting kSettings[] = {
          AT(engine.snapshot_records)),
     make("engine.thin_keep", Kind::duration, 0, 3650 * kDay,
          "All snapshots of this time are kept, of older ones one an hour", AT(engine.thin_keep)),
+    make("engine.watchdog", Kind::duration, 10 * kMillisecond, kDay,
+         "A fold that makes no progress for so long ends the process with exit code 4",
+         AT(engine.watchdog)),
     make("engine.restart.min", Kind::duration, kMillisecond, kDay,
          "Wait before the second restart of a failed actor (the first is at once); doubles with "
          "each",

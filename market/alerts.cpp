@@ -231,6 +231,13 @@ void Alerts::say_silence(TimeNs last, TimeNs now, const Emitter& emitter) {
   }
 }
 
+void Alerts::drop_silence(TimeNs last, TimeNs now) noexcept {
+  for (std::size_t i = 0; i < settings_->silence.size(); ++i) {
+    if (later(last, settings_->silence[i]) == now)
+      told_[slot(AlertRule::silence, silence_level(i))] = now;
+  }
+}
+
 void Alerts::say(TimeNs time, Alert alert, const Emitter& emitter) {
   if (time < quiet_until(alert.rule, alert.level)) return;
   told_[slot(alert.rule, alert.level)] = time;

@@ -71,6 +71,8 @@ public:
   /// Whether anything is said at `now`, a time that next_silence() gave.
   [[nodiscard]] bool silent_at(TimeNs last, TimeNs now) const noexcept;
   void say_silence(TimeNs last, TimeNs now, const Emitter& emitter);
+  /// As if it had been said.
+  void drop_silence(TimeNs last, TimeNs now) noexcept;
 
   void clear();
   void snapshot_into(AlertSnapshot& snapshot) const;

@@ -150,6 +150,24 @@ void Candles::close(const Due& due, TimeNs prune_before, const Emitter& emitter)
   refresh_due();
 }
 
+void Candles::drop(const Due& due) {
+  CandleSeries& series = *due.series;
+  series.items.erase(series.items.begin() + static_cast<std::ptrdiff_t>(series.first_open));
+  series.refresh();
+  refresh_due();
+}
+
+void Candles::set_revision(const CandleRevision& revision) {
+  for (CandleSeries& series : series_) {
+    if (series.width != revision.width) continue;
+    const auto at = at_or_after(series.items, series.first, revision.open_time);
+    if (at == series.items.end() || at->candle.open_time != revision.open_time) return;
+    if (at->candle.closed) closed_sum_ -= candle_term(*at);
+    at->candle.revision = revision.revision;
+    if (at->candle.closed) closed_sum_ += candle_term(*at);
+  }
+}
+
 bool Candles::add_elsewhere(CandleSeries& series, TradeSnapshot& trade, const Cause& cause,
                             const Emitter& emitter) {
   const TimeNs open_time = interval_start(trade.time, series.width);

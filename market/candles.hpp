@@ -8,6 +8,7 @@
 
 #include "market/emitter.hpp"
 #include "market/mixing.hpp"
+#include "market/quarantine.hpp"
 #include "market/settings.hpp"
 #include "market/snapshot.hpp"
 #include "market/trade_run.hpp"
@@ -130,6 +131,11 @@ public:
   /// Closes the series' oldest open candle; `prune_before`: forget candles not correctable at that
   /// feed time.
   void close(const Due& due, TimeNs prune_before, const Emitter& emitter);
+
+  /// Forgets the series' oldest open candle, as if it had never been.
+  void drop(const Due& due);
+  /// No effect where the candle is not kept any more.
+  void set_revision(const CandleRevision& revision);
 
   /// Earliest due time of all open candles, kNever if none; kept up to date.
   [[nodiscard]] TimeNs idle_due() const noexcept { return idle_due_; }

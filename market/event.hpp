@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -95,12 +96,25 @@ enum class Sequencing : std::uint8_t {
   per_symbol = 1,  ///< contiguous for a symbol and stream: a hole is a gap
 };
 
+/// Of an event in a batch that is not to be folded as it is. Its kind there is marked_kind(), which
+/// is no kind of a tape's; what it was stands here.
+struct EventMark {
+  std::size_t index = 0;  ///< in Batch::events
+  EventKind kind = EventKind::session;
+  const std::function<void()>* fault = nullptr;  ///< tests only: strikes; null: it is left out
+};
+/// Keeps the stream. Should a tape hold such a kind, it is refused as any unknown one.
+[[nodiscard]] constexpr EventKind marked_kind(EventKind kind) noexcept {
+  return static_cast<EventKind>(0xfd + static_cast<std::uint8_t>(stream_of(kind)));
+}
+
 /// Whole messages of one symbol from one source, as they stand in one record.
 struct Batch {
   SourceId source = 0;
   std::string_view source_name;  ///< only where the batch holds the session event
   Position first;                ///< position of events[0]
   std::span<const Event> events;
+  std::span<const EventMark> marks{};
 };
 
 /// How far feed time has come; from a tape's mark.

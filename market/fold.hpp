@@ -12,6 +12,7 @@
 #include "market/book_metrics.hpp"
 #include "market/candles.hpp"
 #include "market/emitter.hpp"
+#include "market/quarantine.hpp"
 #include "market/snapshot.hpp"
 #include "market/symbol_state.hpp"
 
@@ -58,6 +59,12 @@ struct Fold {
   /// The first rule that the event's own fields break, if any.
   [[nodiscard]] std::optional<Refused> broken_rule(const Event& event) const;
   void refuse(Refused rule, const Event& event);
+  void say_refusal(Refused rule, const Event& event);
+  void meet(const EventMark& mark, const Event& event);
+  void leave_out(const Event& event);
+  void become_suspect(const Position& since);
+  void heal() noexcept;
+  [[nodiscard]] bool meet_due(const DueItem& item);
   void fold_session(const Event& event);
   void fold_replace(const Event& event);
   void replace(const Event& event, Book::Found found);
@@ -79,6 +86,9 @@ struct Fold {
   void settle_message();
   enum class By : std::uint8_t { event, mark };
   void close_due(TimeNs feed_time, By by);
+  void close_candle(const Candles::Due& due);
+  void close_window();
+  void close_silence(TimeNs due);
   void close_by_event(const Event& event);
   /// After close_due(), once the times reached are set.
   void refresh_due() noexcept {
@@ -102,6 +112,15 @@ struct Fold {
   [[nodiscard]] bool price_allowed(Price price) const noexcept {
     return price <= kMaxPrice && price >= lowest_price_;
   }
+  /// Where the fold is: read from a signal handler too, so loads only.
+  [[nodiscard]] UnderWay under_way() const noexcept {
+    if (closing_due_) return {true, {emitter_.position, due_under_way_}};
+    if (batch_ == nullptr) return {};
+    Position at = first_;  // after a throw the batch itself is gone
+    at.index += static_cast<std::uint32_t>(__atomic_load_n(&at_, __ATOMIC_RELAXED));
+    return {true, {at, {}}};
+  }
+
   [[nodiscard]] Position position_at(std::size_t event_index) const noexcept {
     return {batch_->first.partition, batch_->first.offset,
             batch_->first.index + static_cast<std::uint32_t>(event_index)};
@@ -125,8 +144,10 @@ struct Fold {
 
   // Hot, in the order of use.
   const Batch* batch_ = nullptr;  ///< of the call under way
-  std::size_t at_ = 0;            ///< index of the event under way in the batch
-  std::size_t last_folded_ = 0;   ///< index in the batch, plus one; 0: none yet
+  Position first_;                ///< the batch's
+  /// Index of the event under way in the batch; stored for each, a signal handler may want it.
+  std::size_t at_ = 0;
+  std::size_t last_folded_ = 0;  ///< index in the batch, plus one; 0: none yet
   std::uint32_t message_index_ = 0;
   std::uint32_t hash_ = 0;  ///< OrderTable's, of the event's id
   bool foreign_ = false;    ///< the batch is of another source than the symbol's
@@ -171,6 +192,11 @@ struct Fold {
   std::vector<SourceId> earlier_sources_;
   Position position_;
   Position trust_since_;
+  bool suspect_ = false;
+  bool closing_due_ = false;  ///< due_under_way_ is being closed
+  Position suspect_since_;
+  DueItem due_under_way_;
+  std::vector<DueRule> due_rules_;
   TimeNs earlier_event_time_ = kNoTime;  ///< highest of earlier sources
   IntegrityCounts integrity_;
   std::array<StatusSnapshot, kStatusKinds> statuses_{};

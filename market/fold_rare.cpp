@@ -1,5 +1,6 @@
 // What seldom happens to a symbol: sessions, snapshots, statuses, gaps, refusals, closings.
 #include <algorithm>
+#include <stdexcept>
 
 #include "market/fold.hpp"
 
@@ -77,6 +78,13 @@ std::optional<Refused> Fold::broken_rule(const Event& event) const {
 }
 
 void Fold::refuse(Refused rule, const Event& event) {
+  const auto mark = std::ranges::find(batch_->marks, at_, &EventMark::index);
+  if (mark != batch_->marks.end()) [[unlikely]]
+    return meet(*mark, event);
+  say_refusal(rule, event);
+}
+
+void Fold::say_refusal(Refused rule, const Event& event) {
   ++counts_.refused;
   Output output{event.time,
                 batch_->source,
@@ -85,6 +93,42 @@ void Fold::refuse(Refused rule, const Event& event) {
                 Refusal{rule, event, message_index_},
                 emitter_.scale()};
   emitter_.outputs->push_back(std::move(output));
+}
+
+void Fold::meet(const EventMark& mark, const Event& event) {
+  if (mark.fault != nullptr) {
+    (*mark.fault)();
+    throw std::logic_error("a fault let the fold go on");
+  }
+  Event whole = event;
+  whole.kind = mark.kind;
+  leave_out(whole);
+}
+
+/// As if a refused event were the last one folded: time goes on to it, and the digest is of here.
+void Fold::leave_out(const Event& event) {
+  if (!foreign_ && event.feed_time <= kLatestTime) {
+    if (event.feed_time >= next_due_) {
+      (void)emitter();
+      close_due(event.feed_time, By::event);
+    }
+    feed_time_ = std::max(feed_time_, event.feed_time);
+  }
+  become_suspect(position_at(at_));
+  marked_ = false;
+  say_refusal(Refused::quarantined, event);
+}
+
+void Fold::become_suspect(const Position& since) {
+  if (!suspect_) suspect_since_ = since;
+  suspect_ = true;
+  if (emitter_.trust != Trust::resyncing) heal();
+}
+
+/// What heals a gap or ends a resync leaves a suspect state suspect.
+void Fold::heal() noexcept {
+  emitter_.trust = suspect_ ? Trust::suspect : Trust::clean;
+  if (suspect_) trust_since_ = suspect_since_;
 }
 
 void Fold::unknown_order() {
@@ -124,20 +168,57 @@ void Fold::close_due(TimeNs feed_time, By by) {
     if (due.series != nullptr && due.time <= feed_time && due.time <= window_end &&
         due.time <= silent) {
       change();
-      candles_.close(due, due.time, emitter_);
+      close_candle(due);
     } else if (window_.open() && window_end <= feed_time && window_end <= silent) {
       change();
-      const MetricsRow row = window_.close(emitter_);
-      alerts_.window_closed(row.spread.sum, row.spread_samples);
+      close_window();
     } else if (silent <= feed_time && silent != kNever) {
       now = silent;
       if (!alerts_.silent_at(silent_since_, now)) continue;
       change();
-      alerts_.say_silence(silent_since_, now, emitter_);
+      close_silence(now);
     } else {
       break;
     }
   }
+  closing_due_ = false;
+}
+
+void Fold::close_candle(const Candles::Due& due) {
+  if (meet_due({emitter_.source, OutputKind::candle, due.series->width, due.time}))
+    return candles_.close(due, due.time, emitter_);
+  candles_.drop(due);
+}
+
+void Fold::close_window() {
+  if (meet_due({emitter_.source, OutputKind::metrics, settings_->metrics_window, window_.end()})) {
+    const MetricsRow row = window_.close(emitter_);
+    return alerts_.window_closed(row.spread.sum, row.spread_samples);
+  }
+  window_.reset();
+}
+
+void Fold::close_silence(TimeNs due) {
+  if (meet_due({emitter_.source, OutputKind::alert, 0, due}))
+    return alerts_.say_silence(silent_since_, due, emitter_);
+  alerts_.drop_silence(silent_since_, due);
+}
+
+/// Publishes what is closed now. False: it is left out, and that is said.
+bool Fold::meet_due(const DueItem& item) {
+  due_under_way_ = item;
+  closing_due_ = true;
+  const auto rule = std::ranges::find(due_rules_, item, &DueRule::item);
+  if (rule == due_rules_.end()) return true;
+  if (rule->fault != nullptr) (*rule->fault)();
+  become_suspect(emitter_.position);
+  Event event;
+  event.time = event.feed_time = item.time;
+  event.sequence = event.other = static_cast<std::uint64_t>(item.width);
+  event.kind = EventKind::status;
+  event.code = static_cast<std::uint8_t>(item.kind);
+  emitter_.say(item.time, Refusal{Refused::quarantined_due, event, 0});
+  return false;
 }
 
 void Fold::close_by_event(const Event& event) {
@@ -161,6 +242,7 @@ void Fold::fold_session(const Event& event) {
   sequencing_ = static_cast<Sequencing>(event.code & ~kStartsBySnapshot);
   keeping_ = depth_seen_ = (event.code & kStartsBySnapshot) != 0;
   emitter_.trust = keeping_ ? Trust::resyncing : Trust::clean;
+  suspect_ = false;  // what was left out belonged to the old source
   trust_since_ = position_at(at_);
 
   book_.clear();
@@ -272,7 +354,7 @@ void Fold::fold_clear(const Event& event) {
   flow_reset_ = true;
   keeping_ = in_snapshot_ = false;
   kept_updates_.clear();
-  emitter_.trust = Trust::clean;
+  heal();
 }
 
 void Fold::fold_snapshot_begin(const Event& event) {
@@ -304,7 +386,7 @@ void Fold::fold_snapshot_end(const Event& event) {
   const bool contiguous = sequencing_ == Sequencing::per_symbol && valid != 0;
   StreamSnapshot& depth = streams_[static_cast<std::size_t>(Stream::depth)];
   keeping_ = in_snapshot_ = false;
-  emitter_.trust = Trust::clean;
+  heal();
   const std::uint32_t message_index = message_index_;
   Sequence reached = valid;
   bool hole = false;

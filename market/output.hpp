@@ -71,7 +71,12 @@ enum class Refused : std::uint8_t {
   unknown_source = 7,   ///< record of a source that no session event announced
   resync_overflow = 8,  ///< more updates than max_kept_updates while resyncing
   bad_value = 9,        ///< a field outside its range (kind, code, exponent)
+  quarantined = 10,     ///< it killed the fold again and again: a control record leaves it out
+  /// A due item left out likewise. Its event: time = due time, other = width, sequence = width,
+  /// code = OutputKind.
+  quarantined_due = 11,
 };
+constexpr std::uint8_t kRefusalRules = 12;
 [[nodiscard]] std::string_view name(Refused rule) noexcept;
 
 /// A dead letter of the fold: the event whole.

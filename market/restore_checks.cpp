@@ -54,6 +54,8 @@ std::string check_fields(const SymbolSnapshot& s, const FoldSettings& settings) 
   const EventCounts& c = s.counts;
   if (c.read != c.folded + c.duplicates + c.refused + c.filtered) return "counts do not add up";
   if (s.trust > Trust::suspect) return "unknown trust";
+  if (s.trust == Trust::suspect && !s.suspect) return "suspect of nothing";
+  if (s.suspect && s.trust < Trust::resyncing) return "suspect, but trusted";
   if (s.sequencing > Sequencing::per_symbol) return "unknown sequencing";
   if (s.crossing > 2) return "unknown crossing";
   if (s.in_snapshot && s.trust != Trust::resyncing) return "in a depth snapshot, not resyncing";

@@ -125,6 +125,8 @@ struct SymbolSnapshot {
   Position position;  ///< last event folded
   Trust trust = Trust::clean;
   Position trust_since;             ///< meaningless while clean
+  bool suspect = false;             ///< an event was left out: nothing but its release heals that
+  Position suspect_since;           ///< meaningless unless suspect
   TimeNs event_time = kNoTime;      ///< highest event time folded of this source
   TimeNs max_event_time = kNoTime;  ///< ... of all sources
   TimeNs feed_time = kNoTime;       ///< of this source

@@ -99,6 +99,7 @@ Digest Fold::compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const {
     alerts_.put(w);
   }
   w.put(chain_);
+  if (suspect_) w.put(suspect_);  // last, so that a state with nothing left out keeps its digest
   return w.digest();
 }
 
@@ -111,6 +112,8 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
   s.position = position_;
   s.trust = emitter_.trust;
   if (emitter_.trust != Trust::clean) s.trust_since = trust_since_;
+  s.suspect = suspect_;
+  if (suspect_) s.suspect_since = suspect_since_;
   s.event_time = event_time_;
   s.max_event_time = max_event_time();
   s.feed_time = feed_time_;
@@ -174,6 +177,8 @@ std::string Fold::restore_from(const SymbolSnapshot& s) {
   sequencing_ = s.sequencing;
   position_ = s.position;
   trust_since_ = s.trust_since;
+  suspect_ = s.suspect;
+  suspect_since_ = s.suspect_since;
   event_time_ = s.event_time;
   earlier_event_time_ = s.max_event_time;
   feed_time_ = s.feed_time;

@@ -17,6 +17,9 @@ constexpr auto kStreamOf = [] {
   for (std::size_t kind = 0; kind < streams.size(); ++kind) {
     streams[kind] = static_cast<std::uint8_t>(stream_of(static_cast<EventKind>(kind)));
   }
+  for (const auto kind : {EventKind::add, EventKind::quote, EventKind::trade})
+    streams[static_cast<std::uint8_t>(marked_kind(kind))] =
+        static_cast<std::uint8_t>(stream_of(kind));
   return streams;
 }();
 
@@ -52,6 +55,7 @@ void Fold::advance(const TimeMark& mark, Outputs& outputs) {
 
 void Fold::apply(const Batch& batch, Outputs& outputs) {
   batch_ = &batch;
+  first_ = batch.first;
   emitter_.outputs = &outputs;
   last_folded_ = 0;
   foreign_ = batch.source != emitter_.source || batch.source == 0;
@@ -68,7 +72,7 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   Verdict verdict = Verdict::fold;
   for (std::size_t i = 0; i < count; ++i) {
     const Event& event = events[i];
-    at_ = i;
+    __atomic_store_n(&at_, i, __ATOMIC_RELAXED);
     hash_ = hashes[i % kLookAhead];
     if (i + kLookAhead < count) [[likely]] {
       const std::uint32_t hash = OrderTable::hash_of(events[i + kLookAhead].id);
@@ -334,6 +338,14 @@ SymbolState& SymbolState::operator=(SymbolState&&) noexcept = default;
 
 void SymbolState::advance(const TimeMark& mark, Outputs& outputs) { impl_->advance(mark, outputs); }
 void SymbolState::apply(const Batch& batch, Outputs& outputs) { impl_->apply(batch, outputs); }
+void SymbolState::set_due_rules(std::vector<DueRule> rules) {
+  impl_->due_rules_ = std::move(rules);
+}
+UnderWay SymbolState::under_way() const noexcept { return impl_->under_way(); }
+void SymbolState::revise(std::span<const CandleRevision> revisions) {
+  for (const CandleRevision& revision : revisions) impl_->candles_.set_revision(revision);
+  impl_->marked_ = false;
+}
 TimeNs SymbolState::next_due() const noexcept { return impl_->next_due(); }
 SourceId SymbolState::source() const noexcept { return impl_->emitter_.source; }
 const std::string& SymbolState::symbol() const noexcept { return impl_->symbol_; }

@@ -10,6 +10,7 @@
 
 #include "market/event.hpp"
 #include "market/output.hpp"
+#include "market/quarantine.hpp"
 #include "market/result.hpp"
 #include "market/settings.hpp"
 #include "market/view.hpp"
@@ -17,6 +18,12 @@
 namespace tapedeck::market {
 
 struct SymbolSnapshot;  // market/snapshot.hpp
+
+/// What a fold is doing right now.
+struct UnderWay {
+  bool known = false;  ///< false: between events
+  FoldItem item;
+};
 
 /// Pure: no clock, no I/O, no floating point. Owned by one thread at a time.
 ///
@@ -39,6 +46,15 @@ public:
   /// Outputs carry the position of the event that made them due. Throws std::logic_error on a
   /// broken invariant: the state is then undefined and must be dropped.
   void apply(const Batch& batch, Outputs& outputs);
+
+  /// Due items that advance() meets otherwise; replaces those told before.
+  void set_due_rules(std::vector<DueRule> rules);
+  /// The item that is being folded; after apply() or advance() threw, the one that made it throw.
+  /// Async-signal-safe on the thread that folds.
+  [[nodiscard]] UnderWay under_way() const noexcept;
+  /// After a release: candles that were told with other contents go on from these revisions. The
+  /// digest is taken anew.
+  void revise(std::span<const CandleRevision> revisions);
 
   /// Earliest feed time at which advance() would do something; kNever if nothing waits.
   [[nodiscard]] TimeNs next_due() const noexcept;

@@ -56,6 +56,7 @@ Result<TapeMerge> TapeMerge::open(const storage::TapeReader& tape, MergeOptions 
   merge.last_events_ = std::move(options.last_events);
   merge.last_events_.resize(tape.partitions(), SymbolFold::kWholeRecord);
   merge.instant_ = options.instant;
+  merge.whole_ = options.to.empty() && options.instant == market::kNever;
   merge.symbols_ = std::move(options.symbols);
   if (merge.symbols_.empty()) {
     auto all = tape.symbols();
@@ -219,40 +220,19 @@ void TapeMerge::skip(Lane& lane) const {
   lane.at += lane.message;
 }
 
-market::Position TapeMerge::next_position(const Lane& lane) const {
-  if (lane.message > 0 || lane.at < lane.count || lane.left > 0) return lane.position;
-  if (lane.index.empty()) return {lane.partition, 0, 0};
+TapeMerge::Next TapeMerge::next_of(std::uint32_t symbol) const {
+  const Lane& lane = lanes_[symbol];
+  if (lane.message > 0 || lane.at < lane.count || lane.left > 0) {
+    const auto record = lane.loaded - 1;
+    return {lane.position.offset, lane.position.index,
+            record > 0 ? lane.index[record - 1].offset + 1 : 0};
+  }
+  if (lane.index.empty()) return {};
   const auto last = lane.index.back().offset;
   const auto events = last_events_[lane.partition];
   if (last + 1 == to_[lane.partition] && events != SymbolFold::kWholeRecord)
-    return {lane.partition, last, events};
-  return {lane.partition, last + 1, 0};
-}
-
-Offset TapeMerge::next_offset(std::uint32_t symbol) const {
-  return next_position(lanes_[symbol]).offset;
-}
-
-Result<TapeMerge::Next> TapeMerge::next_of(std::uint32_t symbol) const {
-  const Lane& lane = lanes_[symbol];
-  const auto position = next_position(lane);
-  Next next{position.offset, position.index, 0, lane.index.empty(), false};
-  if (lane.index.empty()) return next;
-  next.first = next.offset == lane.index.front().offset && next.index == 0;
-  if (lane.block != nullptr) {
-    next.source = lane.reader.source();
-    next.new_source = next.index == 0 && !lane.reader.source_name().empty();
-    return next;
-  }
-  storage::RecordBlockPtr block;
-  const auto record =
-      record_at(*tape_, symbols_[symbol], lane.partition, lane.index.back().offset, block);
-  if (!record) return tl::unexpected(record.error());
-  schemas::BatchReader reader;
-  if (auto read = reader.open(record->payload); !read)
-    return tl::unexpected(unreadable(*record, read.error()));
-  next.source = reader.source();
-  return next;
+    return {last, events, lane.index.size() > 1 ? lane.index[lane.index.size() - 2].offset + 1 : 0};
+  return {last + 1, 0, last + 1};
 }
 
 // ---- the order

@@ -72,18 +72,13 @@ public:
   /// Event time at the end.
   [[nodiscard]] TimeNs last_time() const;
 
-  /// Where a symbol's next event is; one past its last record at its end.
+  /// Where a symbol's next event is.
   struct Next {
-    Offset offset = 0;
-    std::uint32_t index = 0;
-    market::SourceId source = 0;  ///< of the record; at the end of the last one
-    bool first = false;           ///< nothing of the symbol is before it
-    bool new_source = false;      ///< the symbol may be of another source before it
+    Offset offset = 0;        ///< one past its last record at its end
+    std::uint32_t index = 0;  ///< of the event in the record
+    Offset before = 0;        ///< one past the record before; 0: there is none
   };
-  [[nodiscard]] Result<Next> next_of(std::uint32_t symbol) const;
-
-  /// Its offset alone.
-  [[nodiscard]] Offset next_offset(std::uint32_t symbol) const;
+  [[nodiscard]] Next next_of(std::uint32_t symbol) const;
 
   /// Marks of one source on one partition, ascending.
   struct MarkLane {
@@ -92,9 +87,11 @@ public:
     std::vector<market::TimeMark> marks;
     std::size_t next = 0;  ///< those before it were taken
   };
-  [[nodiscard]] const std::vector<MarkLane>& mark_lanes() const noexcept { return marks_; }
   /// Null where the source has no mark there.
   [[nodiscard]] const MarkLane* marks_of(Partition partition, market::SourceId source) const;
+  /// One past the last record that counts; whether that is all of the tape.
+  [[nodiscard]] Offset end_of(Partition partition) const { return to_[partition]; }
+  [[nodiscard]] bool whole() const noexcept { return whole_; }
   [[nodiscard]] Partition partition_of(std::uint32_t symbol) const {
     return lanes_[symbol].partition;
   }
@@ -130,7 +127,6 @@ private:
   Result<void> load_marks(const MergeOptions& options);
   Result<bool> next_record(std::uint32_t lane);
   Result<void> fill(std::uint32_t lane);
-  [[nodiscard]] market::Position next_position(const Lane& lane) const;
   void skip(Lane& lane) const;
   void rewind(Lane& lane, std::size_t record) const;
   Result<void> preload(std::vector<std::uint32_t> lanes);
@@ -145,6 +141,7 @@ private:
   std::vector<Offset> to_;
   std::vector<std::uint32_t> last_events_;
   TimeNs instant_ = market::kNever;
+  bool whole_ = false;
   std::vector<std::string> symbols_;
   std::vector<Lane> lanes_;
   std::vector<MarkLane> marks_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replay/recovery.hpp"
+#include "replay/release.hpp"
 
 namespace tapedeck::replay {
 
@@ -27,10 +28,10 @@ Result<StepUnit> parse_step(std::string_view text, std::string_view field) {
 }
 
 Result<Player> Player::open(const storage::TapeReader& tape, const storage::StateReader* state,
-                            const market::FoldSettings& settings, PlayerOptions options) {
+                            const FoldRules& rules, PlayerOptions options) {
   auto merge = TapeMerge::open(tape, std::move(options.merge));
   if (!merge) return tl::unexpected(merge.error());
-  Player player(tape, state, settings, std::move(*merge));
+  Player player(tape, state, rules, std::move(*merge));
   player.folds_.resize(player.symbols().size());
   player.from_ = options.from;
   player.speed_ = options.speed;
@@ -101,8 +102,7 @@ Result<void> Player::go_to(const std::optional<Moment>& moment) {
   bool begun = false;
   for (std::uint32_t i = 0; i < folds_.size(); ++i) {
     const auto next = merge_.next_of(i);
-    if (!next) return tl::unexpected(next.error());
-    begun = begun || !next->first;
+    begun = begun || next.before > 0 || next.index > 0;
     folds_[i] = {};
   }
   restored_ = 0;
@@ -181,48 +181,31 @@ Result<const SymbolFold*> Player::fold(std::uint32_t symbol) {
   return &*folds_[symbol].fold;
 }
 
-/// A snapshot behind it may know more of the time than has been told.
-Offset Player::oldest_open_mark(Partition partition, const TapeMerge::Next& next) const {
-  Offset oldest = storage::kNoOffset;
-  for (const auto& lane : merge_.mark_lanes()) {
-    if (lane.partition != partition || lane.next == lane.marks.size()) continue;
-    if (lane.source == next.source || next.new_source)
-      oldest = std::min(oldest, lane.marks[lane.next].position.offset);
-  }
-  return oldest;
-}
-
 Result<void> Player::restore(std::uint32_t number) {
-  if (folds_[number].fold) return {};
+  auto& entry = folds_[number];
+  if (entry.fold) return {};
   const auto& symbol = symbols()[number];
   const auto partition = merge_.partition_of(number);
   const auto next = merge_.next_of(number);
-  if (!next) return tl::unexpected(next.error());
-  if (next->first) {
-    folds_[number].fold.emplace(symbol, partition, *settings_);
-    return {};
-  }
-  const auto at_most = std::min(next->offset, oldest_open_mark(partition, *next));
-  auto restored = newest_good(state_store_, symbol, partition, at_most, *settings_);
+  // What is stored behind the last record may know more of the time than has been told.
+  const auto to = next.index > 0 ? next.offset : next.before;
+  auto restored = newest_good(state_store_, symbol, partition, to, rules_);
   if (!restored) return tl::unexpected(restored.error());
   std::ranges::move(restored->bad_snapshots, std::back_inserter(bad_snapshots_));
-  auto& fold = folds_[number].fold.emplace(std::move(restored->fold));
-  market::Outputs unheard;
-  if (auto done = catch_up(fold, *tape_, next->offset, Marks::left_out, unheard); !done)
+  auto& fold = entry.fold.emplace(std::move(restored->fold));
+  outputs_.clear();
+  if (auto done = catch_up(fold, *tape_, to, Marks::left_out, outputs_, {}, state_store_); !done)
     return done;
-  if (next->index > 0) {
-    const auto block = tape_->read_symbol(symbol, next->offset, next->offset + 1, {});
-    if (!block) return tl::unexpected(block.error());
-    for (const auto& record : (*block)->records) {
-      const auto done = fold.apply_until(record, next->index, market::kNever, unheard);
-      if (!done) return tl::unexpected(done.error());
-    }
+  follow_source(number, to);
+  if (next.index == 0) return advance(number, marks_due(number));
+  if (auto met = meet_releases(number, next.offset); !met) return met;
+  const auto block = tape_->read_symbol(symbol, next.offset, next.offset + 1, {});
+  if (!block) return tl::unexpected(block.error());
+  for (const auto& record : (*block)->records) {
+    const auto done = fold.apply_until(record, next.index, market::kNever, outputs_);
+    if (!done) return tl::unexpected(done.error());
   }
-  follow_source(number, 0);
-  auto& entry = folds_[number];
-  const auto told = marks_due(number, next->offset);
-  if (told > 0) fold.advance(entry.marks->marks[told - 1], unheard);
-  entry.marks_told = told;
+  follow_source(number, next.offset);
   return {};
 }
 
@@ -238,9 +221,10 @@ void Player::follow_source(std::uint32_t number, Offset offset) {
 }
 
 /// How many of its marks have been taken and stand before the symbol's next event.
-std::size_t Player::marks_due(std::uint32_t number, Offset next_event) const {
+std::size_t Player::marks_due(std::uint32_t number) const {
   const auto& entry = folds_[number];
   if (entry.marks == nullptr) return 0;
+  const auto next_event = merge_.next_of(number).offset;
   auto due = entry.marks->next;
   while (due > entry.marks_told && entry.marks->marks[due - 1].position.offset >= next_event) --due;
   return due;
@@ -258,12 +242,25 @@ Result<void> Player::restore_for_head() {
 
 // ---- telling
 
-/// Tells it the first so many marks of its source; its outputs are in outputs_.
-void Player::advance(Symbol& symbol, std::size_t marks) {
-  for (; symbol.marks_told < marks; ++symbol.marks_told) {
-    const auto& mark = symbol.marks->marks[symbol.marks_told];
-    if (mark.feed_time >= symbol.fold->state().next_due()) symbol.fold->advance(mark, outputs_);
+/// Outputs of these three are added to outputs_.
+Result<void> Player::meet_releases(std::uint32_t number, Offset upto) {
+  auto& entry = folds_[number];
+  while (entry.fold->next_release() <= upto) {
+    const auto at = entry.fold->next_release();
+    if (auto met = meet_release(*entry.fold, *tape_, state_store_, at, outputs_); !met) return met;
   }
+  return {};
+}
+
+/// Tells a symbol the first so many marks of its source.
+Result<void> Player::advance(std::uint32_t number, std::size_t marks) {
+  auto& entry = folds_[number];
+  for (; entry.marks_told < marks; ++entry.marks_told) {
+    const auto& mark = entry.marks->marks[entry.marks_told];
+    if (auto met = meet_releases(number, mark.position.offset); !met) return met;
+    if (mark.feed_time >= entry.fold->state().next_due()) entry.fold->advance(mark, outputs_);
+  }
+  return {};
 }
 
 Result<void> Player::tell_next(const TellTo& tell) {
@@ -272,48 +269,64 @@ Result<void> Player::tell_next(const TellTo& tell) {
   const auto item = merge_.next();
   if (!item) return tl::unexpected(item.error());
   time_ = std::max(time_, (*item)->place.time);
-  if ((*item)->place.mark) {
-    tell_mark(**item, due, tell);
-  } else {
-    tell_message(**item, due, tell);
-  }
-  return {};
+  auto told = (*item)->place.mark ? tell_mark(**item, due, tell) : tell_message(**item, due, tell);
+  return told && !merge_.head() ? tell_last_releases(tell) : told;
 }
 
-void Player::tell_message(const MergeItem& item, ClockNs due, const TellTo& tell) {
-  auto& entry = folds_[item.symbol];
-  auto& fold = *entry.fold;
+Result<void> Player::tell_message(const MergeItem& item, ClockNs due, const TellTo& tell) {
+  const auto number = item.symbol;
+  const auto offset = item.place.position.offset;
+  auto& entry = folds_[number];
   outputs_.clear();
   if (entry.marks != nullptr) {
     const auto& marks = entry.marks->marks;
     auto before = entry.marks_told;
-    while (before < marks.size() && marks[before].position.offset < item.place.position.offset)
-      ++before;
-    advance(entry, before);
+    while (before < marks.size() && marks[before].position.offset < offset) ++before;
+    if (auto done = advance(number, before); !done) return done;
   }
+  if (auto met = meet_releases(number, offset); !met) return met;
+  auto& fold = *entry.fold;
   const auto source = fold.state().source();
   fold.apply(item.batch, item.ends_record, outputs_);
-  if (fold.state().source() != source) follow_source(item.symbol, item.place.position.offset);
+  if (fold.state().source() != source) follow_source(number, offset);
   // Where a source goes back in time its marks were taken before its events.
-  if (entry.marks != nullptr && entry.marks->next > entry.marks_told)
-    advance(entry, marks_due(item.symbol, merge_.next_offset(item.symbol)));
+  if (entry.marks != nullptr && entry.marks->next > entry.marks_told) {
+    if (auto done = advance(number, marks_due(number)); !done) return done;
+  }
   position_ = item.place.position;
   events_told_ += item.batch.events.size();
   ended_record_.reset();
   if (item.ends_record) ended_record_ = position_, ++records_told_;
-  tell({fold, item.symbol, item.place, item.batch.events, outputs_, due});
+  tell({fold, number, item.place, item.batch.events, outputs_, due});
+  return {};
 }
 
-void Player::tell_mark(const MergeItem& item, ClockNs due, const TellTo& tell) {
+Result<void> Player::tell_mark(const MergeItem& item, ClockNs due, const TellTo& tell) {
   const auto* lane = merge_.marks_of(item.mark.position.partition, item.mark.source);
   ended_record_.reset();
   for (std::uint32_t i = 0; i < folds_.size(); ++i) {
     auto& entry = folds_[i];
     if (entry.marks != lane || !entry.fold) continue;
     outputs_.clear();
-    advance(entry, marks_due(i, merge_.next_offset(i)));
+    if (auto done = advance(i, marks_due(i)); !done) return done;
     if (!outputs_.empty()) tell({*entry.fold, i, item.place, {}, outputs_, due});
   }
+  return {};
+}
+
+/// At the tape's end all releases count, at an earlier end those before it.
+Result<void> Player::tell_last_releases(const TellTo& tell) {
+  for (std::uint32_t i = 0; i < folds_.size(); ++i) {
+    if (rules_.of(symbols()[i]) == nullptr) continue;
+    const auto end = merge_.end_of(merge_.partition_of(i));
+    if (merge_.next_of(i).index > 0 || end == 0) continue;
+    if (auto done = restore(i); !done) return done;
+    outputs_.clear();
+    if (auto met = meet_releases(i, merge_.whole() ? end : end - 1); !met) return met;
+    const MergePlace last{time_, true, {merge_.partition_of(i), end, 0}};
+    if (!outputs_.empty()) tell({*folds_[i].fold, i, last, {}, outputs_, kDueAtOnce});
+  }
+  return {};
 }
 
 }  // namespace tapedeck::replay

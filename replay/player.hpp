@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "market/settings.hpp"
 #include "replay/merge.hpp"
 #include "replay/pace.hpp"
 #include "replay/time_travel.hpp"
@@ -46,7 +45,8 @@ struct Told {
 };
 using TellTo = std::function<void(const Told&)>;
 
-/// One player: not thread safe, owns its folds. Tape, state (may be null) and settings outlive it.
+/// One player: not thread safe, owns its folds. Tape, state (may be null) and the rules' settings
+/// outlive it.
 ///
 /// Every symbol's events are folded in order, all of them from where it began or was sought to:
 /// what it says from a place on, a replay from the beginning says there, in content and position.
@@ -57,8 +57,7 @@ public:
   /// Stands paused at `from`.
   [[nodiscard]] static Result<Player> open(const storage::TapeReader& tape,
                                            const storage::StateReader* state,
-                                           const market::FoldSettings& settings,
-                                           PlayerOptions options);
+                                           const FoldRules& rules, PlayerOptions options);
 
   /// At the end it stays there.
   void play(ClockNs now);
@@ -107,26 +106,27 @@ private:
     const TapeMerge::MarkLane* marks = nullptr;  ///< of the source it goes by
     std::size_t marks_told = 0;
   };
-  Player(const storage::TapeReader& tape, const storage::StateReader* state,
-         const market::FoldSettings& settings, TapeMerge merge)
-      : tape_(&tape), state_store_(state), settings_(&settings), merge_(std::move(merge)) {}
+  Player(const storage::TapeReader& tape, const storage::StateReader* state, const FoldRules& rules,
+         TapeMerge merge)
+      : tape_(&tape), state_store_(state), rules_(rules), merge_(std::move(merge)) {}
 
   Result<void> go_to(const std::optional<Moment>& moment);
   Result<void> restore(std::uint32_t number);
   void follow_source(std::uint32_t number, Offset offset);
-  [[nodiscard]] std::size_t marks_due(std::uint32_t number, Offset next_event) const;
+  [[nodiscard]] std::size_t marks_due(std::uint32_t number) const;
   Result<void> restore_for_head();
-  [[nodiscard]] Offset oldest_open_mark(Partition partition, const TapeMerge::Next& next) const;
-  void advance(Symbol& symbol, std::size_t marks);
+  Result<void> meet_releases(std::uint32_t number, Offset upto);
+  Result<void> advance(std::uint32_t number, std::size_t marks);
   Result<void> tell_next(const TellTo& tell);
-  void tell_message(const MergeItem& item, ClockNs due, const TellTo& tell);
-  void tell_mark(const MergeItem& item, ClockNs due, const TellTo& tell);
+  Result<void> tell_message(const MergeItem& item, ClockNs due, const TellTo& tell);
+  Result<void> tell_mark(const MergeItem& item, ClockNs due, const TellTo& tell);
+  Result<void> tell_last_releases(const TellTo& tell);
   Result<void> at_end(ClockNs now);
   void anchor(ClockNs now);
 
   const storage::TapeReader* tape_;
   const storage::StateReader* state_store_;
-  const market::FoldSettings* settings_;
+  FoldRules rules_;
   TapeMerge merge_;
   std::optional<Moment> from_;
   std::vector<Symbol> folds_;

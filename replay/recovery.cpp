@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <ranges>
 
+#include "replay/release.hpp"
+
 namespace tapedeck::replay {
 
 namespace {
@@ -12,7 +14,7 @@ constexpr storage::ReadLimits kRefillLimits{std::size_t{4} << 20, 4096};
 /// Tries the stored snapshots from the newest down; the first that restores wins.
 Result<Restored> fall_back(const storage::StateReader& state, Restored restored,
                            std::string_view symbol, Partition partition, Offset at_most,
-                           const market::FoldSettings& settings) {
+                           const FoldRules& rules) {
   auto rows = state.snapshots(symbol, partition);
   if (!rows) return tl::unexpected(rows.error());
   for (const auto& row : *rows | std::views::reverse) {
@@ -24,7 +26,7 @@ Result<Restored> fall_back(const storage::StateReader& state, Restored restored,
       continue;
     }
     if (!*stored) break;
-    auto fold = SymbolFold::restore(**stored, settings);
+    auto fold = SymbolFold::restore(**stored, rules);
     if (!fold) {
       restored.bad_snapshots.push_back(fold.error().message);
       continue;
@@ -38,25 +40,25 @@ Result<Restored> fall_back(const storage::StateReader& state, Restored restored,
 }  // namespace
 
 Result<Restored> newest_good(const storage::StateReader* state, std::string_view symbol,
-                             Partition partition, Offset at_most,
-                             const market::FoldSettings& settings) {
-  Restored restored{SymbolFold(std::string(symbol), partition, settings), {}};
+                             Partition partition, Offset at_most, const FoldRules& rules) {
+  Restored restored{SymbolFold(std::string(symbol), partition, rules), {}};
   if (state == nullptr) return restored;
   auto stored = state->newest_snapshot(symbol, partition, at_most);
   if (!stored && stored.error().code != ErrorCode::corrupt) return tl::unexpected(stored.error());
   if (stored && !*stored) return restored;
   if (stored) {
-    if (auto fold = SymbolFold::restore(**stored, settings)) {
+    if (auto fold = SymbolFold::restore(**stored, rules)) {
       restored.fold = std::move(*fold);
       return restored;
     }
   }
-  return fall_back(*state, std::move(restored), symbol, partition, at_most, settings);
+  return fall_back(*state, std::move(restored), symbol, partition, at_most, rules);
 }
 
 Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
                       market::Outputs& outputs,
-                      const std::function<void(const storage::Record&)>& before) {
+                      const std::function<void(const storage::Record&)>& before,
+                      const storage::StateReader* state) {
   if (fold.next() >= to) return {};
   storage::RecordBlockPtr mark_block;
   if (marks == Marks::merged) {
@@ -75,16 +77,26 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
     }
     return {};
   };
+  const auto meet_releases = [&](Offset offset) -> Result<void> {
+    while (fold.next_release() <= offset) {
+      const auto at = fold.next_release();
+      if (auto advanced = advance_to(at); !advanced) return advanced;
+      if (auto met = meet_release(fold, tape, state, at, outputs); !met) return met;
+    }
+    return {};
+  };
   while (fold.next() < to) {
     auto block = tape.read_symbol(fold.state().symbol(), fold.next(), to, kRefillLimits);
     if (!block) return tl::unexpected(block.error());
     if ((*block)->records.empty()) break;
     for (const auto& record : (*block)->records) {
+      if (auto met = meet_releases(record.offset); !met) return met;
       if (auto advanced = advance_to(record.offset); !advanced) return advanced;
       if (before) before(record);
       if (auto applied = fold.apply(record, outputs); !applied) return applied;
     }
   }
+  if (auto met = meet_releases(to - 1); !met) return met;
   if (auto advanced = advance_to(to); !advanced) return advanced;
   fold.pass(to);
   return {};

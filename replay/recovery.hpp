@@ -25,17 +25,18 @@ struct Restored {
 /// bad snapshot falls back to the one before. `state` may be null: no snapshots.
 [[nodiscard]] Result<Restored> newest_good(const storage::StateReader* state,
                                            std::string_view symbol, Partition partition,
-                                           Offset at_most, const market::FoldSettings& settings);
+                                           Offset at_most, const FoldRules& rules);
 
 /// Whether outputs get the emission positions they had (merge the partition's marks by position),
 /// or only the state matters (leave the marks out).
 enum class Marks { merged, left_out };
 
-/// Folds the symbol's records in [fold.next(), to). Afterwards fold.next() == to. `before` sees
-/// each record first.
+/// Folds the symbol's records in [fold.next(), to). Afterwards fold.next() == to, and releases
+/// below are met. `before` sees each record first. `state` (may be null) shortens a release.
 Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
                       market::Outputs& outputs,
-                      const std::function<void(const storage::Record&)>& before = {});
+                      const std::function<void(const storage::Record&)>& before = {},
+                      const storage::StateReader* state = nullptr);
 
 /// Where a partition resumes: the newest checkpoint past neither the output store's cursor nor what
 /// a sink has committed; from the beginning where there is none.

@@ -5,6 +5,8 @@
 #include <thread>
 #include <unordered_map>
 
+#include "replay/release.hpp"
+
 namespace tapedeck::replay {
 
 namespace {
@@ -12,13 +14,9 @@ namespace {
 /// One partition's refold: reads polls, groups them by symbol, folds each group in one go.
 class PartitionRefold {
 public:
-  PartitionRefold(const storage::TapeReader& tape, const market::FoldSettings& settings,
+  PartitionRefold(const storage::TapeReader& tape, const FoldRules& rules,
                   const RefoldOptions& options, const RefoldListener& listener, Partition partition)
-      : tape_(tape),
-        settings_(settings),
-        options_(options),
-        listener_(listener),
-        partition_(partition) {}
+      : tape_(tape), rules_(rules), options_(options), listener_(listener), partition_(partition) {}
 
   Result<void> run() {
     const auto end = tape_.end(partition_);
@@ -66,7 +64,7 @@ private:
 
   std::size_t entry_of(std::string_view symbol) {
     if (const auto found = by_symbol_.find(symbol); found != by_symbol_.end()) return found->second;
-    entries_.push_back({SymbolFold(std::string(symbol), partition_, settings_), 0, false, {}});
+    entries_.push_back({SymbolFold(std::string(symbol), partition_, rules_), 0, false, {}});
     names_.push_back(std::make_unique<std::string>(symbol));
     by_symbol_.emplace(*names_.back(), entries_.size() - 1);
     return entries_.size() - 1;
@@ -108,6 +106,7 @@ private:
   Result<void> fold_one(Entry& entry, const storage::Record& record) {
     if (entry.ended) return {};
     outputs_.clear();
+    if (auto met = meet_releases(entry, record.offset); !met) return met;
     tell_marks(entry, record.offset);
     if (listener_.before) listener_.before(entry.fold, record.offset);
     const auto events = record.offset + 1 == last_.to ? last_.events : SymbolFold::kWholeRecord;
@@ -117,6 +116,16 @@ private:
     if (!whole) return tl::unexpected(whole.error());
     entry.ended = !*whole;
     tell(entry);
+    return {};
+  }
+
+  Result<void> meet_releases(Entry& entry, Offset upto) {
+    while (entry.fold.next_release() <= upto) {
+      const auto at = entry.fold.next_release();
+      tell_marks(entry, at);
+      if (listener_.before) listener_.before(entry.fold, at);
+      if (auto met = meet_release(entry.fold, tape_, nullptr, at, outputs_); !met) return met;
+    }
     return {};
   }
 
@@ -139,16 +148,27 @@ private:
   Result<void> close() {
     for (auto& entry : entries_) {
       outputs_.clear();
+      // At the tape's end all releases count, at a position before it those below.
+      if (!entry.ended && next_ > 0) {
+        if (auto met = meet_releases(entry, next_ - 1); !met) return met;
+      }
       tell_marks(entry, next_);
-      tell(entry);
       if (listener_.before) listener_.before(entry.fold, next_);
       if (!entry.ended) entry.fold.pass(next_);
+      if (!entry.ended && whole_tape()) {
+        if (auto met = meet_releases(entry, next_); !met) return met;
+      }
+      tell(entry);
     }
     return {};
   }
 
+  [[nodiscard]] bool whole_tape() const {
+    return options_.to.empty() && options_.instant == market::kNever;
+  }
+
   const storage::TapeReader& tape_;
-  const market::FoldSettings& settings_;
+  const FoldRules& rules_;
   const RefoldOptions& options_;
   const RefoldListener& listener_;
   Partition partition_;
@@ -170,13 +190,12 @@ private:
 
 }  // namespace
 
-Result<Refolded> refold(const storage::TapeReader& tape, const market::FoldSettings& settings,
+Result<Refolded> refold(const storage::TapeReader& tape, const FoldRules& rules,
                         const RefoldOptions& options, const RefoldListener& listener) {
   const std::uint32_t partitions = tape.partitions();
   std::vector<PartitionRefold> work;
   work.reserve(partitions);
-  for (Partition p = 0; p < partitions; ++p)
-    work.emplace_back(tape, settings, options, listener, p);
+  for (Partition p = 0; p < partitions; ++p) work.emplace_back(tape, rules, options, listener, p);
   std::atomic<Partition> next_partition = 0;
   std::atomic<bool> failed = false;
   std::mutex mutex;

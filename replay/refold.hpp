@@ -50,8 +50,7 @@ struct Refolded {
 };
 
 /// Error: the first that any partition met.
-[[nodiscard]] Result<Refolded> refold(const storage::TapeReader& tape,
-                                      const market::FoldSettings& settings,
+[[nodiscard]] Result<Refolded> refold(const storage::TapeReader& tape, const FoldRules& rules,
                                       const RefoldOptions& options,
                                       const RefoldListener& listener = {});
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <stdexcept>
 #include <vector>
 
 #include "schemas/state_codec.hpp"
@@ -34,19 +35,87 @@ std::string place(Partition partition, Offset offset) {
   return fmt::format("{}:{}", partition, offset);
 }
 
-SymbolFold::SymbolFold(std::string symbol, Partition partition,
-                       const market::FoldSettings& settings)
-    : state_(std::move(symbol), settings), partition_(partition) {}
+SymbolFold::SymbolFold(std::string symbol, Partition partition, const FoldRules& rules)
+    : state_(std::move(symbol), rules.settings()), rules_(rules), partition_(partition) {
+  set_rules(rules);
+}
 
 SymbolFold::SymbolFold(market::SymbolState state, Partition partition, Offset next,
-                       std::uint64_t snapshot_bytes)
+                       std::uint64_t snapshot_bytes, const FoldRules& rules)
     : state_(std::move(state)),
+      rules_(rules),
+      met_below_(next),
       partition_(partition),
       next_(next),
-      snapshot_bytes_(snapshot_bytes) {}
+      snapshot_bytes_(snapshot_bytes) {
+  set_rules(rules);
+}
+
+void SymbolFold::set_rules(const FoldRules& rules) {
+  rules_ = rules;
+  own_rules_ = rules.of(state_.symbol());
+  refresh_due_rules();
+}
+
+void SymbolFold::enter(Offset met_below) {
+  met_below_ = met_below;
+  refresh_due_rules();
+}
+
+void SymbolFold::set_fault(const market::FoldItem& item, market::Fault fault) {
+  fault_ = std::make_unique<PlannedFault>(PlannedFault{item, std::move(fault)});
+  refresh_due_rules();
+}
+
+Offset SymbolFold::first_released(Offset at) const noexcept {
+  Offset first = at;
+  if (own_rules_ == nullptr) return first;
+  for (const auto& item : own_rules_->items) {
+    if (item.released_at <= at) first = std::min(first, item.what.position.offset);
+  }
+  return first;
+}
+
+market::FoldItem SymbolFold::released_item(Offset at) const noexcept {
+  const auto found = std::ranges::find(own_rules_->items, at, &SymbolRules::Item::released_at);
+  return found->what;
+}
+
+void SymbolFold::refresh_due_rules() {
+  std::vector<market::DueRule> rules;
+  if (own_rules_ != nullptr) {
+    for (const auto& item : own_rules_->items) {
+      if (item.what.due && item.released_at >= met_below_)
+        rules.push_back({*item.what.due, nullptr});
+    }
+  }
+  if (fault_ != nullptr && fault_->item.due) rules.push_back({*fault_->item.due, &fault_->strike});
+  state_.set_due_rules(std::move(rules));
+}
+
+/// Marks what of these events is left out, or where a fault strikes.
+void SymbolFold::mark_items(const market::Position& first, std::span<market::Event> events,
+                            std::vector<market::EventMark>& marks) const {
+  marks.clear();
+  const auto mark = [&](const market::FoldItem& item, const market::Fault* fault) {
+    const auto& at = item.position;
+    if (item.due || at.offset != first.offset || at.index < first.index) return;
+    const std::size_t index = at.index - first.index;
+    if (index >= events.size()) return;
+    if (std::ranges::find(marks, index, &market::EventMark::index) != marks.end()) return;
+    marks.push_back({index, events[index].kind, fault});
+    events[index].kind = market::marked_kind(events[index].kind);
+  };
+  if (own_rules_ != nullptr) {
+    for (const auto& item : own_rules_->items) {
+      if (item.released_at >= met_below_) mark(item.what, nullptr);
+    }
+  }
+  if (fault_ != nullptr) mark(fault_->item, &fault_->strike);
+}
 
 Result<SymbolFold> SymbolFold::restore(const storage::StoredSnapshot& stored,
-                                       const market::FoldSettings& settings) {
+                                       const FoldRules& rules) {
   const auto bad = [&](const std::string& why) {
     return fail(ErrorCode::corrupt, fmt::format("snapshot of {} at {}: {}", stored.key.symbol,
                                                 place(stored.key.partition, stored.key.next), why));
@@ -54,15 +123,18 @@ Result<SymbolFold> SymbolFold::restore(const storage::StoredSnapshot& stored,
   const auto snapshot = schemas::decode_snapshot(std::as_bytes(std::span(stored.bytes)));
   if (!snapshot) return bad(snapshot.error().message);
   if (snapshot->symbol != stored.key.symbol) return bad("holds the state of " + snapshot->symbol);
-  auto state = market::SymbolState::restore(*snapshot, settings);
+  auto state = market::SymbolState::restore(*snapshot, rules.settings());
   if (!state) return bad(state.error().message);
   if (state->digest() != stored.digest) return bad("its digest is not the one recorded with it");
-  return SymbolFold(std::move(*state), stored.key.partition, stored.key.next, stored.bytes.size());
+  return SymbolFold(std::move(*state), stored.key.partition, stored.key.next, stored.bytes.size(),
+                    rules);
 }
 
 Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_t event_count,
                                      TimeNs instant, market::Outputs& outputs) {
   if (record.offset < next_) return true;
+  if (next_release() <= record.offset)
+    throw std::logic_error(state_.symbol() + ": a release was passed over");
   schemas::BatchReader reader;
   if (auto opened = reader.open(record.payload); !opened) {
     return fail(ErrorCode::corrupt,
@@ -74,6 +146,7 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
   batch.source = reader.source();
   batch.source_name = reader.source_name();
   batch.first = {record.partition, record.offset, 0};
+  std::vector<market::EventMark> marks;
   std::size_t held = 0;  // events of a message whose end is not decoded yet
   while (true) {
     const std::size_t decoded = reader.next(std::span(chunk).subspan(held));
@@ -90,6 +163,10 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
     std::size_t count = std::min<std::size_t>(whole, event_count - batch.first.index);
     if (instant != market::kNever)
       count = std::min(count, events_until({chunk.data(), whole}, instant));
+    if (own_rules_ != nullptr || fault_ != nullptr) [[unlikely]] {
+      mark_items(batch.first, std::span(chunk).first(count), marks);
+      batch.marks = marks;
+    }
     batch.events = {chunk.data(), count};
     if (count > 0) state_.apply(batch, outputs);
     events_since_ += count;
@@ -105,7 +182,18 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
 }
 
 void SymbolFold::apply(const market::Batch& messages, bool ends_record, market::Outputs& outputs) {
-  state_.apply(messages, outputs);
+  if (next_release() <= messages.first.offset)
+    throw std::logic_error(state_.symbol() + ": a release was passed over");
+  if (own_rules_ == nullptr && fault_ == nullptr) {
+    state_.apply(messages, outputs);
+  } else {
+    std::vector<market::Event> events(messages.events.begin(), messages.events.end());
+    std::vector<market::EventMark> marks;
+    mark_items(messages.first, events, marks);
+    market::Batch marked = messages;
+    marked.events = events, marked.marks = marks;
+    state_.apply(marked, outputs);
+  }
   events_since_ += messages.events.size();
   if (!ends_record) return;
   next_ = messages.first.offset + 1;
@@ -114,7 +202,7 @@ void SymbolFold::apply(const market::Batch& messages, bool ends_record, market::
 
 bool SymbolFold::wants_snapshot(const SnapshotPolicy& policy) const noexcept {
   const bool due = events_since_ >= policy.events || records_since_ >= policy.records;
-  return due && bytes_since_ >= snapshot_bytes_;
+  return due && bytes_since_ >= snapshot_bytes_ && may_store();
 }
 
 storage::StoredSnapshot SymbolFold::take_snapshot() {

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "market/symbol_state.hpp"
+#include "replay/fold_rules.hpp"
 #include "schemas/batch_codec.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
@@ -26,14 +28,16 @@ struct SnapshotPolicy {
   std::uint64_t records = 256;
 };
 
-/// One symbol being folded. Owned by one thread at a time. `settings` must outlive it.
+/// One symbol being folded. Owned by one thread at a time. The rules' settings must outlive it.
+/// A release is met by meet_release() (replay/release.hpp) before a record at or behind it is
+/// folded; apply() throws std::logic_error where that was forgotten.
 class SymbolFold {
 public:
-  SymbolFold(std::string symbol, Partition partition, const market::FoldSettings& settings);
+  SymbolFold(std::string symbol, Partition partition, const FoldRules& rules);
 
   /// Error `corrupt` names the snapshot's key.
   [[nodiscard]] static Result<SymbolFold> restore(const storage::StoredSnapshot& stored,
-                                                  const market::FoldSettings& settings);
+                                                  const FoldRules& rules);
 
   /// Folds a record of this symbol; one below next() is passed over. Error `corrupt` names
   /// partition:offset where the payload does not decode; nothing of it was folded then.
@@ -48,7 +52,7 @@ public:
   static constexpr std::uint32_t kWholeRecord = std::numeric_limits<std::uint32_t>::max();
 
   /// The same by messages: whole messages of the record at next(), which `ends_record` where they
-  /// are its last.
+  /// are its last. Batch::marks are the fold's own business: none are given.
   void apply(const market::Batch& messages, bool ends_record, market::Outputs& outputs);
 
   void advance(const market::TimeMark& mark, market::Outputs& outputs) {
@@ -65,15 +69,45 @@ public:
   [[nodiscard]] market::SymbolState& state() noexcept { return state_; }
   [[nodiscard]] Partition partition() const noexcept { return partition_; }
 
+  /// What the fold goes by from here on.
+  void set_rules(const FoldRules& rules);
+  [[nodiscard]] const FoldRules& rules() const noexcept { return rules_; }
+  /// The first release that is not met yet; kNotReleased: none.
+  [[nodiscard]] Offset next_release() const noexcept {
+    return own_rules_ == nullptr ? kNotReleased : own_rules_->next_release(met_below_);
+  }
+  /// Of what is released at or before `at`: the lowest offset.
+  [[nodiscard]] Offset first_released(Offset at) const noexcept;
+  /// What is released at `at`, the first of several.
+  [[nodiscard]] market::FoldItem released_item(Offset at) const noexcept;
+  /// Releases below are taken as met.
+  void enter(Offset met_below);
+
+  /// Tests only: where the fold meets the item, `fault` strikes.
+  void set_fault(const market::FoldItem& item, market::Fault fault);
+
+  /// False where a release was met in front of next(): what is stored there is the state before it.
+  [[nodiscard]] bool may_store() const noexcept { return met_below_ <= next_; }
   [[nodiscard]] bool wants_snapshot(const SnapshotPolicy& policy) const noexcept;
   /// Serialises the state as of next(), and starts counting towards the next snapshot.
   [[nodiscard]] storage::StoredSnapshot take_snapshot();
 
 private:
   SymbolFold(market::SymbolState state, Partition partition, Offset next,
-             std::uint64_t snapshot_bytes);
+             std::uint64_t snapshot_bytes, const FoldRules& rules);
+  struct PlannedFault {
+    market::FoldItem item;
+    market::Fault strike;
+  };
+  void mark_items(const market::Position& first, std::span<market::Event> events,
+                  std::vector<market::EventMark>& marks) const;
+  void refresh_due_rules();
 
   market::SymbolState state_;
+  FoldRules rules_;
+  std::shared_ptr<const SymbolRules> own_rules_;  ///< null: nothing is left out
+  std::unique_ptr<PlannedFault> fault_;
+  Offset met_below_ = 0;
   Partition partition_ = 0;
   Offset next_ = 0;
   std::uint64_t events_since_ = 0;

@@ -7,6 +7,8 @@
 #include <ranges>
 #include <sstream>
 
+#include "replay/release.hpp"
+
 namespace tapedeck::replay {
 
 namespace {
@@ -32,16 +34,33 @@ Result<Offset> snapshot_bound(const storage::StateReader* state, std::string_vie
   return late == rows->begin() ? Offset{0} : std::prev(late)->key.next;
 }
 
+struct Target {
+  Offset to = 0;              ///< exclusive
+  Offset snapshot_bound = 0;  ///< newest snapshot that may be taken
+  std::uint32_t last_events = SymbolFold::kWholeRecord;
+  TimeNs instant = market::kNever;
+  bool at_end = false;  ///< releases at `to` count
+};
+
 /// Folds the symbol's records below `to`, at most `event_count` events of the last one, up to the
 /// first event later than `instant`.
-Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape, Offset to,
-                        std::uint32_t last_events, TimeNs instant) {
+Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape,
+                        const storage::StateReader* state, const Target& target) {
+  const auto& [to, snapshot_bound, last_events, instant, at_end] = target;
   market::Outputs unheard;
+  const auto meet_releases = [&](Offset upto) -> Result<void> {
+    while (fold.next_release() <= upto) {
+      if (auto met = meet_release(fold, tape, state, fold.next_release(), unheard); !met)
+        return met;
+    }
+    return {};
+  };
   while (fold.next() < to) {
     const auto block = tape.read_symbol(fold.state().symbol(), fold.next(), to, kTravelLimits);
     if (!block) return tl::unexpected(block.error());
     if ((*block)->records.empty()) break;
     for (const auto& record : (*block)->records) {
+      if (auto met = meet_releases(record.offset); !met) return met;
       const auto events = record.offset + 1 == to ? last_events : SymbolFold::kWholeRecord;
       const auto whole = fold.apply_until(
           record, events, record.max_event_time > instant ? instant : market::kNever, unheard);
@@ -50,15 +69,10 @@ Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape, Offse
       unheard.clear();
     }
   }
-  return {};
+  if (to == 0) return {};
+  fold.pass(to);
+  return meet_releases(at_end ? to : to - 1);
 }
-
-struct Target {
-  Offset to = 0;              ///< exclusive
-  Offset snapshot_bound = 0;  ///< newest snapshot that may be taken
-  std::uint32_t last_events = SymbolFold::kWholeRecord;
-  TimeNs instant = market::kNever;
-};
 
 Result<Target> resolve(const storage::TapeReader& tape, const storage::StateReader* state,
                        std::string_view symbol, Partition partition, const Moment& moment) {
@@ -66,6 +80,7 @@ Result<Target> resolve(const storage::TapeReader& tape, const storage::StateRead
   if (!end) return tl::unexpected(end.error());
   Target target;
   target.to = target.snapshot_bound = *end;
+  target.at_end = std::holds_alternative<AtEnd>(moment);
   if (const auto* at = std::get_if<AtOffset>(&moment)) {
     if (at->partition && *at->partition != partition) {
       return fail(
@@ -114,8 +129,7 @@ Result<void> on_tape(const storage::TapeReader& tape, Partition partition, const
 }
 
 Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateReader* state,
-                         std::string_view symbol, const Moment& moment,
-                         const market::FoldSettings& settings) {
+                         std::string_view symbol, const Moment& moment, const FoldRules& rules) {
   const auto last = tape.last_of(symbol);
   if (!last) return tl::unexpected(last.error());
   if (!*last) {
@@ -125,12 +139,11 @@ Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateRe
   const Partition partition = storage::partition_of(symbol, tape.partitions());
   const auto target = resolve(tape, state, symbol, partition, moment);
   if (!target) return tl::unexpected(target.error());
-  auto restored = newest_good(state, symbol, partition, target->snapshot_bound, settings);
+  auto restored = newest_good(state, symbol, partition, target->snapshot_bound, rules);
   if (!restored) return tl::unexpected(restored.error());
   StateAt result{std::move(restored->fold), std::move(restored->bad_snapshots), 0};
   const auto before = result.fold.state().counts().read;
-  if (auto folded = fold_up_to(result.fold, tape, target->to, target->last_events, target->instant);
-      !folded) {
+  if (auto folded = fold_up_to(result.fold, tape, state, *target); !folded) {
     return tl::unexpected(folded.error());
   }
   if (result.fold.state().counts().read == 0) {

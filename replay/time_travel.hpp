@@ -44,6 +44,6 @@ struct StateAt {
 /// partition's last time mark, naming what is the last. Thread safe.
 [[nodiscard]] Result<StateAt> state_at(const storage::TapeReader& tape,
                                        const storage::StateReader* state, std::string_view symbol,
-                                       const Moment& moment, const market::FoldSettings& settings);
+                                       const Moment& moment, const FoldRules& rules);
 
 }  // namespace tapedeck::replay

@@ -44,7 +44,7 @@ struct Comparison {
 };
 
 Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows,
-                             const market::FoldSettings& settings, Verified& verified) {
+                             const FoldRules& rules, Verified& verified) {
   for (const auto& [symbol, digests] : rows) {
     const auto stored_rows = state.snapshots(symbol, digests.front().key.partition);
     if (!stored_rows) return tl::unexpected(stored_rows.error());
@@ -58,7 +58,7 @@ Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows
         continue;
       }
       ++verified.snapshots;
-      if (const auto fold = SymbolFold::restore(**stored, settings); !fold) {
+      if (const auto fold = SymbolFold::restore(**stored, rules); !fold) {
         verified.bad_snapshots.push_back(fold.error().message);
       }
     }
@@ -69,7 +69,7 @@ Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows
 }  // namespace
 
 Result<Verified> verify(const storage::TapeReader& tape, const storage::StateReader& state,
-                        const market::FoldSettings& settings, std::uint32_t threads,
+                        const FoldRules& rules, std::uint32_t threads,
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto rows = recorded_digests(state, tape.partitions());
   if (!rows) return tl::unexpected(rows.error());
@@ -89,7 +89,7 @@ Result<Verified> verify(const storage::TapeReader& tape, const storage::StateRea
     if (found != comparisons.end()) found->second.pass(fold, next_record);
   };
   listener.progress = progress;
-  const auto refolded = refold(tape, settings, options, listener);
+  const auto refolded = refold(tape, rules, options, listener);
   if (!refolded) return tl::unexpected(refolded.error());
   Verified verified;
   verified.events = refolded->counts.read;
@@ -102,7 +102,7 @@ Result<Verified> verify(const storage::TapeReader& tape, const storage::StateRea
     }
     std::ranges::move(comparison.mismatches, std::back_inserter(verified.mismatches));
   }
-  if (auto checked = check_snapshots(state, *rows, settings, verified); !checked) {
+  if (auto checked = check_snapshots(state, *rows, rules, verified); !checked) {
     return tl::unexpected(checked.error());
   }
   return verified;
@@ -192,11 +192,11 @@ Result<std::optional<Difference>> diff_symbol(const storage::TapeReader& left,
 }  // namespace
 
 Result<std::vector<Difference>> diff(const storage::TapeReader& left,
-                                     const storage::TapeReader& right,
-                                     const market::FoldSettings& settings) {
-  const auto a = refold(left, settings, {});
+                                     const storage::TapeReader& right, const FoldRules& left_rules,
+                                     const FoldRules& right_rules) {
+  const auto a = refold(left, left_rules, {});
   if (!a) return tl::unexpected(a.error());
-  const auto b = refold(right, settings, {});
+  const auto b = refold(right, right_rules, {});
   if (!b) return tl::unexpected(b.error());
   std::map<std::string, std::pair<market::Digest, market::Digest>> digests;
   for (const auto& [symbol, fold] : a->symbols) digests[symbol].first = fold.state().digest();

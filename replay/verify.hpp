@@ -31,9 +31,8 @@ struct Verified {
 
 /// Error `not_found` where no digest is recorded at all: nothing would have been verified.
 [[nodiscard]] Result<Verified> verify(
-    const storage::TapeReader& tape, const storage::StateReader& state,
-    const market::FoldSettings& settings, std::uint32_t threads,
-    const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+    const storage::TapeReader& tape, const storage::StateReader& state, const FoldRules& rules,
+    std::uint32_t threads, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
 /// The first event, by symbol and then by count of folded events, after which two tapes' states
 /// differ.
@@ -46,6 +45,7 @@ struct Difference {
 /// One for each symbol that differs, ascending; none: the tapes hold the same. Offsets may differ.
 [[nodiscard]] Result<std::vector<Difference>> diff(const storage::TapeReader& left,
                                                    const storage::TapeReader& right,
-                                                   const market::FoldSettings& settings);
+                                                   const FoldRules& left_rules,
+                                                   const FoldRules& right_rules);
 
 }  // namespace tapedeck::replay

@@ -18,7 +18,7 @@ using market::Refusal;
 
 constexpr std::uint64_t kVersion = 1;
 constexpr std::size_t kOutputBytes = 8;  ///< least size of one
-constexpr std::uint64_t kKinds = 5, kTrusts = 4, kRules = 10;
+constexpr std::uint64_t kKinds = 5, kTrusts = 4, kRules = market::kRefusalRules;
 constexpr std::uint64_t kMaxNameBytes = 64;
 
 /// What numbers are told as differences from.

@@ -188,10 +188,10 @@ void put_quote(Group to, const market::QuoteSnapshot& quote) {
 
 void put_rest(Builder to, const SymbolSnapshot& snapshot) {
   const auto& [symbol, source, source_name, earlier_sources, sequencing, position, trust,
-               trust_since, event_time, max_event_time, feed_time, counts, integrity, instrument,
-               statuses, streams, orders, levels, quotes, depth_seen, in_snapshot, crossing,
-               kept_updates, candles, kept_trades, trades, session_trades, last_trade, window_open,
-               window, alerts, chain, digest, marked] = snapshot;
+               trust_since, suspect, suspect_since, event_time, max_event_time, feed_time, counts,
+               integrity, instrument, statuses, streams, orders, levels, quotes, depth_seen,
+               in_snapshot, crossing, kept_updates, candles, kept_trades, trades, session_trades,
+               last_trade, window_open, window, alerts, chain, digest, marked] = snapshot;
   to.setVersion(kStateVersion);
   put_text([&](auto text) { to.setSymbol(text); }, symbol);
   put_text([&](auto text) { to.setSourceName(text); }, source_name);
@@ -202,6 +202,8 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
   to.setTrust(static_cast<std::uint8_t>(trust));
   put_position(to.getPosition(), position);
   put_position(to.getTrustSince(), trust_since);
+  to.setSuspect(suspect);
+  put_position(to.getSuspectSince(), suspect_since);
   to.setEventTime(event_time), to.setMaxEventTime(max_event_time), to.setFeedTime(feed_time);
   put_counts(to, snapshot);
   put_statuses(to, snapshot);
@@ -262,6 +264,8 @@ void take_rest(Reader from, SymbolSnapshot& snapshot) {
   snapshot.position = take_position(from.getPosition());
   snapshot.trust = static_cast<market::Trust>(from.getTrust());
   snapshot.trust_since = take_position(from.getTrustSince());
+  snapshot.suspect = from.getSuspect();
+  snapshot.suspect_since = take_position(from.getSuspectSince());
   snapshot.event_time = from.getEventTime();
   snapshot.max_event_time = from.getMaxEventTime();
   snapshot.feed_time = from.getFeedTime();

@@ -90,6 +90,13 @@ struct Snapshot {
   keptTradeCount @58 :UInt32;
   keptTrades @59 :Data;
   alerts @60 :Alerts;  # absent where the settings give none
+
+  suspect @61 :Bool;
+  suspectSince :group {
+    partition @62 :UInt32;
+    index @63 :UInt32;
+    offset @64 :UInt64;
+  }
 }
 
 struct Alerts {
@@ -194,6 +201,22 @@ struct AlertPattern {
   steps @1 :List(UInt8);  # numbers of rules
   within @2 :Int64;
   cooldown @3 :Int64;
+}
+
+struct ControlRecord {
+  version @0 :UInt16;  # 1
+  kind @1 :UInt8;      # 1 quarantine, 2 release
+  symbol @2 :Text;
+  partition @3 :UInt32;
+  index @4 :UInt32;
+  offset @5 :UInt64;
+  due @6 :Bool;        # the rest is of a due item
+  dueKind @7 :UInt8;
+  dueSource @8 :UInt64;
+  dueWidth @9 :Int64;
+  dueTime @10 :Int64;
+  at @11 :UInt64;
+  errors @12 :List(Text);
 }
 
 struct Mark {

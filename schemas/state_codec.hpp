@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "market/output.hpp"
+#include "market/quarantine.hpp"
 #include "market/result.hpp"
 #include "market/settings.hpp"
 #include "market/snapshot.hpp"
@@ -43,5 +44,21 @@ struct MarkPayload {
 };
 [[nodiscard]] std::string encode(const MarkPayload& mark);
 [[nodiscard]] Result<MarkPayload> decode_mark(std::span<const std::byte> bytes);
+
+/// What changes one symbol's fold beside its events; kept with the tape's control.
+struct ControlRecord {
+  enum class Kind : std::uint8_t {
+    quarantine = 1,  ///< every fold leaves the item out
+    release = 2,     ///< from `at` on the state is as if it had not been left out
+  } kind = Kind::quarantine;
+  std::string symbol;
+  market::FoldItem item;
+  /// The next offset of the partition's owner when it appended the record.
+  market::Offset at = 0;
+  std::vector<std::string> errors;  ///< of each attempt, for a quarantine
+  friend bool operator==(const ControlRecord&, const ControlRecord&) = default;
+};
+[[nodiscard]] std::string encode(const ControlRecord& record);
+[[nodiscard]] Result<ControlRecord> decode_control(std::span<const std::byte> bytes);
 
 }  // namespace tapedeck::schemas

@@ -11,6 +11,7 @@ namespace tapedeck::storage {
 namespace {
 
 constexpr std::string_view kSettingsKey = "settings";
+constexpr std::string_view kRecordKey = "record";
 
 Result<std::unique_ptr<KafkaClient>> admin(const KafkaOptions& options) {
   return KafkaClient::make(RD_KAFKA_PRODUCER, options, {});
@@ -41,6 +42,30 @@ public:
     }
     if (!stored) return tl::unexpected(stored.error());
     return stored->value_or(settings);
+  }
+
+  Result<std::vector<schemas::ControlRecord>> records() const override {
+    const std::lock_guard lock(mutex_);
+    std::vector<schemas::ControlRecord> all;
+    const auto done = log_.read([&](const rd_kafka_message_t& message) -> Result<void> {
+      if (key_of(message) != kRecordKey) return {};
+      auto record = schemas::decode_control(std::as_bytes(std::span(value_of(message))));
+      if (!record) {
+        return fail(ErrorCode::corrupt, "control record " + at(log_.topic(), 0, message.offset) +
+                                            ": " + record.error().message);
+      }
+      all.push_back(std::move(*record));
+      return {};
+    });
+    if (!done) return tl::unexpected(done.error());
+    return all;
+  }
+
+  Result<void> append(const schemas::ControlRecord& record) override {
+    const std::lock_guard lock(mutex_);
+    return log_.append(
+        kRecordKey, schemas::encode(record),
+        {{"schema", std::string(kKafkaSchema)}, {"codec", std::string(kControlCodec)}});
   }
 
 private:

@@ -98,4 +98,15 @@ Result<market::FoldSettings> MemoryControlStore::settle(const market::FoldSettin
   return *settings_;
 }
 
+Result<std::vector<schemas::ControlRecord>> MemoryControlStore::records() const {
+  std::lock_guard lock(mutex_);
+  return records_;
+}
+
+Result<void> MemoryControlStore::append(const schemas::ControlRecord& record) {
+  std::lock_guard lock(mutex_);
+  records_.push_back(record);
+  return {};
+}
+
 }  // namespace tapedeck::storage

@@ -22,10 +22,13 @@ class MemoryControlStore final : public ControlStore {
 public:
   [[nodiscard]] Result<std::optional<market::FoldSettings>> settings() const override;
   Result<market::FoldSettings> settle(const market::FoldSettings& settings) override;
+  [[nodiscard]] Result<std::vector<schemas::ControlRecord>> records() const override;
+  Result<void> append(const schemas::ControlRecord& record) override;
 
 private:
   mutable std::mutex mutex_;
   std::optional<market::FoldSettings> settings_;
+  std::vector<schemas::ControlRecord> records_;
 };
 
 }  // namespace tapedeck::storage

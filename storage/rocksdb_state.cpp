@@ -21,6 +21,7 @@ constexpr std::uint32_t kStateFormatVersion = 1;
 constexpr std::size_t kBatchBytesARow = 24;  ///< beside key and value, at most
 constexpr const char* kFormatKey = "format";
 constexpr const char* kSettingsKey = "settings";
+constexpr std::string_view kRecordPrefix = "record/";  ///< then its number, big endian
 
 std::string folder_of(const std::string& dir, const char* name) {
   return (std::filesystem::path(dir) / name).string();
@@ -230,6 +231,42 @@ public:
                                     seal(kSettingsKey, schemas::encode(wanted)));
     if (!status.ok()) return tl::unexpected(db_->error(status, "storing the fold settings"));
     return wanted;
+  }
+
+  Result<std::vector<schemas::ControlRecord>> records() const override {
+    if (auto ok = db_->catch_up(); !ok) return tl::unexpected(ok.error());
+    std::vector<schemas::ControlRecord> all;
+    std::unique_ptr<rocksdb::Iterator> it((*db_)->NewIterator({}, (*db_)->DefaultColumnFamily()));
+    for (it->Seek(slice(kRecordPrefix)); it->Valid(); it->Next()) {
+      const auto key = view(it->key());
+      if (!key.starts_with(kRecordPrefix)) break;
+      const auto bytes = unseal(key, view(it->value()));
+      const auto which = std::to_string(read_key64(key.substr(kRecordPrefix.size())));
+      if (!bytes)
+        return fail(ErrorCode::corrupt,
+                    db_->folder() + ": control record " + which + " is damaged");
+      auto record = schemas::decode_control(std::as_bytes(std::span(*bytes)));
+      if (!record) return tl::unexpected(std::move(record.error()));
+      all.push_back(std::move(*record));
+    }
+    if (!it->status().ok())
+      return tl::unexpected(db_->error(it->status(), "reading the control records"));
+    return all;
+  }
+
+  Result<void> append(const schemas::ControlRecord& record) override {
+    std::lock_guard lock(mutex_);
+    if (db_->secondary()) return fail(ErrorCode::invalid, db_->folder() + ": is open to read only");
+    const auto stored = records();
+    if (!stored) return tl::unexpected(stored.error());
+    std::string key(kRecordPrefix);
+    append_be64(key, stored->size());
+    rocksdb::WriteOptions durable;
+    durable.sync = true;
+    const auto status = (*db_)->Put(durable, (*db_)->DefaultColumnFamily(), key,
+                                    seal(key, schemas::encode(record)));
+    if (!status.ok()) return tl::unexpected(db_->error(status, "storing a control record"));
+    return {};
   }
 
 private:

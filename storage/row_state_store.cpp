@@ -330,6 +330,16 @@ Result<void> RowStateStore::write(const Batch& batch) {
   if (auto ok = check_symbols(batch); !ok) return ok;
   std::vector<RowChange> changes;
   changes.reserve(batch.snapshots.size() * 2 + batch.outputs.size() + 2);
+  for (const auto& key : batch.forget) {
+    const auto rows = digests(key.symbol, key.partition);
+    if (!rows) return tl::unexpected(rows.error());
+    for (const auto& row : *rows) {
+      if (row.key.next <= key.next) continue;
+      const auto gone = snapshot_key(key.partition, key.symbol, row.key.next);
+      changes.push_back({Family::digests, gone, {}});
+      changes.push_back({Family::snapshots, gone, {}});
+    }
+  }
   for (const auto& snapshot : batch.snapshots) {
     auto key = snapshot_key(snapshot.key.partition, snapshot.key.symbol, snapshot.key.next);
     changes.push_back({Family::digests, key,

@@ -15,6 +15,7 @@
 #include "market/result.hpp"
 #include "market/settings.hpp"
 #include "market/units.hpp"
+#include "schemas/state_codec.hpp"
 
 namespace tapedeck::storage {
 
@@ -125,6 +126,9 @@ public:
     std::vector<EncodedOutputs> outputs;
     std::optional<Checkpoint> checkpoint;
     std::optional<std::pair<Partition, Offset>> cursor;
+    /// Snapshots and digests of the symbol with next > key.next go first: an item was quarantined
+    /// that they hold.
+    std::vector<SnapshotKey> forget{};
   };
   virtual Result<void> write(const Batch& batch) = 0;
   /// Removes snapshots of the partition that the policy does not want: all newer than `keep_after`
@@ -144,6 +148,10 @@ public:
   [[nodiscard]] virtual Result<std::optional<market::FoldSettings>> settings() const = 0;
   /// Stores them unless some are there already; returns those in force.
   virtual Result<market::FoldSettings> settle(const market::FoldSettings& settings) = 0;
+  /// Quarantines and releases, in the order they were appended.
+  [[nodiscard]] virtual Result<std::vector<schemas::ControlRecord>> records() const = 0;
+  /// Returns once the record survives a power loss. By the partition's owner only.
+  virtual Result<void> append(const schemas::ControlRecord& record) = 0;
 };
 
 }  // namespace tapedeck::storage

@@ -256,4 +256,66 @@ Result<void> copy_control(const ControlStore& from, ControlStore& to) {
               "target");
 }
 
+namespace {
+
+/// Records of the partition below `offset`.
+Result<std::uint64_t> rank_of(const TapeReader& tape, Partition partition, Offset offset) {
+  if (tape.dense()) return offset;
+  std::uint64_t rank = 0;
+  for (Offset next = 0;;) {
+    const auto block = tape.read(partition, next, {kLargestBlock, 1u << 16});
+    if (!block) return tl::unexpected(block.error());
+    if ((*block)->records.empty()) return rank;
+    for (const auto& record : (*block)->records) {
+      if (record.offset >= offset) return rank;
+      ++rank;
+    }
+    next = (*block)->records.back().offset + 1;
+  }
+}
+
+/// The other way round; behind the last record: the end.
+Result<Offset> offset_of(const TapeReader& tape, Partition partition, std::uint64_t rank) {
+  if (tape.dense()) return rank;
+  for (Offset next = 0;;) {
+    const auto block = tape.read(partition, next, {kLargestBlock, 1u << 16});
+    if (!block) return tl::unexpected(block.error());
+    if ((*block)->records.empty()) return tape.end(partition);
+    if (rank < (*block)->records.size()) return (*block)->records[rank].offset;
+    rank -= (*block)->records.size();
+    next = (*block)->records.back().offset + 1;
+  }
+}
+
+}  // namespace
+
+Result<void> copy_control_records(const ControlStore& from, const TapeReader& from_tape,
+                                  ControlStore& to, const TapeReader& to_tape) {
+  const auto records = from.records();
+  if (!records) return tl::unexpected(records.error());
+  const auto there = to.records();
+  if (!there) return tl::unexpected(there.error());
+  for (std::size_t i = 0; i < std::max(records->size(), there->size()); ++i) {
+    if (i >= records->size())
+      return fail(ErrorCode::conflict, "the target has control records that the tape has not",
+                  "target");
+    auto record = (*records)[i];
+    const auto partition = record.item.position.partition;
+    for (auto* offset : {&record.item.position.offset, &record.at}) {
+      const auto rank = rank_of(from_tape, partition, *offset);
+      if (!rank) return tl::unexpected(rank.error());
+      const auto moved = offset_of(to_tape, partition, *rank);
+      if (!moved) return tl::unexpected(moved.error());
+      *offset = *moved;
+    }
+    if (i >= there->size()) {
+      if (auto stored = to.append(record); !stored) return stored;
+    } else if (!((*there)[i] == record)) {
+      return fail(ErrorCode::conflict, "the target's control records are others than the tape's",
+                  "target");
+    }
+  }
+  return {};
+}
+
 }  // namespace tapedeck::storage

@@ -41,4 +41,11 @@ struct CopyOptions {
 /// Fold settings. Error `conflict` where `to` has others. Nothing to do where `from` has none.
 [[nodiscard]] Result<void> copy_control(const ControlStore& from, ControlStore& to);
 
+/// Quarantines and releases, once the tape is copied whole: their positions become those of the
+/// same records in `to_tape`. What `to` has already is not repeated; error `conflict` where it has
+/// others.
+[[nodiscard]] Result<void> copy_control_records(const ControlStore& from,
+                                                const TapeReader& from_tape, ControlStore& to,
+                                                const TapeReader& to_tape);
+
 }  // namespace tapedeck::storage

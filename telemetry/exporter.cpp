@@ -173,6 +173,8 @@ void Collector::fold() {
   counter("symbol_restarts_total", "Restarts of symbol actors.", &P::symbol_restarts);
   histogram("symbol_restart_seconds", "From a symbol's failure until it is caught up again.",
             &P::restart_ns, kSeconds);
+  counter("quarantined_total", "Events and due items put into quarantine.", &P::quarantined);
+  counter("released_total", "Events and due items released from quarantine.", &P::released);
   counter("ingress_restarts_total", "Restarts of the ingress.", &P::ingress_restarts);
 }
 

@@ -57,6 +57,7 @@ struct PartitionMetrics {
   Histogram checkpoint_ns{};   ///< barrier to stored
   Gauge checkpoint_wall_ns{};  ///< when the newest was stored; age = now - this
   Counter symbol_restarts{}, ingress_restarts{};
+  Counter quarantined{}, released{};
   Histogram restart_ns{};  ///< from a symbol's failure until it is caught up again
   Gauge symbols{}, symbols_down{};
 };

@@ -22,12 +22,12 @@ class Desk final : public actors::IngressPort {
 public:
   Desk(storage::MemoryTape& tape, market::Partition partition)
       : metrics_(tape.partitions()),
-        symbol_context_{partition,  &tape,     &state_,
-                        &kSettings, &options_, metrics_.partitions[partition].get(),
-                        nullptr,    0,         false},
-        ingress_({partition, &tape, &state_, &options_, metrics_.partitions[partition].get(),
-                  nullptr, false},
-                 *this) {
+        symbol_context_{
+            partition, &tape, &state_, kSettings, &options_, metrics_.partitions[partition].get(),
+            nullptr,   0,     nullptr, false},
+        ingress_(
+            {partition, &tape, &state_, &options_, metrics_.partitions[partition].get(), nullptr},
+            *this) {
     options_.poll_bytes = 4 << 10;
     options_.checkpoint_events = 5'000;
   }
@@ -50,6 +50,10 @@ public:
   void send(EntryIndex entry, actors::Restore message) override { to(entry, std::move(message)); }
   void send(EntryIndex entry, actors::Barrier message) override { to(entry, std::move(message)); }
   void send(EntryIndex, actors::Ask) override {}
+  void send(EntryIndex entry, actors::ApplyRules message) override {
+    to(entry, std::move(message));
+  }
+  void refund(EntryIndex) override {}
   void store(std::shared_ptr<const actors::StoreRequest> request) override {
     mail_.emplace_back([this, request] {
       REQUIRE(state_.write(request->batch));

@@ -71,6 +71,18 @@ public:
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override {
     run([reply = std::move(reply)] { reply(std::vector<api::PartitionPosition>(4)); });
   }
+  void dead_letters(std::string symbol, api::Reply<std::vector<api::DeadLetter>> reply) override {
+    run([symbol, reply = std::move(reply)] {
+      api::DeadLetter letter;
+      letter.id = "0:12:3", letter.kind = "quarantined", letter.symbol = symbol;
+      letter.position = market::Position{0, 12, 3};
+      letter.reason = "quarantined", letter.state = "released";
+      letter.released_at = market::Position{0, 40, 0};
+      letter.errors = {"a hole", "a \"hole\""};
+      letter.event.emplace();
+      reply(std::vector{letter});
+    });
+  }
   void supervision(api::Reply<api::SupervisionNode> reply) override {
     run([reply = std::move(reply)] {
       api::SupervisionNode root;

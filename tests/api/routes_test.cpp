@@ -81,6 +81,7 @@ TEST_CASE("each answer has the fields that its schema requires, and no other", "
                                        {"/v1/alerts?symbol=AAPL", "alert"},
                                        {"/v1/positions", "partition_position"},
                                        {"/v1/supervision", "supervision"},
+                                       {"/v1/dead-letters?symbol=A", "dead_letter"},
                                        {"/health/live", "health"},
                                        {"/v1/symbols/NONE", "error"}}) {
     INFO(target);

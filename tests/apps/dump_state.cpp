@@ -35,19 +35,20 @@ T must(Result<T> result) {
   std::exit(1);
 }
 
-market::FoldSettings settings_of(const std::string& dir) {
+replay::FoldRules rules_of(const std::string& dir) {
+  static const market::FoldSettings kDefaults;
   auto control = storage::open_control_reader(dir);
-  if (!control) return {};
-  return must((*control)->settings()).value_or(market::FoldSettings{});
+  if (!control) return kDefaults;
+  return {must((*control)->settings()).value_or(kDefaults), must((*control)->records())};
 }
 
-Lines refolded(const storage::TapeReader& tape, const market::FoldSettings& settings) {
+Lines refolded(const storage::TapeReader& tape, const replay::FoldRules& rules) {
   Lines lines;
   replay::RefoldListener listener;
   listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
     for (const auto& output : outputs) take(lines[fold.state().symbol()], output);
   };
-  const auto done = must(replay::refold(tape, settings, {}, listener));
+  const auto done = must(replay::refold(tape, rules, {}, listener));
   for (const auto& [symbol, fold] : done.symbols) {
     lines[symbol].events = fold.state().counts().folded;
     lines[symbol].digest = fold.state().digest();
@@ -80,10 +81,10 @@ int main(int argc, char** argv) {
   if (argc < 2) return 2;
   const std::string dir = argv[1];
   const auto tape = must(storage::open_tape_reader(dir));
-  const auto settings = settings_of(dir);
+  const auto rules = rules_of(dir);
   const bool refold = argc > 2 && std::strcmp(argv[2], "--refold") == 0;
   const auto lines =
-      refold ? refolded(*tape, settings) : stored(*tape, *must(storage::open_state_reader(dir)));
+      refold ? refolded(*tape, rules) : stored(*tape, *must(storage::open_state_reader(dir)));
   for (const auto& [symbol, line] : lines) {
     std::string all;
     for (const auto& [identity, content] : line.outputs) all += identity, all += content;

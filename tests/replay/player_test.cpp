@@ -177,6 +177,69 @@ TEST_CASE("what is told behind a seek is what a replay from the beginning tells 
   }
 }
 
+TEST_CASE("a player leaves out what is in quarantine, and lets in what was released", "[player]") {
+  using schemas::ControlRecord;
+  storage::MemoryTape tape(2);
+  record_session(tape, {"seed=5,symbols=4,messages=6000", 64, 100});
+  storage::MemoryStateStore state;
+  store_barriers(tape, state, 37);
+  std::vector<ControlRecord> records;
+  const auto symbols = tape.symbols().value();
+  for (const auto& symbol : symbols) {
+    const auto partition = storage::partition_of(symbol, tape.partitions());
+    const auto end = tape.end(partition).value();
+    const auto index = tape.index(symbol, 0, end).value();
+    for (const auto part : {3, 5}) {
+      const auto at = index.size() * static_cast<std::size_t>(part) / 10;
+      const market::FoldItem item{{partition, index[at].offset, 1}, {}};
+      records.push_back({ControlRecord::Kind::quarantine, symbol, item, end, {"a", "b", "c"}});
+      const auto released = part == 3 ? index[index.size() * 7 / 10].offset - 1 : end;
+      records.push_back({ControlRecord::Kind::release, symbol, item, released, {}});
+    }
+  }
+  records.pop_back();  // one stays
+  const replay::FoldRules rules(kSettings, records);
+  tests::OutputMap expected, outputs;  // a release says some again: the last counts
+  const auto keep = [](tests::OutputMap& map, const replay::SymbolFold& fold,
+                       const market::Outputs& said) {
+    for (const auto& output : said)
+      map.insert_or_assign({fold.state().symbol(), market::identity(output)}, output);
+  };
+  replay::RefoldListener listener;
+  listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& said) {
+    keep(expected, fold, said);
+  };
+  const auto refolded = replay::refold(tape, rules, {}, listener);
+  REQUIRE(refolded);
+  auto player = Player::open(tape, nullptr, rules, {}).value();
+  player.set_speed(0, kMax);
+  player.play(0);
+  std::vector<std::string> lines;
+  std::vector<MergePlace> places;
+  REQUIRE(player.tell_due(0, kAll, [&](const Told& told) {
+    lines.push_back(line(told)), places.push_back(told.place);
+    keep(outputs, told.fold, told.outputs);
+  }));
+  tests::check_same_outputs(outputs, expected, true);
+  for (std::uint32_t i = 0; i < player.symbols().size(); ++i) {
+    const auto& fold = player.fold(i).value()->state();
+    CHECK(refolded->symbols.find(fold.symbol())->second.state().digest() == fold.digest());
+  }
+  const auto seed = seed_of_run();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < 20; ++i) {
+    // Those stored before the quarantine know nothing of it: an engine drops them.
+    auto sought = Player::open(tape, nullptr, rules, {}).value();
+    const auto time = places[random() % places.size()].time;
+    if (!sought.seek(0, replay::AtInstant{time})) continue;
+    const auto behind = std::ranges::find_if(places, [&](const auto& p) { return p.time > time; });
+    const auto told = play_out(sought);
+    REQUIRE(told.size() == static_cast<std::size_t>(places.end() - behind));
+    CHECK(std::equal(told.begin(), told.end(), lines.begin() + (behind - places.begin())));
+  }
+}
+
 TEST_CASE("a state at an instant is the one that time travel gives", "[player]") {
   storage::MemoryTape tape(3);
   record_two(tape);

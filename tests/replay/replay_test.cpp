@@ -238,8 +238,8 @@ TEST_CASE("diff names the first event at which two tapes differ", "[replay]") {
   record_session(left, {"seed=5,symbols=4,messages=5000", 64, 64});
   record_session(same, {"seed=5,symbols=4,messages=5000", 500, 5000});
   record_session(other, {"seed=5,symbols=4,messages=5200", 64, 64});
-  CHECK(replay::diff(left, same, kSettings).value().empty());
-  const auto differences = replay::diff(left, other, kSettings).value();
+  CHECK(replay::diff(left, same, kSettings, kSettings).value().empty());
+  const auto differences = replay::diff(left, other, kSettings, kSettings).value();
   REQUIRE_FALSE(differences.empty());
   CHECK((differences[0].left || differences[0].right));
 }

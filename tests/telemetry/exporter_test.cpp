@@ -63,10 +63,11 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
   Metrics metrics(2);
   auto& one = *metrics.partitions[1];
   std::uint64_t value = 1000;
-  for (Counter* counter : {&one.records, &one.marks, &one.events, &one.payload_bytes, &one.folded,
-                           &one.duplicates, &one.dead_letters, &one.filtered, &one.outputs,
-                           &one.credit_waits, &one.checkpoints, &one.snapshots, &one.snapshot_bytes,
-                           &one.symbol_restarts, &one.ingress_restarts, &one.delivered}) {
+  for (Counter* counter :
+       {&one.records, &one.marks, &one.events, &one.payload_bytes, &one.folded, &one.duplicates,
+        &one.dead_letters, &one.filtered, &one.outputs, &one.credit_waits, &one.checkpoints,
+        &one.snapshots, &one.snapshot_bytes, &one.symbol_restarts, &one.ingress_restarts,
+        &one.delivered, &one.quarantined, &one.released}) {
     counter->store(++value);
   }
   for (Gauge* gauge :
@@ -92,6 +93,8 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
                                  "symbol_restarts_total",
                                  "ingress_restarts_total",
                                  "delivered_outputs_total",
+                                 "quarantined_total",
+                                 "released_total",
                                  "next_offset",
                                  "end_offset",
                                  "inflight_bytes",
@@ -133,7 +136,7 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
 
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
-  STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (16 + 12) + 5 * sizeof(Histogram));
+  STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (18 + 12) + 5 * sizeof(Histogram));
   STATIC_REQUIRE(sizeof(Metrics) ==
                  sizeof(std::vector<int>) + 8 * (11 + 1) + 2 * sizeof(Histogram));
 }

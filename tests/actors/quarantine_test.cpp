@@ -1,0 +1,241 @@
+// Poison in a running engine: quarantined after three attempts, released on request.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "../replay/sessions.hpp"
+#include "actors/engine.hpp"
+#include "replay/verify.hpp"
+#include "storage/memory_state_store.hpp"
+#include "storage/memory_tape.hpp"
+
+using namespace tapedeck;
+
+namespace {
+
+const market::FoldSettings kSettings;
+
+actors::EngineOptions small_engine(storage::ControlStore& control) {
+  actors::EngineOptions options;
+  options.poll_bytes = 32 << 10;
+  options.max_inflight_bytes = 128 << 10;
+  options.checkpoint_events = 3'000;
+  options.snapshots = {1'000, 16};
+  options.restart.backoff_min = std::chrono::milliseconds(1);
+  options.store_interval = std::chrono::milliseconds(5);
+  options.control = &control;
+  options.control_records = control.records().value();
+  return options;
+}
+
+struct Victim {
+  explicit Victim(const storage::TapeReader& tape) {
+    symbol = tape.symbols().value().front();
+    partition = storage::partition_of(symbol, tape.partitions());
+    const auto index = tape.index(symbol, 0, tape.end(partition).value()).value();
+    const auto& record = index[index.size() / 2];
+    item = {{partition, record.offset, record.event_count / 2}, {}};
+  }
+  std::string symbol;
+  market::Partition partition = 0;
+  market::FoldItem item;
+};
+
+/// What an engine left behind is what a plain refold by the control records gives.
+void check_agrees(const storage::TapeReader& tape, const storage::StateReader& state,
+                  const storage::ControlStore& control) {
+  const replay::FoldRules rules(kSettings, control.records().value());
+  tests::OutputMap expected, found;
+  replay::RefoldListener listener;
+  listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
+    for (const auto& output : outputs)
+      expected.insert_or_assign({fold.state().symbol(), market::identity(output)}, output);
+  };
+  REQUIRE(replay::refold(tape, rules, {}, listener));
+  const auto symbols = tape.symbols().value();
+  for (const auto& symbol : symbols) {
+    REQUIRE(state.outputs(symbol, "", "", [&](const market::Output& output) {
+      found.emplace(std::pair(symbol, market::identity(output)), output);
+      return true;
+    }));
+  }
+  tests::check_same_outputs(found, expected, true);
+  const auto verified = replay::verify(tape, state, rules, 2, {});
+  REQUIRE(verified);
+  CHECK(verified->digests > 0);
+  CHECK(verified->mismatches.empty());
+  CHECK(verified->bad_snapshots.empty());
+}
+
+}  // namespace
+
+TEST_CASE("an event that kills the fold three times is quarantined, and every later fold agrees",
+          "[quarantine]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=4,symbols=12,messages=30000", 128, 128});
+  const Victim victim(tape);
+  storage::MemoryStateStore state;
+  storage::MemoryControlStore control;
+  auto options = small_engine(control);
+  options.faults = {{victim.symbol, victim.item.position, 1'000'000}};
+  {
+    telemetry::Metrics metrics(tape.partitions());
+    actors::Engine engine(tape, state, kSettings, options, metrics);
+    REQUIRE(engine.run_to_end());
+    const auto& counted = *metrics.partitions[victim.partition];
+    CHECK(counted.quarantined == 1);
+    CHECK(counted.symbol_restarts == 3);
+    CHECK(engine.board().children().at("symbol " + victim.symbol).state == "running");
+  }
+  const auto records = control.records().value();
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].item == victim.item);
+  CHECK(records[0].symbol == victim.symbol);
+  CHECK(records[0].at > victim.item.position.offset);
+  CHECK(records[0].errors.size() == 3);
+  CHECK(records[0].errors[0].find("fault point") != std::string::npos);
+  check_agrees(tape, state, control);
+
+  // From its beginning again, with the same event as deadly as before.
+  storage::MemoryStateStore again;
+  options = small_engine(control);
+  options.faults = {{victim.symbol, victim.item.position, 1'000'000}};
+  telemetry::Metrics metrics(tape.partitions());
+  actors::Engine engine(tape, again, kSettings, options, metrics);
+  REQUIRE(engine.run_to_end());
+  CHECK(metrics.partitions[victim.partition]->symbol_restarts == 0);
+  CHECK(control.records().value().size() == 1);
+  check_agrees(tape, again, control);
+}
+
+TEST_CASE("poison refunds the restart budget: one event after another is quarantined",
+          "[quarantine]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=4,symbols=3,messages=6000", 128, 128});
+  const Victim victim(tape);
+  const auto index = tape.index(victim.symbol, 0, ~0ull).value();
+  storage::MemoryStateStore state;
+  storage::MemoryControlStore control;
+  auto options = small_engine(control);
+  options.restart.budget = 3;
+  options.restart.backoff_max = std::chrono::milliseconds(2);
+  for (std::size_t i = 2; i < 8; ++i)
+    options.faults.push_back({victim.symbol, {victim.partition, index[i].offset, 0}, 1'000'000});
+  telemetry::Metrics metrics(tape.partitions());
+  actors::Engine engine(tape, state, kSettings, options, metrics);
+  REQUIRE(engine.run_to_end());
+  CHECK(control.records().value().size() == 6);
+  check_agrees(tape, state, control);
+}
+
+TEST_CASE("a due item that kills the fold three times is quarantined", "[quarantine]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=4,symbols=3,messages=20000", 128, 128});
+  const Victim victim(tape);
+  std::optional<market::Output> row;
+  replay::RefoldListener listener;
+  listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
+    for (const auto& output : outputs) {
+      if (fold.state().symbol() == victim.symbol && !row &&
+          output.kind() == market::OutputKind::metrics)
+        row = output;
+    }
+  };
+  REQUIRE(replay::refold(tape, kSettings, {}, listener));
+  REQUIRE(row);
+  const market::DueItem due{row->source, row->kind(), std::get<market::MetricsRow>(row->body).width,
+                            row->time};
+  storage::MemoryStateStore state;
+  storage::MemoryControlStore control;
+  auto options = small_engine(control);
+  options.faults = {{victim.symbol, {}, 1'000'000, actors::FaultPoint::Action::fail, due}};
+  telemetry::Metrics metrics(tape.partitions());
+  actors::Engine engine(tape, state, kSettings, options, metrics);
+  REQUIRE(engine.run_to_end());
+  const auto records = control.records().value();
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].item.due == due);
+  check_agrees(tape, state, control);
+}
+
+TEST_CASE("what is released and kills the fold again goes back into quarantine", "[quarantine]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=4,symbols=6,messages=20000", 128, 128});
+  const Victim victim(tape);
+  storage::MemoryStateStore state;
+  storage::MemoryControlStore control;
+  auto options = small_engine(control);
+  options.faults = {{victim.symbol, victim.item.position, 1'000'000}};
+  {
+    telemetry::Metrics metrics(tape.partitions());
+    actors::Engine engine(tape, state, kSettings, options, metrics);
+    REQUIRE(engine.run_to_end());
+  }
+  REQUIRE(control.records().value().size() == 1);
+  REQUIRE(control.append({schemas::ControlRecord::Kind::release,
+                          victim.symbol,
+                          victim.item,
+                          tape.end(victim.partition).value(),
+                          {}}));
+  options.control_records = control.records().value();
+  telemetry::Metrics metrics(tape.partitions());
+  actors::Engine engine(tape, state, kSettings, options, metrics);
+  REQUIRE(engine.run_to_end());
+  const auto records = control.records().value();
+  REQUIRE(records.size() == 3);
+  CHECK(records[2].kind == schemas::ControlRecord::Kind::quarantine);
+  CHECK(records[2].item == victim.item);
+  check_agrees(tape, state, control);
+}
+
+TEST_CASE("a release puts the event through in its place, and every later fold agrees",
+          "[quarantine]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=4,symbols=6,messages=20000", 128, 128});
+  const Victim victim(tape);
+  storage::MemoryStateStore state;
+  storage::MemoryControlStore control;
+  telemetry::Metrics metrics(tape.partitions());
+  auto options = small_engine(control);
+  options.faults = {{victim.symbol, victim.item.position, 3}};  // fixed from then on
+  {
+    actors::Engine engine(tape, state, kSettings, options, metrics);
+    const auto caught_up = [&] {
+      return std::ranges::all_of(engine.board().partitions(), &actors::PartitionStatus::caught_up);
+    };
+    while (!caught_up() && !engine.failure()) std::this_thread::yield();
+    const auto released = [&](const market::FoldItem& item) {
+      std::promise<Result<market::Offset>> promise;
+      engine.release(victim.symbol, item,
+                     [&](Result<market::Offset> at) { promise.set_value(at); });
+      return promise.get_future().get();
+    };
+    auto wrong = victim.item;
+    ++wrong.position.index;
+    CHECK(released(wrong).error().code == ErrorCode::not_found);
+    CHECK(released(victim.item).value() == tape.end(victim.partition).value());
+    CHECK(released(victim.item).error().code == ErrorCode::not_found);
+    std::promise<market::Trust> trust;
+    engine.ask(victim.symbol, false, [&](const actors::SymbolAnswer& answer) {
+      trust.set_value(answer.fold->state().view().trust);
+    });
+    CHECK(trust.get_future().get() == market::Trust::clean);
+    REQUIRE(engine.stop());
+  }
+  CHECK(control.records().value().size() == 2);
+  check_agrees(tape, state, control);
+  // The tape goes on.
+  tests::record_session(tape, {"seed=5,symbols=6,messages=9000", 128, 128});
+  telemetry::Metrics more(tape.partitions());
+  actors::Engine engine(tape, state, kSettings, small_engine(control), more);
+  REQUIRE(engine.run_to_end());
+  check_agrees(tape, state, control);
+  storage::MemoryStateStore again;
+  telemetry::Metrics afresh(tape.partitions());
+  actors::Engine other(tape, again, kSettings, small_engine(control), afresh);
+  REQUIRE(other.run_to_end());
+  check_agrees(tape, again, control);
+}
