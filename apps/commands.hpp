@@ -27,7 +27,8 @@ void add_verify(CLI::App& app, Chosen& chosen);
 /// `tape copy` and `tape index`, subcommands of `tape`.
 void add_copy(CLI::App* tape, Chosen& chosen);
 void add_index(CLI::App* tape, Chosen& chosen);
-/// `bench trades`, subcommand of `bench`.
+/// `bench player` and `bench trades`, subcommands of `bench`.
+void add_bench_player(CLI::App* bench, Chosen& chosen);
 void add_bench_trades(CLI::App* bench, Chosen& chosen);
 
 }  // namespace tapedeck::apps

@@ -2,9 +2,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <charconv>
 #include <chrono>
-#include <condition_variable>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -18,8 +16,10 @@
 #include "apps/commands.hpp"
 #include "apps/open_tape.hpp"
 #include "apps/output_file.hpp"
+#include "apps/playing.hpp"
 #include "apps/progress.hpp"
 #include "apps/signals.hpp"
+#include "replay/player.hpp"
 #include "replay/refold.hpp"
 
 namespace tapedeck::apps {
@@ -31,32 +31,7 @@ struct ReplayArguments {
   std::string from, to, speed = "max", candles, digests;
   std::vector<std::string> symbols;
   std::uint32_t threads = 1;
-};
-
-/// Waits so that event time runs `speed` times as fast as the clock, from the first event on.
-class Pacer {
-public:
-  explicit Pacer(std::uint64_t speed) : speed_(speed) {}
-  /// False once the replay was interrupted.
-  bool wait(market::TimeNs time) {
-    if (speed_ == 0 || time == market::kNoTime) return !stop_requested;
-    std::unique_lock lock(mutex_);
-    if (first_ == market::kNoTime) first_ = time, start_ = Clock::now();
-    const auto due =
-        start_ + std::chrono::nanoseconds((time - first_) / static_cast<market::TimeNs>(speed_));
-    while (!stop_requested && Clock::now() < due) {
-      changed_.wait_until(lock, std::min(due, Clock::now() + std::chrono::milliseconds(50)));
-    }
-    return !stop_requested;
-  }
-
-private:
-  using Clock = std::chrono::steady_clock;
-  std::uint64_t speed_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  market::TimeNs first_ = market::kNoTime;
-  Clock::time_point start_;
+  bool loop = false;
 };
 
 /// Checked against every partition that it is about.
@@ -144,12 +119,14 @@ Result<void> end_at(const OpenTape& open, const ReplayArguments& arguments,
   return {};
 }
 
-Result<replay::RefoldOptions> refold_options(const OpenTape& open,
-                                             const ReplayArguments& arguments) {
+Result<replay::RefoldOptions> refold_options(const OpenTape& open, const ReplayArguments& arguments,
+                                             bool paced) {
   replay::RefoldOptions options;
   options.threads = arguments.threads;
   options.symbols.insert(arguments.symbols.begin(), arguments.symbols.end());
-  if (auto ok = begin_at(open, arguments, options); !ok) return tl::unexpected(ok.error());
+  if (!paced) {
+    if (auto ok = begin_at(open, arguments, options); !ok) return tl::unexpected(ok.error());
+  }
   if (auto ok = end_at(open, arguments, options); !ok) return tl::unexpected(ok.error());
   return options;
 }
@@ -188,77 +165,129 @@ private:
   std::map<std::string, std::string> lines_;
 };
 
-std::string digest_lines(const replay::Refolded& refolded) {
-  std::string text;
-  for (const auto& [symbol, fold] : refolded.symbols) {
-    text += fmt::format("{} {} {}\n", symbol, fold.state().counts().folded,
-                        fold.state().digest().hex());
-  }
-  return text;
-}
+/// What a replay ends with, whichever way it went.
+struct Summary {
+  std::uint64_t records = 0, symbols = 0, late_trades = 0;
+  market::EventCounts counts;
+  std::string digests;
 
-int run_replay(const ReplayArguments& arguments) {
-  const bool paced = arguments.speed != "max";
-  std::uint64_t speed = 0;
-  if (paced) {
-    const auto end = arguments.speed.data() + arguments.speed.size();
-    const auto [last, error] = std::from_chars(arguments.speed.data(), end, speed);
-    if (error != std::errc{} || last != end || speed == 0) {
-      return report({ErrorCode::invalid,
-                     "expected a whole number from 1 on or max, found '" + arguments.speed + "'",
-                     "--speed"});
-    }
+  void take(const replay::SymbolFold& fold) {
+    const auto& state = fold.state();
+    ++symbols;
+    late_trades += state.view().integrity.late_trades;
+    digests +=
+        fmt::format("{} {} {}\n", state.symbol(), state.counts().folded, state.digest().hex());
   }
-  auto open = open_tape(arguments.tape);
-  if (!open) return report(open.error());
-  auto options = refold_options(*open, arguments);
-  if (!options) return report(options.error());
-  if (paced) options->threads = open->tape->partitions(), options->poll.records = 64;
-  watch_signals();
-  Pacer pacer(speed);
-  CandleLines candles;
+};
+
+/// As fast as can be, partition by partition.
+Result<Summary> refold_all(const OpenTape& open, const replay::RefoldOptions& options,
+                           CandleLines* candles) {
   Progress progress("replaying", "events");
   std::atomic<std::uint64_t> records = 0, events = 0;
   std::uint64_t total = 0;
-  for (storage::Partition p = 0; p < open->tape->partitions(); ++p)
-    total += open->tape->end(p).value_or(0);
+  for (storage::Partition p = 0; p < open.tape->partitions(); ++p)
+    total += open.tape->end(p).value_or(0);
   const auto main_thread = std::this_thread::get_id();
   replay::RefoldListener listener;
-  listener.go_on = [&](storage::Partition, market::TimeNs time) { return pacer.wait(time); };
+  listener.go_on = [](storage::Partition, market::TimeNs) { return !stop_requested; };
   listener.progress = [&](std::uint64_t more_records, std::uint64_t more_events) {
     records += more_records, events += more_events;
     if (std::this_thread::get_id() == main_thread) progress.update(records, total, events);
   };
-  if (!arguments.candles.empty()) {
+  if (candles != nullptr) {
     listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
-      candles.take(fold, outputs);
+      candles->take(fold, outputs);
     };
   }
-  const auto start = std::chrono::steady_clock::now();
-  const auto refolded = replay::refold(*open->tape, open->rules, *options, listener);
+  const auto refolded = replay::refold(*open.tape, open.rules, options, listener);
   progress.finish();
-  if (!refolded) return report(refolded.error());
+  if (!refolded) return tl::unexpected(refolded.error());
+  Summary summary;
+  summary.records = refolded->records, summary.counts = refolded->counts;
+  for (const auto& [symbol, fold] : refolded->symbols) summary.take(fold);
+  return summary;
+}
+
+/// In the order of event time, by the clock.
+Result<Summary> play_all(const OpenTape& open, const ReplayArguments& arguments,
+                         const replay::RefoldOptions& options, replay::Speed speed,
+                         CandleLines* candles) {
+  replay::PlayerOptions playing;
+  playing.merge.symbols = arguments.symbols;
+  playing.merge.to = options.to, playing.merge.last_events = options.last_events;
+  playing.merge.instant = options.instant;
+  playing.speed = speed, playing.loop = arguments.loop;
+  if (!arguments.from.empty()) {
+    const auto from = moment_on(open, arguments.from, "--from", arguments.symbols);
+    if (!from) return tl::unexpected(from.error());
+    playing.from = *from;
+  }
+  auto player = replay::Player::open(*open.tape, open.state.get(), open.rules, std::move(playing));
+  if (!player) return tl::unexpected(player.error());
+  Progress progress("replaying", "events");
+  const auto tell = [&](const replay::Told& told) {
+    if (candles != nullptr) candles->take(told.fold, told.outputs);
+  };
+  const auto done = play_out(*player, tell, [&] {
+    progress.update(0, 0, player->events_told());
+    return !stop_requested.load();
+  });
+  progress.finish();
+  if (!done) return tl::unexpected(done.error());
+  for (const auto& bad : player->bad_snapshots())
+    fmt::print(stderr, "tapedeck: passed over a bad snapshot: {}\n", bad);
+  Summary summary;
+  summary.records = player->records_told();
+  for (std::uint32_t i = 0; i < player->symbols().size(); ++i) {
+    const auto fold = player->fold(i);
+    if (!fold) return tl::unexpected(fold.error());
+    if ((*fold)->state().counts().read == 0) continue;
+    summary.counts += (*fold)->state().counts();
+    summary.take(**fold);
+  }
+  return summary;
+}
+
+void print(const Summary& summary, double seconds) {
+  const auto& counts = summary.counts;
+  fmt::print(
+      "replayed {} events in {} records of {} symbols, {:.1f} s, {:.2f} M events/s\n"
+      "{} folded, {} duplicates, {} refused, {} filtered\n",
+      counts.read, summary.records, summary.symbols, seconds,
+      static_cast<double>(counts.read) / seconds / 1e6, counts.folded, counts.duplicates,
+      counts.refused, counts.filtered);
+  if (summary.late_trades > 0) {
+    fmt::print("{} trades came too late for a candle: they are in none\n", summary.late_trades);
+  }
+  if (stop_requested) fmt::print("interrupted\n");
+}
+
+int run_replay(const ReplayArguments& arguments) {
+  const auto speed = replay::parse_speed(arguments.speed, "--speed");
+  if (!speed) return report(speed.error());
+  const bool paced = speed->thousandths > 0 || arguments.loop;
+  auto open = open_tape(arguments.tape);
+  if (!open) return report(open.error());
+  auto options = refold_options(*open, arguments, paced);
+  if (!options) return report(options.error());
+  watch_signals();
+  CandleLines candles;
+  auto* const lines = arguments.candles.empty() ? nullptr : &candles;
+  const auto start = std::chrono::steady_clock::now();
+  const auto summary = paced ? play_all(*open, arguments, *options, *speed, lines)
+                             : refold_all(*open, *options, lines);
+  if (!summary) return report(summary.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (!arguments.candles.empty()) {
+  if (lines != nullptr) {
     if (auto written = write_file(arguments.candles, candles.text()); !written)
       return report(written.error());
   }
   if (!arguments.digests.empty()) {
-    if (auto written = write_file(arguments.digests, digest_lines(*refolded)); !written)
+    if (auto written = write_file(arguments.digests, summary->digests); !written)
       return report(written.error());
   }
-  const auto& counts = refolded->counts;
-  std::uint64_t late = 0;
-  for (const auto& [symbol, fold] : refolded->symbols)
-    late += fold.state().view().integrity.late_trades;
-  fmt::print(
-      "replayed {} events in {} records of {} symbols, {:.1f} s, {:.2f} M events/s\n"
-      "{} folded, {} duplicates, {} refused, {} filtered\n",
-      counts.read, refolded->records, refolded->symbols.size(), seconds.count(),
-      static_cast<double>(counts.read) / seconds.count() / 1e6, counts.folded, counts.duplicates,
-      counts.refused, counts.filtered);
-  if (late > 0) fmt::print("{} trades came too late for a candle: they are in none\n", late);
-  if (stop_requested) fmt::print("interrupted\n");
+  print(*summary, seconds.count());
   return kDone;
 }
 
@@ -272,17 +301,21 @@ void add_replay(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  tapedeck replay --tape day --digests digests.txt --candles candles.csv --threads 2\n"
       "  tapedeck replay --tape day --symbols AAPL,MSFT --speed 10\n"
-      "\nA digest line is: symbol, events folded, digest. Both bounds are\ntaken by whole records. "
-      "What is before --from is folded, but its candles are not written.");
+      "\nA digest line is: symbol, events folded, digest. At full speed both bounds are taken by\n"
+      "whole records; what is before --from is folded, but its candles are not written. At a "
+      "speed\n"
+      "all partitions are played together in the order of event time, from exactly --from on.");
   add_tape_options(command, arguments->tape);
   command->add_option("--from", arguments->from, "First position or instant")->type_name("P");
   command->add_option("--to", arguments->to, "Last position or instant")->type_name("P");
-  command->add_option("--speed", arguments->speed, "Times the speed of the session, or max")
+  command
+      ->add_option("--speed", arguments->speed, "Times as fast as the session, 0.1 to 1000, or max")
       ->type_name("N|max")
       ->capture_default_str();
   command->add_option("--symbols", arguments->symbols, "Fold only these")
       ->type_name("A,B")
       ->delimiter(',');
+  command->add_flag("--loop", arguments->loop, "At the end begin anew, until interrupted");
   command->add_option("--candles", arguments->candles, "Write closed candles here")
       ->type_name("FILE.csv");
   command->add_option("--digests", arguments->digests, "Write each symbol's digest here")

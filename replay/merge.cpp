@@ -332,19 +332,23 @@ Result<void> TapeMerge::seek(TimeNs time) {
   return {};
 }
 
-TimeNs TapeMerge::last_time() const {
+TimeNs TapeMerge::last_event_time() const {
   TimeNs last = market::kNoTime;
-  for (const auto& lane : marks_) {
-    if (!lane.marks.empty()) last = std::max(last, lane.marks.back().feed_time);
-  }
-  if (last != market::kNoTime) return last;
   for (const auto& lane : lanes_) {
     for (const auto& entry : lane.index) last = std::max(last, entry.max_event_time);
   }
   return std::min(last, instant_);
 }
 
-Result<TimeNs> TapeMerge::seek(const AtOffset& at) {
+TimeNs TapeMerge::last_time() const {
+  TimeNs last = market::kNoTime;
+  for (const auto& lane : marks_) {
+    if (!lane.marks.empty()) last = std::max(last, lane.marks.back().feed_time);
+  }
+  return last != market::kNoTime ? last : last_event_time();
+}
+
+Result<TimeNs> TapeMerge::seek(const AtOffset& at, Side side) {
   std::optional<std::uint32_t> owner;
   for (std::uint32_t i = 0; i < lanes_.size() && !owner; ++i) {
     const auto& lane = lanes_[i];
@@ -358,13 +362,13 @@ Result<TimeNs> TapeMerge::seek(const AtOffset& at) {
         fmt::format("{} is no record of these symbols", place(at.partition.value_or(0), at.offset)),
         "at");
   }
-  const auto index = at.index.value_or(SymbolFold::kWholeRecord);
+  const auto index = at.index.value_or(side == Side::behind ? SymbolFold::kWholeRecord : 0);
   const auto time = time_at(*owner, at.offset, index);
   if (!time) return time;
   const bool none = *time == market::kNoTime;
   if (auto done = none ? seek_begin() : seek(*time - 1); !done) return tl::unexpected(done.error());
-  const MergePlace behind{*time, false, {lanes_[*owner].partition, at.offset, index}};
-  while (head_ && *head_ <= behind) {
+  const MergePlace there{*time, false, {lanes_[*owner].partition, at.offset, index}};
+  while (head_ && (*head_ < there || (side == Side::behind && *head_ == there))) {
     if (const auto taken = next(); !taken) return tl::unexpected(taken.error());
   }
   return time;

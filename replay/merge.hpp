@@ -66,11 +66,14 @@ public:
   Result<void> seek_begin();
   /// Behind everything that is not later than `time`.
   Result<void> seek(TimeNs time);
-  /// Behind an event, or a whole record, with a partition named. Error out_of_range (field "at")
-  /// where none of the symbols has one there. Gives the time reached there.
-  Result<TimeNs> seek(const AtOffset& at);
-  /// Event time at the end.
+  /// Behind an event, or a whole record, with a partition named; or in front of it. Error
+  /// out_of_range (field "at") where none of the symbols has one there. Gives the time of the
+  /// event.
+  enum class Side : std::uint8_t { behind, before };
+  Result<TimeNs> seek(const AtOffset& at, Side side);
+  /// Event time at the end, of marks too; of the last event, going by the index.
   [[nodiscard]] TimeNs last_time() const;
+  [[nodiscard]] TimeNs last_event_time() const;
 
   /// Where a symbol's next event is.
   struct Next {

@@ -36,7 +36,8 @@ Result<Player> Player::open(const storage::TapeReader& tape, const storage::Stat
   player.from_ = options.from;
   player.speed_ = options.speed;
   player.loop_ = options.loop;
-  if (auto there = player.go_to(player.from_); !there) return tl::unexpected(there.error());
+  if (auto there = player.go_to(player.from_, TapeMerge::Side::before); !there)
+    return tl::unexpected(there.error());
   return player;
 }
 
@@ -78,21 +79,22 @@ Result<void> Player::seek(ClockNs now, const Moment& moment) {
     if (auto there = on_tape(*tape_, partition, moment); !there) return there;
   }
   const bool playing = state_ == PlayState::playing;
-  if (auto there = go_to(moment); !there) return there;
+  if (auto there = go_to(moment, TapeMerge::Side::behind); !there) return there;
   if (playing) play(now);
   return {};
 }
 
 /// Stands paused there; the states are left open.
-Result<void> Player::go_to(const std::optional<Moment>& moment) {
+Result<void> Player::go_to(const std::optional<Moment>& moment, TapeMerge::Side side) {
   TimeNs time = market::kNoTime;
   Result<void> there;
   if (!moment) {
     there = merge_.seek_begin();
   } else if (const auto* at = std::get_if<AtOffset>(&*moment)) {
-    const auto reached = merge_.seek(*at);
+    const auto reached = merge_.seek(*at, side);
     if (!reached) return tl::unexpected(reached.error());
-    time = *reached;
+    time = side == TapeMerge::Side::behind ? *reached
+                                           : *reached - (*reached == market::kNoTime ? 0 : 1);
   } else {
     const auto* instant = std::get_if<AtInstant>(&*moment);
     time = instant == nullptr ? merge_.last_time() : instant->time;
@@ -160,7 +162,7 @@ Result<std::size_t> Player::tell_due(ClockNs now, std::size_t most, const TellTo
 Result<void> Player::at_end(ClockNs now) {
   state_ = PlayState::ended;
   if (!loop_) return {};
-  if (auto there = go_to(from_); !there) return there;
+  if (auto there = go_to(from_, TapeMerge::Side::before); !there) return there;
   ++loops_;
   play(now);
   return {};

@@ -18,7 +18,9 @@ namespace tapedeck::replay {
 
 struct PlayerOptions {
   MergeOptions merge;
-  std::optional<Moment> from;  ///< where it begins and what it loops to; none: the tape's beginning
+  /// Where it begins and what it loops to: with a position, behind an instant. None: the tape's
+  /// beginning.
+  std::optional<Moment> from;
   Speed speed;
   bool loop = false;
 };
@@ -88,6 +90,7 @@ public:
   [[nodiscard]] bool loop() const noexcept { return loop_; }
   /// Event time that it has reached; kNoTime at the tape's beginning.
   [[nodiscard]] TimeNs time() const noexcept { return time_; }
+  [[nodiscard]] TimeNs last_event_time() const { return merge_.last_event_time(); }
   /// The message told last; none since the last seek.
   [[nodiscard]] const std::optional<market::Position>& position() const noexcept {
     return position_;
@@ -110,7 +113,7 @@ private:
          TapeMerge merge)
       : tape_(&tape), state_store_(state), rules_(rules), merge_(std::move(merge)) {}
 
-  Result<void> go_to(const std::optional<Moment>& moment);
+  Result<void> go_to(const std::optional<Moment>& moment, TapeMerge::Side side);
   Result<void> restore(std::uint32_t number);
   void follow_source(std::uint32_t number, Offset offset);
   [[nodiscard]] std::size_t marks_due(std::uint32_t number) const;
