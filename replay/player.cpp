@@ -299,7 +299,8 @@ Result<void> Player::tell_message(const MergeItem& item, ClockNs due, const Tell
   events_told_ += item.batch.events.size();
   ended_record_.reset();
   if (item.ends_record) ended_record_ = position_, ++records_told_;
-  tell({fold, number, item.place, item.batch.events, outputs_, due});
+  tell({fold, number, item.place, item.batch.events, outputs_, item.batch.source,
+        item.batch.source_name, due});
   return {};
 }
 
@@ -311,8 +312,9 @@ Result<void> Player::tell_mark(const MergeItem& item, ClockNs due, const TellTo&
     if (entry.marks != lane || !entry.fold) continue;
     outputs_.clear();
     if (auto done = advance(i, marks_due(i)); !done) return done;
-    if (!outputs_.empty()) tell({*entry.fold, i, item.place, {}, outputs_, due});
+    if (!outputs_.empty()) tell({*entry.fold, i, item.place, {}, outputs_, 0, {}, due});
   }
+  if (hear_mark_) hear_mark_(item.mark);
   return {};
 }
 
@@ -326,7 +328,7 @@ Result<void> Player::tell_last_releases(const TellTo& tell) {
     outputs_.clear();
     if (auto met = meet_releases(i, merge_.whole() ? end : end - 1); !met) return met;
     const MergePlace last{time_, true, {merge_.partition_of(i), end, 0}};
-    if (!outputs_.empty()) tell({*folds_[i].fold, i, last, {}, outputs_, kDueAtOnce});
+    if (!outputs_.empty()) tell({*folds_[i].fold, i, last, {}, outputs_, 0, {}, kDueAtOnce});
   }
   return {};
 }

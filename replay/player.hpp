@@ -7,6 +7,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "replay/merge.hpp"
@@ -43,7 +45,9 @@ struct Told {
   MergePlace place;
   std::span<const market::Event> events;  ///< empty for a mark
   const market::Outputs& outputs;
-  ClockNs due;  ///< when it was to be told; kDueAtOnce where nothing said when
+  market::SourceId source;       ///< of the events' record; 0 for a mark
+  std::string_view source_name;  ///< where the record holds a session event
+  ClockNs due;                   ///< when it was to be told; kDueAtOnce where nothing said when
 };
 using TellTo = std::function<void(const Told&)>;
 
@@ -66,6 +70,8 @@ public:
   void pause(ClockNs now);
   void set_speed(ClockNs now, Speed speed);
   void set_loop(bool loop) noexcept { loop_ = loop; }
+  /// Hears each mark that is taken, after what it made due was told.
+  void on_mark(std::function<void(const market::TimeMark&)> hear) { hear_mark_ = std::move(hear); }
   /// Goes on playing, or stays paused, there; from the end it is paused. AtOffset needs a
   /// partition. Error out_of_range (field "at") beyond the tape; nothing changes then.
   Result<void> seek(ClockNs now, const Moment& moment);
@@ -138,6 +144,7 @@ private:
   Speed speed_;
   Pace pace_;
   bool loop_ = false;
+  std::function<void(const market::TimeMark&)> hear_mark_;
   TimeNs time_ = market::kNoTime;
   std::optional<market::Position> position_;
   std::optional<market::Position> ended_record_;  ///< by the message told last
