@@ -15,8 +15,10 @@ namespace tapedeck::api {
 
 struct Request {
   std::string method;
-  std::string target;         ///< as sent, escapes included
-  std::string if_none_match;  ///< empty where absent
+  std::string target;            ///< as sent, escapes included
+  std::string if_none_match;     ///< empty where absent
+  std::string origin{}, host{};  ///< as the headers say
+  std::string body{};
 };
 
 struct Response {
@@ -48,11 +50,14 @@ constexpr std::size_t kMaxAlerts = 100'000;
 constexpr std::size_t kMaxResponseBytes = std::size_t{64}
                                           << 20;  ///< beyond: 400, ask for a smaller range
 
-/// One path of the interface, as /openapi.json describes it. All take GET and HEAD.
+/// One path and method of the interface, as /openapi.json describes it.
 struct RouteInfo {
   std::string_view path;                         ///< "/v1/symbols/{symbol}/book"
   std::span<const std::string_view> parameters;  ///< of the query; others are refused
+  std::string_view method = "GET";               ///< GET takes HEAD too
 };
+/// The path of the stream: a WebSocket, which the server sees to.
+constexpr std::string_view kStreamPath = "/v1/stream";
 [[nodiscard]] std::span<const RouteInfo> routes();
 
 /// Thread safe. Unknown paths answer 404, other methods 405, bad parameters 400 with the field; an
@@ -62,6 +67,8 @@ class Router {
 public:
   Router(Backend& backend, StaticFiles files) : backend_(backend), files_(std::move(files)) {}
   void handle(const Request& request, Done done) const;
+  /// Why a request for a WebSocket does not get one; none: it is for the stream.
+  [[nodiscard]] static std::optional<Response> refuse_upgrade(const Request& request);
 
 private:
   void dispatch(const Request& request, Done done) const;

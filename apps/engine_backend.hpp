@@ -7,6 +7,7 @@
 
 #include "actors/engine.hpp"
 #include "api/backend.hpp"
+#include "apps/replay_desk.hpp"
 #include "market/settings.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
@@ -24,7 +25,7 @@ public:
 
   EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                 const storage::StateReader& state, const market::FoldSettings& settings,
-                const telemetry::Metrics& metrics);
+                telemetry::Metrics& metrics, const ReplayDeskOptions& replays = {});
   ~EngineBackend() override;
 
   void symbols(api::Reply<std::vector<market::SymbolView>> reply) override;
@@ -37,6 +38,7 @@ public:
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override;
   void dead_letters(std::string symbol, api::Reply<std::vector<api::DeadLetter>> reply) override;
   void supervision(api::Reply<api::SupervisionNode> reply) override;
+  [[nodiscard]] api::Replays& replays() override;
   [[nodiscard]] api::Health health() const override;
   [[nodiscard]] std::string prometheus() const override;
 

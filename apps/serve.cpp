@@ -38,6 +38,13 @@ Result<std::unique_ptr<api::Server>> start_server(const config::Config& config,
   return api::Server::start(std::move(options), backend, &metrics);
 }
 
+ReplayDeskOptions replay_options(const config::Config& config) {
+  const auto& replays = config.replays;
+  return {replays.max,
+          std::chrono::nanoseconds(replays.idle_after),
+          {replays.kept_messages, replays.subscribers}};
+}
+
 /// A feed being recorded beside the engine, on a thread of its own.
 class Recording {
 public:
@@ -107,7 +114,7 @@ int serve(const ServeOptions& options) {
   auto running = start_engine(options.tape, *config, partitions, true);
   if (!running) return report(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
-                        (*running)->settings, *(*running)->metrics);
+                        (*running)->settings, *(*running)->metrics, replay_options(*config));
   auto server = start_server(*config, backend, *(*running)->metrics);
   if (!server) return report(server.error());
   std::unique_ptr<Recording> recording;
