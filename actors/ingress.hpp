@@ -87,6 +87,7 @@ public:
   void on(Ask ask);
   void on(const AskPartition& ask);
   void on(const Release& release);
+  void on(const ChangeSettings& change);
   /// Sends again what the last checkpointer did not confirm.
   void resend_unstored();
 

@@ -1,6 +1,6 @@
-// Control records: what kills a symbol again and again is quarantined, and released on request. The
-// ingress owns its partition, so it alone says at which offset they take effect: it stands still
-// until they are stored.
+// Control records: what kills a symbol again and again is quarantined, and released on request;
+// fold settings change on request. The ingress owns its partition, so it alone says at which offset
+// they take effect: it stands still until they are stored.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -92,6 +92,32 @@ void Ingress::on(const Release& release) {
     if (entry.state == Entry::State::refilling) entry.new_rules = true;
   }
   release.reply(next_);
+}
+
+void Ingress::on(const ChangeSettings& change) {
+  const auto refuse = [&](Error why) { change.reply(tl::unexpected(std::move(why))); };
+  if (context_.rules == nullptr || !context_.rules->writable())
+    return refuse({ErrorCode::invalid, "this engine has no control store", {}});
+  const auto rules = context_.rules->rules();
+  const auto changes = rules.changes_before(context_.partition, replay::kNoTurn);
+  const bool earlier = changes > 0 && next_ < rules.change(context_.partition, changes - 1)->at;
+  // Before that, what is stored of later offsets would be of other settings.
+  if (next_ < resume_cursor_ || earlier)
+    return refuse({ErrorCode::environment, "the engine has not read so far yet: try again", {}});
+  schemas::ControlRecord record{
+      schemas::ControlRecord::Kind::settings, "", {{context_.partition, 0, 0}, {}}, next_};
+  record.settings = *change.settings;
+  for (const auto& [source, feed_time] : newest_marks_)
+    record.feed_times.push_back({source, feed_time});
+  if (auto stored = context_.rules->append(record); !stored) return refuse(stored.error());
+  spdlog::info("fold settings change at {}:{}", context_.partition, next_);
+  for (EntryIndex index = 0; index < entries_.size(); ++index) {
+    auto& entry = entries_[index];
+    gathering_->batch.forget.push_back({context_.partition, entry.symbol, next_});
+    if (entry.state == Entry::State::live) apply_rules(index);
+    if (entry.state == Entry::State::refilling) entry.new_rules = true;
+  }
+  change.reply(next_);
 }
 
 void Ingress::apply_rules(EntryIndex index) {

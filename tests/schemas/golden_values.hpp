@@ -77,7 +77,7 @@ inline market::Candle candle(Counter& n) {
           n, n, true, false};
 }
 inline market::MetricsRow metrics(Counter& n) {
-  return {n, n, n, {n, n, n, market::Int128{n} << 66}, {n, n, n, n}, n, n};
+  return {n, n, n, {n, n, n, market::Int128{n} << 66}, {n, n, n, n}, n, n, {}};
 }
 inline Event event(Counter& n) {
   return {n, n, n, n, n, n, n, n, EventKind::trade, Side::bid, market::kInSnapshot, 1};
