@@ -50,7 +50,9 @@ struct Engine::Impl {
                metrics,
                Board(tape_reader.partitions()),
                Directory(tape_reader.partitions()),
-               options.faults.empty() ? nullptr : std::make_shared<FaultPlan>(options.faults),
+               options.faults.empty() && options.random_faults.one_in == 0
+                   ? nullptr
+                   : std::make_shared<FaultPlan>(options.faults, options.random_faults),
                RuleBook(settings, options.control, options.control_records),
                std::make_shared<Attempts>(),
                sink},

@@ -145,7 +145,6 @@ void Ingress::note_record(const storage::Record& record, Poll& poll) {
 
 std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
   auto poll = std::make_shared<Poll>();
-  const auto events_before = events_;
   poll->begin = block->records.front().offset;
   poll->end = block->records.back().offset + 1;
   touched_.clear();
@@ -168,7 +167,6 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
       poll->order[entries_[of_record[i]].poll_count++] = i;
   }
   context_.metrics->records += block->records.size() - poll->marks.size();
-  context_.metrics->events += events_ - events_before;
   context_.metrics->feed_time_ns = feed_time_;
   poll->block = std::move(block);
   return poll;
@@ -319,17 +317,25 @@ Offset Ingress::frontier() const {
 }
 
 void Ingress::count(Entry& entry, const market::EventCounts& counts) {
-  auto& metrics = *context_.metrics;
-  metrics.folded += counts.folded - entry.counts.folded;
-  metrics.duplicates += counts.duplicates - entry.counts.duplicates;
-  metrics.dead_letters += counts.refused - entry.counts.refused;
-  metrics.filtered += counts.filtered - entry.counts.filtered;
   counts_.read += counts.read - entry.counts.read;
   counts_.folded += counts.folded - entry.counts.folded;
   counts_.duplicates += counts.duplicates - entry.counts.duplicates;
   counts_.refused += counts.refused - entry.counts.refused;
   counts_.filtered += counts.filtered - entry.counts.filtered;
   entry.counts = counts;
+  tell_counts();
+}
+
+/// Since the tape's beginning, so that they balance after a restart too. Those of an ingress before
+/// this one stay until its symbols are restored.
+void Ingress::tell_counts() {
+  if (works_.contains(start_work_)) return;
+  auto& metrics = *context_.metrics;
+  metrics.events = events_;
+  metrics.folded = counts_.folded;
+  metrics.duplicates = counts_.duplicates;
+  metrics.dead_letters = counts_.refused;
+  metrics.filtered = counts_.filtered;
 }
 
 void Ingress::on(const FoldAck& ack) {
@@ -478,6 +484,7 @@ void Ingress::publish() {
   metrics.inflight_batches = inflight_batches_;
   metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
   metrics.symbols_down = down_;
+  tell_counts();
   if (context_.board == nullptr) return;
   PartitionStatus status;
   status.next = next_, status.end = end_, status.frontier = frontier();

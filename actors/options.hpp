@@ -37,6 +37,13 @@ struct FaultPoint {
   std::optional<market::DueItem> due{};
 };
 
+/// Tests only: one record in `one_in` makes its symbol's fold throw, once. Which ones depends on
+/// the seed alone.
+struct RandomFaults {
+  std::uint64_t one_in = 0;  ///< 0: none
+  std::uint64_t seed = 0;
+};
+
 struct EngineOptions {
   std::uint32_t threads = 2;  ///< scheduler threads
   /// False: the checkpointer has no thread of its own, so that a simulated scheduler runs it too.
@@ -70,6 +77,7 @@ struct EngineOptions {
   /// Partitions are opened one by one, as a group gives them; else all at the start.
   bool partitions_on_demand = false;
   std::vector<FaultPoint> faults;
+  RandomFaults random_faults;
   /// Where quarantines and releases are stored, and those that are there already. Outlives the
   /// engine. Null: a poison event spends its symbol's budget.
   storage::ControlStore* control = nullptr;

@@ -11,7 +11,8 @@
 
 namespace tapedeck::actors {
 
-FaultPlan::FaultPlan(const std::vector<FaultPoint>& points) : points_(points) {}
+FaultPlan::FaultPlan(const std::vector<FaultPoint>& points, RandomFaults random)
+    : points_(points), random_(random) {}
 
 std::optional<FaultPoint> FaultPlan::fires(std::string_view symbol, const storage::Record& record) {
   const std::scoped_lock lock(mutex_);
@@ -22,7 +23,22 @@ std::optional<FaultPoint> FaultPlan::fires(std::string_view symbol, const storag
     --point.times;
     return point;
   }
-  return std::nullopt;
+  return by_chance(symbol, record);
+}
+
+std::optional<FaultPoint> FaultPlan::by_chance(std::string_view symbol,
+                                               const storage::Record& record) {
+  if (random_.one_in == 0 || record.event_count == 0) return std::nullopt;
+  std::uint64_t hash = random_.seed ^ record.offset * 0x9e3779b97f4a7c15 ^
+                       (std::uint64_t{record.partition} + 1) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ (hash >> 31)) * 0x94d049bb133111eb;
+  hash ^= hash >> 29;
+  if (hash % random_.one_in != 0) return std::nullopt;
+  if (!struck_.emplace(record.partition, record.offset).second) return std::nullopt;
+  const auto index = static_cast<std::uint32_t>((hash >> 32) % record.event_count);
+  FaultPoint point;
+  point.symbol = symbol, point.position = {record.partition, record.offset, index};
+  return point;
 }
 
 std::optional<market::DueItem> FaultPlan::due_of(std::string_view symbol) {

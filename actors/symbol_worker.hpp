@@ -19,7 +19,7 @@ namespace tapedeck::actors {
 /// one fires fault points; a simulation overrides it. Thread safe.
 class FaultPlan {
 public:
-  explicit FaultPlan(const std::vector<FaultPoint>& points);
+  explicit FaultPlan(const std::vector<FaultPoint>& points, RandomFaults random = {});
   virtual ~FaultPlan() = default;
   /// The fault point that is due in this record, if there is one; counts it as fired.
   [[nodiscard]] virtual std::optional<FaultPoint> fires(std::string_view symbol,
@@ -36,6 +36,10 @@ public:
 private:
   std::mutex mutex_;
   std::vector<FaultPoint> points_;
+  [[nodiscard]] std::optional<FaultPoint> by_chance(std::string_view symbol,
+                                                    const storage::Record& record);
+  RandomFaults random_;
+  std::set<std::pair<Partition, Offset>> struck_;  ///< by chance
 };
 
 struct SymbolContext {

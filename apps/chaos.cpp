@@ -84,6 +84,7 @@ void add_chaos(CLI::App& app, Chosen& chosen) {
       ->capture_default_str();
   sim->add_flag("--once", arguments->once, "Run each seed once only: twice as fast");
   sim->add_flag("--verbose", arguments->verbose, "Print what happens");
+  add_chaos_run(chaos_command, chosen);
   run_with(sim, chosen, [arguments] { return run_sim(*arguments); });
 }
 

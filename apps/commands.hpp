@@ -27,6 +27,8 @@ void add_verify(CLI::App& app, Chosen& chosen);
 /// `tape copy` and `tape index`, subcommands of `tape`.
 void add_copy(CLI::App* tape, Chosen& chosen);
 void add_index(CLI::App* tape, Chosen& chosen);
+/// `chaos run`, subcommand of `chaos`.
+void add_chaos_run(CLI::App* chaos, Chosen& chosen);
 /// `bench trades`, subcommand of `bench`.
 void add_bench_trades(CLI::App* bench, Chosen& chosen);
 

@@ -57,18 +57,34 @@ Result<actors::FaultPoint> fault_point(std::string_view text) {
   return point;
 }
 
-/// Tests only: fault points out of the environment, separated by commas.
-Result<std::vector<actors::FaultPoint>> fault_points() {
-  std::vector<actors::FaultPoint> points;
+/// `*@1/N#SEED`: one record in N, at random.
+std::optional<actors::RandomFaults> random_faults(std::string_view text) {
+  actors::RandomFaults faults;
+  constexpr std::string_view kStart = "*@1/";
+  if (!text.starts_with(kStart)) return std::nullopt;
+  const auto* const end = text.data() + text.size();
+  const auto one_in = std::from_chars(text.data() + kStart.size(), end, faults.one_in);
+  if (one_in.ec != std::errc{} || one_in.ptr == end || *one_in.ptr != '#') return std::nullopt;
+  const auto seed = std::from_chars(one_in.ptr + 1, end, faults.seed);
+  if (seed.ec != std::errc{} || seed.ptr != end) return std::nullopt;
+  return faults;
+}
+
+/// Tests and chaos only: fault points out of the environment, separated by commas.
+Result<void> read_faults(actors::EngineOptions& options) {
   const char* text = std::getenv(kFault);
   for (std::string_view rest = text == nullptr ? "" : text; !rest.empty();) {
     const auto one = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    if (const auto random = random_faults(one)) {
+      options.random_faults = *random;
+      continue;
+    }
     auto point = fault_point(one);
     if (!point) return tl::unexpected(point.error());
-    points.push_back(std::move(*point));
+    options.faults.push_back(std::move(*point));
   }
-  return points;
+  return {};
 }
 
 std::chrono::milliseconds milliseconds(market::TimeNs time) {
@@ -94,9 +110,7 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   options.restart.reset_after = milliseconds(restart.reset_after);
   options.restart.budget = restart.budget;
   options.restart.budget_window = milliseconds(restart.budget_window);
-  auto faults = fault_points();
-  if (!faults) return tl::unexpected(faults.error());
-  options.faults = std::move(*faults);
+  if (auto read = read_faults(options); !read) return tl::unexpected(read.error());
   return options;
 }
 

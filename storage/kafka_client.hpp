@@ -17,7 +17,7 @@
 namespace tapedeck::storage {
 
 // Limits. Waits are bounded: what passes one is error `environment`.
-constexpr int kFirstAnswerMs = 10'000;  ///< brokers' first answer, metadata, settings
+constexpr int kFirstAnswerMs = 30'000;  ///< brokers' first answer, metadata, settings
 constexpr int kReadAnswerMs = 120'000;  ///< a record that is known to be there
 constexpr int kCommitMs = 60'000;       ///< one try to commit an append, or to take it back
 constexpr int kCommitTries = 3;

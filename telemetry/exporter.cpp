@@ -131,7 +131,7 @@ void Collector::tape() {
   using P = PartitionMetrics;
   counter("records_total", "Records read from the tape.", &P::records);
   counter("marks_total", "Time marks read from the tape.", &P::marks);
-  counter("events_total", "Events read from the tape.", &P::events);
+  counter("events_total", "Events of the tape read, since its beginning.", &P::events);
   counter("payload_bytes_total", "Bytes of the records read.", &P::payload_bytes);
   gauge("next_offset", "First offset not yet read.", &P::next_offset);
   gauge("end_offset", "First offset not yet on the tape.", &P::end_offset);
@@ -153,7 +153,7 @@ void Collector::tape() {
 
 void Collector::fold() {
   using P = PartitionMetrics;
-  counter("folded_events_total", "Events folded.", &P::folded);
+  counter("folded_events_total", "Events of the tape folded, since its beginning.", &P::folded);
   counter("duplicate_events_total", "Events that were on the tape before.", &P::duplicates);
   counter("dead_letters_total", "Events refused.", &P::dead_letters);
   counter("filtered_events_total", "Events left out on request.", &P::filtered);

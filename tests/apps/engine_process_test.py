@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import PROGRAM, ProcessTest, interrupt, kill_after, run, start, until
+from harness import PROGRAM, ProcessTest, info, interrupt, kill_after, run, start, until
 
 DUMP = os.environ["TAPEDECK_TEST_DUMP_STATE"]
 # The session of the determinism matrix: 5 million events over 300 symbols; smaller for a quick look.
@@ -177,10 +177,14 @@ class Recovery(ProcessTest):
         served.process.communicate()
         served = Served("--tape", self.tape, env=environment).ready()
         positions = served.get("/v1/positions")
-        read = sum(float(value) for value in re.findall(r'^tapedeck_events_total\{[^}]*\} (\S+)', served.metrics(), re.M))
+        metrics = served.metrics()
+        metric = lambda name: sum(float(value) for value in
+                                  re.findall(rf'^tapedeck_{name}_total\{{[^}}]*\}} (\S+)', metrics, re.M))
         counts = {key: sum(p["events"][key] for p in positions)
                   for key in ("read", "folded", "duplicates", "refused", "filtered")}
-        self.assertLess(read, counts["read"], "nothing was resumed: the whole tape was read again")
+        self.assertLess(metric("records"), info(self.tape)["records"], "nothing was resumed: the whole tape was read again")
+        self.assertEqual(metric("events"), counts["read"])
+        self.assertEqual(metric("events"), sum(map(metric, ("folded_events", "duplicate_events", "dead_letters", "filtered_events"))))
         self.assertEqual(counts["read"], sum(counts[key] for key in ("folded", "duplicates", "refused", "filtered")))
         served.end(self)
         self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))

@@ -1,0 +1,36 @@
+"""`tapedeck chaos run`: every scenario holds, and the report says what was done."""
+
+import json
+
+from harness import SEED, ProcessTest
+
+SCENARIOS = ("actors", "kill", "corrupt", "disk", "bitrot", "slow-reader")
+
+
+class Chaos(ProcessTest):
+    def play(self, scenario, seed=SEED):
+        """One round of it."""
+        report = self.path(f"{scenario}.json")
+        done = self.succeeds("chaos", "run", "--scenario", scenario, "--seed", seed, "--duration", "1ns",
+                             "--report", report, "--directory", self.path(scenario))
+        print(done.stdout)
+        with open(report, encoding="utf-8") as file:
+            return json.load(file)
+
+    def test_every_scenario_holds(self):
+        for scenario in SCENARIOS:
+            with self.subTest(scenario=scenario):
+                report = self.play(scenario)
+                self.assertTrue(report["held"])
+                one, = report["scenarios"]
+                self.assertEqual((one["scenario"], one["verdict"], one["why"]), (scenario, "held", None))
+                self.assertGreater(sum(one["injected"].values()), 0)
+                self.assertGreater(sum(one["checked"].values()), 0)
+
+    def test_a_seed_fixes_what_is_injected_into_an_input(self):
+        first, second = (self.play("corrupt")["scenarios"][0] for _ in range(2))
+        self.assertEqual((first["injected"], first["checked"]), (second["injected"], second["checked"]))
+
+    def test_bad_arguments_are_named(self):
+        self.fails(2, "--scenario: expected one of all, actors", "chaos", "run", "--scenario", "nothing")
+        self.fails(2, "--duration", "chaos", "run", "--duration", "soon")
