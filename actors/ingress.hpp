@@ -146,7 +146,10 @@ private:
   bool quarantine_poison(std::string_view symbol, Offset& newest_snapshot);
   void quarantine_known();
   [[nodiscard]] Result<void> may_release(const Release& release) const;
-  void apply_rules(EntryIndex index);
+  void meet_changes();
+  /// All entries go by the rules in force; what changes for them begins at `from`.
+  void apply_rules_to_all(Offset from);
+  void apply_rules(EntryIndex index, Offset from);
 
   void maybe_checkpoint();
   void begin_checkpoint();
@@ -177,7 +180,8 @@ private:
   std::size_t inflight_bytes_ = 0;
   std::int64_t inflight_batches_ = 0;
   bool waiting_for_credit_ = false, caught_up_ = false;
-  bool idle_ = false;  ///< the last read found the tape's end
+  std::size_t changes_met_ = 0;  ///< of the fold settings, that all symbols were told of
+  bool idle_ = false;            ///< the last read found the tape's end
 
   std::vector<storage::Checkpoint::FeedTime> newest_marks_;  ///< newest mark of each source
   std::deque<market::TimeMark> recent_marks_;                ///< since the oldest work in flight

@@ -88,7 +88,7 @@ void Ingress::on(const Release& release) {
   gathering_->batch.forget.push_back({context_.partition, release.symbol, next_});
   if (const auto found = by_symbol_.find(release.symbol); found != by_symbol_.end()) {
     auto& entry = entries_[found->second];
-    if (entry.state == Entry::State::live) apply_rules(found->second);
+    if (entry.state == Entry::State::live) apply_rules(found->second, next_);
     if (entry.state == Entry::State::refilling) entry.new_rules = true;
   }
   release.reply(next_);
@@ -111,21 +111,39 @@ void Ingress::on(const ChangeSettings& change) {
     record.feed_times.push_back({source, feed_time});
   if (auto stored = context_.rules->append(record); !stored) return refuse(stored.error());
   spdlog::info("fold settings change at {}:{}", context_.partition, next_);
-  for (EntryIndex index = 0; index < entries_.size(); ++index) {
-    auto& entry = entries_[index];
+  for (const auto& entry : entries_)
     gathering_->batch.forget.push_back({context_.partition, entry.symbol, next_});
-    if (entry.state == Entry::State::live) apply_rules(index);
-    if (entry.state == Entry::State::refilling) entry.new_rules = true;
-  }
+  changes_met_ = changes + 1;
+  apply_rules_to_all(next_);
   change.reply(next_);
 }
 
-void Ingress::apply_rules(EntryIndex index) {
+/// Changes that the tape held already: a symbol without records there may have something due by the
+/// new settings that nobody knows of.
+void Ingress::meet_changes() {
+  if (context_.rules == nullptr) return;
+  const auto rules = context_.rules->rules();
+  const auto* first = rules.change(context_.partition, changes_met_);
+  if (first == nullptr || first->at > next_) return;
+  changes_met_ = rules.changes_before(context_.partition, next_ + 1);
+  apply_rules_to_all(first->at);
+}
+
+void Ingress::apply_rules_to_all(Offset from) {
+  for (EntryIndex index = 0; index < entries_.size(); ++index) {
+    auto& entry = entries_[index];
+    if (entry.state == Entry::State::live) apply_rules(index, from);
+    if (entry.state == Entry::State::refilling) entry.new_rules = true;
+  }
+}
+
+void Ingress::apply_rules(EntryIndex index, Offset from) {
   Entry& entry = entries_[index];
   const auto marks = std::make_shared<const std::vector<market::TimeMark>>(recent_marks_.begin(),
                                                                            recent_marks_.end());
   const auto* untold = untold_mark(entry);
-  const auto work = open_work(untold == nullptr ? next_ : untold->position.offset, 0);
+  const auto begin = untold == nullptr ? from : std::min(from, untold->position.offset);
+  const auto work = open_work(begin, 0);
   entry.told = next_;
   entry.changed = true;
   send_work(index, work);

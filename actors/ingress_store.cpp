@@ -139,7 +139,12 @@ void Ingress::on(const BarrierAck& ack) {
   Entry& entry = entries_.at(ack.entry);
   if (ack.incarnation != entry.incarnation || entry.barrier != ack.id) return;
   entry.barrier = 0;
-  if (ack.snapshot) gathering_->batch.snapshots.push_back(std::move(*ack.snapshot));
+  if (ack.snapshot) {
+    gathering_->batch.snapshots.push_back(std::move(*ack.snapshot));
+  } else {  // at the next one; until then it is known by what it has stored, if it has
+    checkpointing_.row.behind.push_back({entry.symbol, checkpointing_.row.next});
+    entry.changed = true;
+  }
   if (gathering_->batch.snapshots.size() >= 1024) flush(true);
   barrier_done();
 }

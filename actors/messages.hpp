@@ -177,7 +177,7 @@ struct BarrierAck {
   EntryIndex entry = 0;
   std::uint32_t incarnation = 0;
   std::uint64_t id = 0;
-  /// The ingress takes it. Null: a release was met right here, what is stored stays.
+  /// The ingress takes it. Null: a turn was met right here, what is stored stays.
   std::shared_ptr<storage::StoredSnapshot> snapshot;
 };
 /// The tape has news, or the ingress told itself to read on.

@@ -75,7 +75,8 @@ inline void check_same_outputs(const OutputMap& found, const OutputMap& expected
   for (const auto& [key, output] : expected) {
     const auto at = found.find(key);
     INFO("symbol " << key.first << ", output kind " << static_cast<int>(output.kind()) << " at "
-                   << output.time);
+                   << output.time << ", said at " << output.position.partition << ":"
+                   << output.position.offset);
     REQUIRE(at != found.end());
     REQUIRE(at->second.same_content(output));
     if (!positions) continue;
