@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 
+#include "actors/fold_tap.hpp"
 #include "actors/fold_watch.hpp"
+#include "market/quality_watch.hpp"
 #include "market/quarantine.hpp"
 #include "market/units.hpp"
 #include "replay/symbol_fold.hpp"
@@ -87,6 +89,9 @@ struct EngineOptions {
   /// A fold that makes no progress for so long ends the process; zero: none is looked after.
   std::chrono::milliseconds watchdog{0};
   std::function<void(const Hang&)> on_hang;  ///< called by the watchdog; must end the process
+  /// Every event is looked at, for counters. Outlives the engine; null: none is.
+  const market::QualitySettings* quality = nullptr;
+  FoldTap* tap = nullptr;  ///< outlives the engine; null: nobody listens
 };
 
 }  // namespace tapedeck::actors

@@ -106,6 +106,9 @@ SymbolWorker::SymbolWorker(SymbolContext context, EntryIndex entry, std::uint32_
       incarnation_(incarnation),
       fold_(std::move(symbol), context_.partition, context_.rules) {
   plan_due_fault();
+  if (context_.options->quality != nullptr)
+    watch_ = std::make_unique<market::QualityWatch>(*context_.options->quality);
+  fold_.set_watch(watch_.get());
 }
 
 /// Whoever watches this thread knows what it folds; what made the fold throw is counted against it.
@@ -183,6 +186,9 @@ FoldAck SymbolWorker::ack(std::uint64_t work, Offset silent_below) {
   ack.due = fold_.state().next_due();
   ack.source = fold_.state().source();
   ack.counts = fold_.state().counts();
+  if (auto* const tap = context_.options->tap; tap != nullptr && tap->listens())
+    tap->told(fold_, outputs(), silent_below);
+  if (watch_) tell_findings();
   if (!outputs().empty()) {
     auto encoded = storage::encode_outputs(fold_.state().symbol(), outputs(), silent_below);
     if (encoded.count != 0)
@@ -191,6 +197,15 @@ FoldAck SymbolWorker::ack(std::uint64_t work, Offset silent_below) {
     outputs().clear();
   }
   return ack;
+}
+
+void SymbolWorker::tell_findings() {
+  const auto& findings = watch_->quality().findings;
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    if (findings[i] == findings_told_[i]) continue;
+    context_.metrics->findings[i] += findings[i] - findings_told_[i];
+    findings_told_[i] = findings[i];
+  }
 }
 
 SaidPtr SymbolWorker::take_said(Offset silent_below) const {
@@ -280,6 +295,7 @@ FoldAck SymbolWorker::restore(const Restore& restore) {
     auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(),
                                              context_.partition, at_most, context_.rules));
     fold_ = std::move(restored.fold);
+    fold_.set_watch(watch_.get());
     plan_due_fault();
     FoldScope::moved(fold_.state());
     notes = std::move(restored.bad_snapshots);

@@ -2,6 +2,7 @@
 // system needed.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -82,12 +83,15 @@ private:
   auto guarded(Work work);
   [[nodiscard]] FoldAck ack(std::uint64_t work, Offset silent_below);
   [[nodiscard]] SaidPtr take_said(Offset silent_below) const;
+  void tell_findings();
 
   SymbolContext context_;
   EntryIndex entry_;
   std::uint32_t incarnation_;
   replay::SymbolFold fold_;
-  std::optional<market::FoldItem> blamed_;  ///< what is being put through
+  std::optional<market::FoldItem> blamed_;       ///< what is being put through
+  std::unique_ptr<market::QualityWatch> watch_;  ///< null: nothing is looked at
+  std::array<std::uint64_t, market::kFindings> findings_told_{};
 };
 
 }  // namespace tapedeck::actors

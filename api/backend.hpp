@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "api/stream.hpp"
 #include "market/event.hpp"
+#include "market/quality_watch.hpp"
 #include "market/result.hpp"
 #include "market/view.hpp"
 
@@ -95,12 +97,17 @@ public:
                     Reply<market::BookView> reply) = 0;
   virtual void candles(CandleQuery query, Reply<std::vector<market::CandleView>> reply) = 0;
   virtual void metrics(std::string symbol, Reply<market::MetricsView> reply) = 0;
+  virtual void quality(std::string symbol, Reply<market::QualityView> reply) = 0;
   virtual void alerts(AlertQuery query, Reply<std::vector<market::AlertView>> reply) = 0;
   virtual void positions(Reply<std::vector<PartitionPosition>> reply) = 0;
   /// Of one symbol, or where it is empty of all; as far as they are stored.
   virtual void dead_letters(std::string symbol, Reply<std::vector<DeadLetter>> reply) = 0;
   virtual void supervision(Reply<SupervisionNode> reply) = 0;
   [[nodiscard]] virtual Replays& replays() = 0;
+  /// The stream of the replay that the query names, else the running engine's. `wake` as
+  /// Subscription::take says.
+  [[nodiscard]] virtual Result<std::unique_ptr<Subscription>> subscribe(
+      StreamQuery query, std::function<void()> wake) = 0;
   [[nodiscard]] virtual Health health() const = 0;
   /// Prometheus text.
   [[nodiscard]] virtual std::string prometheus() const = 0;

@@ -275,6 +275,39 @@ void write(JsonWriter& out, const market::SymbolView& symbol) {
   out.close('}');
 }
 
+void write(JsonWriter& out, const market::QualityView& view) {
+  const auto& quality = view.quality;
+  const auto time = [&](market::TimeNs at) {
+    at == market::kNoTime || at == market::kNever ? out.null() : out.time(at);
+  };
+  out.open('{');
+  out.key("symbol").string(view.symbol);
+  out.key("position"), write(out, view.position);
+  write_trust(out, view.trust, view.trust_since);
+  out.key("watched").boolean(view.watched);
+  out.key("events").integer(quality.events);
+  out.key("trades").integer(quality.trades);
+  out.key("quotes").integer(quality.quotes);
+  out.key("first_time"), time(quality.first_time);
+  out.key("last_time"), time(quality.last_time);
+  out.key("findings"), out.open('{');
+  for (std::size_t i = 0; i < market::kFindings; ++i)
+    out.key(market::name(static_cast<market::Finding>(i))).integer(quality.findings[i]);
+  out.close('}');
+  out.key("gaps"), out.open('[');
+  for (std::size_t i = 0; view.watched && i < market::kGapScales; ++i) {
+    out.open('{');
+    out.key("longer_than_ns").integer(view.gap_scales[i]);
+    out.key("count").integer(quality.gaps[i]);
+    out.close('}');
+  }
+  out.close(']');
+  out.key("longest_gap_ns").integer(quality.longest_gap);
+  out.key("counts"), write(out, quality.counts);
+  out.key("integrity"), write(out, quality.integrity);
+  out.close('}');
+}
+
 void write(JsonWriter& out, const PartitionPosition& position) {
   out.open('{');
   out.key("partition").integer(position.partition);
@@ -404,6 +437,7 @@ std::string to_json(const std::vector<market::CandleView>& candles) {
   return list(candles, 8 * kLevelBytes);
 }
 std::string to_json(const market::MetricsView& metrics) { return whole(metrics, 8 * kLevelBytes); }
+std::string to_json(const market::QualityView& quality) { return whole(quality, 14 * kLevelBytes); }
 std::string to_json(const market::AlertView& alert) { return whole(alert, 5 * kLevelBytes); }
 std::string to_json(const std::vector<market::AlertView>& alerts) {
   return list(alerts, 5 * kLevelBytes);

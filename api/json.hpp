@@ -38,6 +38,7 @@ namespace tapedeck::api {
 [[nodiscard]] std::string to_json(const market::CandleView& candle);
 [[nodiscard]] std::string to_json(const std::vector<market::CandleView>& candles);
 [[nodiscard]] std::string to_json(const market::MetricsView& metrics);
+[[nodiscard]] std::string to_json(const market::QualityView& quality);
 /// Values by the rule: imbalances and ratios with 6 decimals, prices in the instrument's, silences
 /// and a pattern's times in seconds. level, side, mean and pattern are null where there is none.
 [[nodiscard]] std::string to_json(const market::AlertView& alert);

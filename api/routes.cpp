@@ -153,6 +153,10 @@ void get_metrics(Call& call) {
   call.backend.metrics(call.symbol, call.reply<market::MetricsView>());
 }
 
+void get_quality(Call& call) {
+  call.backend.quality(call.symbol, call.reply<market::QualityView>());
+}
+
 void get_alerts(Call& call) {
   const auto limit = parse_count(call, "limit", kDefaultAlerts, kMaxAlerts);
   if (!limit) return call.now(error_answer(limit.error()));
@@ -237,6 +241,7 @@ constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
     {{"/v1/symbols/{symbol}/book", kBookParameters}, get_book},
     {{"/v1/symbols/{symbol}/candles", kCandleParameters}, get_candles},
     {{"/v1/symbols/{symbol}/metrics", {}}, get_metrics},
+    {{"/v1/symbols/{symbol}/quality", {}}, get_quality},
     {{"/v1/alerts", kAlertParameters}, get_alerts},
     {{"/v1/positions", {}}, get_positions},
     {{"/v1/dead-letters", kDeadLetterParameters}, get_dead_letters},

@@ -154,7 +154,7 @@ private:
       started = start_stream_session(
           stream_, parser_->release(),
           [this, &query](std::function<void()> wake) {
-            return shared_.backend.replays().subscribe(*std::move(query), std::move(wake));
+            return shared_.backend.subscribe(*std::move(query), std::move(wake));
           },
           shared_.gate, count_, shared_.limits);
     }

@@ -217,6 +217,16 @@ void StreamHub::restart() {
   }
 }
 
+void StreamHub::lose_all() {
+  const std::lock_guard lock(mutex_);
+  ++next_seq_;  // that message is nobody's
+  kept_.clear();
+  for (const auto& reader : readers_) {
+    if (!reader->joining) lose(*reader);
+    reader->wake();
+  }
+}
+
 void StreamHub::end() {
   const std::lock_guard lock(mutex_);
   ended_ = true;
@@ -225,7 +235,7 @@ void StreamHub::end() {
 
 std::uint64_t StreamHub::published() const {
   const std::lock_guard lock(mutex_);
-  return next_seq_ - 1;
+  return next_seq_ - first_seq_;
 }
 
 std::uint64_t StreamHub::gaps() const {

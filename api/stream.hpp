@@ -72,8 +72,9 @@ class StreamHub : public std::enable_shared_from_this<StreamHub> {
 public:
   /// `need` is called on any thread, not with the hub locked: somebody joined or left, or there is
   /// room again.
-  StreamHub(StreamLimits limits, std::function<void()> need)
-      : limits_(limits), need_(std::move(need)) {}
+  /// `first_seq`: that of the first message.
+  StreamHub(StreamLimits limits, std::function<void()> need, std::uint64_t first_seq = 1)
+      : limits_(limits), need_(std::move(need)), first_seq_(first_seq), next_seq_(first_seq) {}
 
   /// Waits for its snapshots until the producer admits it, unless it can resume. `wake` must not
   /// call back. Error `exhausted`.
@@ -94,6 +95,8 @@ public:
   void admit(const std::function<std::vector<std::string>(const Wants&)>& snapshots);
   /// Everybody begins anew with snapshots: what is told goes on elsewhere.
   void restart();
+  /// Something was not published: everybody is told of a gap and begins anew, those who resume too.
+  void lose_all();
   void end();
   /// Messages published, and gaps told.
   [[nodiscard]] std::uint64_t published() const;
@@ -125,7 +128,8 @@ private:
   const std::function<void()> need_;
   mutable std::mutex mutex_;
   std::deque<Entry> kept_;
-  std::uint64_t next_seq_ = 1, gaps_ = 0;
+  const std::uint64_t first_seq_;
+  std::uint64_t next_seq_, gaps_ = 0;
   std::vector<std::shared_ptr<Reader>> readers_;
   bool ever_read_ = false, ended_ = false;
 };

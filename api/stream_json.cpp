@@ -72,8 +72,7 @@ void StreamEncoder::outputs(std::string_view symbol, const market::Outputs& outp
   }
 }
 
-void StreamEncoder::state(const market::SymbolState& state) {
-  auto now = state.book(depth_);
+void StreamEncoder::book(market::BookView now) {
   const auto found = seen_.find(now.symbol);
   if (found == seen_.end()) {  // its first: everything is a change
     hub_.publish(Channel::book, now.symbol, "book_snapshot", to_json(now));
@@ -87,16 +86,30 @@ void StreamEncoder::state(const market::SymbolState& state) {
   found->second = std::move(now);
 }
 
-void StreamEncoder::open_candles(const market::SymbolState& state,
-                                 const market::FoldSettings& settings) {
+void StreamEncoder::open_candles(const std::vector<market::CandleView>& candles) {
+  for (const auto& candle : candles)
+    hub_.publish(Channel::candles, candle.symbol, "candle", to_json(candle));
+}
+
+std::vector<market::CandleView> open_candles(const market::SymbolState& state,
+                                             const market::FoldSettings& settings) {
+  std::vector<market::CandleView> views;
   const auto view = state.view();
   for (const auto width : settings.candle_widths) {
-    const auto candles = state.candles(width);
+    auto candles = state.candles(width);
     if (candles.empty() || candles.back().closed) continue;
-    hub_.publish(Channel::candles, view.symbol, "candle",
-                 to_json(market::CandleView{view.symbol, candles.back(), view.instrument,
-                                            view.trust, view.position}));
+    views.push_back(
+        {view.symbol, std::move(candles.back()), view.instrument, view.trust, view.position});
   }
+  return views;
+}
+
+std::vector<std::string> StreamEncoder::snapshots(const StreamHub::Wants& wants) const {
+  std::vector<std::string> texts;
+  for (const auto& [symbol, book] : seen_) {
+    if (wants(symbol)) texts.push_back(to_json(book));
+  }
+  return texts;
 }
 
 std::string StreamEncoder::snapshot(const market::SymbolState& state) {

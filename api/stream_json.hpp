@@ -22,11 +22,15 @@ public:
 
   void outputs(std::string_view symbol, const market::Outputs& outputs);
   /// The state after what was told: its book, if it changed, and its trust.
-  void state(const market::SymbolState& state);
-  /// Its candles that are open; as often as the caller likes.
-  void open_candles(const market::SymbolState& state, const market::FoldSettings& settings);
+  void state(const market::SymbolState& state) { book(state.book(depth_)); }
+  /// The same.
+  void book(market::BookView now);
+  /// Candles that are open; as often as the caller likes.
+  void open_candles(const std::vector<market::CandleView>& candles);
   /// Data of a book_snapshot, from which on state() goes.
   [[nodiscard]] std::string snapshot(const market::SymbolState& state);
+  /// The same of every symbol that was told, as it was told last.
+  [[nodiscard]] std::vector<std::string> snapshots(const StreamHub::Wants& wants) const;
   /// All symbols begin anew.
   void forget() { seen_.clear(); }
 
@@ -35,6 +39,10 @@ private:
   std::size_t depth_;
   std::map<std::string, market::BookView, std::less<>> seen_;
 };
+
+/// One a width at most.
+[[nodiscard]] std::vector<market::CandleView> open_candles(const market::SymbolState& state,
+                                                           const market::FoldSettings& settings);
 
 /// Levels of `now` that differ from `before`, with size 0 those that are gone; empty: none do.
 [[nodiscard]] std::string book_changes(const market::BookView& before, const market::BookView& now);

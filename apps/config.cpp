@@ -146,7 +146,8 @@ void add_apply(CLI::App& config, Chosen& chosen) {
       "apply",
       "Change the fold settings of a tape, from here on; where an engine runs, it does it");
   apply->footer(
-      "Of [candles], [metrics], [alerts], [fold]: what the file, TAPEDECK_* variables and --set "
+      "Of [candles], [metrics], [alerts], [fold], [refusals]: what the file, TAPEDECK_* variables "
+      "and --set "
       "give; the rest stays as it is.\n"
       "Examples:\n  tapedeck config apply --tape day --set candles.widths=1s,1m,100t\n"
       "  tapedeck config apply --tape day --config new.toml");

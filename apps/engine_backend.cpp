@@ -26,6 +26,7 @@ struct EngineBackend::Impl {
   const storage::StateReader& state;
   const market::FoldSettings& settings;
   const telemetry::Metrics& counters;
+  LiveDesk& live;
   ReplayDesk replays;
   mutable std::atomic<bool> was_ready = false;
   std::atomic<std::size_t> waiting = 0;
@@ -105,8 +106,8 @@ struct EngineBackend::Impl {
 EngineBackend::EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                              const storage::StateReader& state,
                              const market::FoldSettings& settings, telemetry::Metrics& metrics,
-                             const ReplayDeskOptions& replays)
-    : impl_(new Impl{engine, tape, state, settings, metrics,
+                             LiveDesk& live, const ReplayDeskOptions& replays)
+    : impl_(new Impl{engine, tape, state, settings, metrics, live,
                      ReplayDesk(
                          tape, state, [&engine] { return engine.rules(); }, replays, metrics)}) {}
 
@@ -300,6 +301,23 @@ void EngineBackend::metrics(std::string symbol, api::Reply<market::MetricsView> 
              [](const replay::SymbolFold& fold) { return fold.state().metrics(); });
 }
 
+void EngineBackend::quality(std::string symbol, api::Reply<market::QualityView> reply) {
+  impl_->ask(symbol, std::move(reply), [](const replay::SymbolFold& fold) {
+    const auto view = fold.state().view();
+    market::QualityView quality{view.symbol, view.position, view.trust, view.trust_since, false, {},
+                                {}};
+    if (const auto* watch = fold.watch(); watch != nullptr) {
+      quality.watched = true;
+      quality.quality = watch->quality();
+      quality.gap_scales = watch->settings().gap_scales;
+    }
+    quality.quality.instrument = view.instrument;
+    quality.quality.counts = view.events;
+    quality.quality.integrity = view.integrity;
+    return quality;
+  });
+}
+
 void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> reply) {
   std::vector<api::PartitionPosition> positions;
   std::uint32_t number = 0;
@@ -377,6 +395,12 @@ void EngineBackend::supervision(api::Reply<api::SupervisionNode> reply) {
 }
 
 api::Replays& EngineBackend::replays() { return impl_->replays; }
+
+Result<std::unique_ptr<api::Subscription>> EngineBackend::subscribe(api::StreamQuery query,
+                                                                    std::function<void()> wake) {
+  if (query.replay.empty()) return impl_->live.subscribe(std::move(query), std::move(wake));
+  return impl_->replays.subscribe(std::move(query), std::move(wake));
+}
 
 api::Health EngineBackend::health() const {
   api::Health health;

@@ -7,6 +7,7 @@
 
 #include "actors/engine.hpp"
 #include "api/backend.hpp"
+#include "apps/live_desk.hpp"
 #include "apps/replay_desk.hpp"
 #include "market/settings.hpp"
 #include "storage/state_store.hpp"
@@ -25,7 +26,7 @@ public:
 
   EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                 const storage::StateReader& state, const market::FoldSettings& settings,
-                telemetry::Metrics& metrics, const ReplayDeskOptions& replays = {});
+                telemetry::Metrics& metrics, LiveDesk& live, const ReplayDeskOptions& replays = {});
   ~EngineBackend() override;
 
   void symbols(api::Reply<std::vector<market::SymbolView>> reply) override;
@@ -34,11 +35,14 @@ public:
             api::Reply<market::BookView> reply) override;
   void candles(api::CandleQuery query, api::Reply<std::vector<market::CandleView>> reply) override;
   void metrics(std::string symbol, api::Reply<market::MetricsView> reply) override;
+  void quality(std::string symbol, api::Reply<market::QualityView> reply) override;
   void alerts(api::AlertQuery query, api::Reply<std::vector<market::AlertView>> reply) override;
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override;
   void dead_letters(std::string symbol, api::Reply<std::vector<api::DeadLetter>> reply) override;
   void supervision(api::Reply<api::SupervisionNode> reply) override;
   [[nodiscard]] api::Replays& replays() override;
+  [[nodiscard]] Result<std::unique_ptr<api::Subscription>> subscribe(
+      api::StreamQuery query, std::function<void()> wake) override;
   [[nodiscard]] api::Health health() const override;
   [[nodiscard]] std::string prometheus() const override;
 

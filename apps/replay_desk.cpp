@@ -230,7 +230,7 @@ private:
       auto& candles = open_candles_told_[number];
       if (now - candles < kOpenCandlesEvery) continue;
       candles = now;
-      encoder_.open_candles((*fold)->state(), (*fold)->settings());
+      encoder_.open_candles(api::open_candles((*fold)->state(), (*fold)->settings()));
     }
     touched_.clear();
     if (player_->state() != told_state_) say_status();
@@ -456,10 +456,6 @@ void ReplayDesk::remove(std::string id, StatusReply reply) {
 
 Result<std::unique_ptr<api::Subscription>> ReplayDesk::subscribe(api::StreamQuery query,
                                                                  std::function<void()> wake) {
-  if (query.replay.empty()) {
-    return fail(ErrorCode::invalid, "replay: expected the id of a replay, made by POST /v1/replays",
-                "replay");
-  }
   const auto replay = find(query.replay);
   if (!replay) return tl::unexpected(replay.error());
   return (*replay)->subscribe(std::move(query), std::move(wake));

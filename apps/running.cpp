@@ -178,6 +178,18 @@ Result<void> open_stores(Running& running, const TapeOptions& tape, const config
 
 }  // namespace
 
+namespace {
+
+LiveDeskOptions live_options(const config::Config& config) {
+  const auto& stream = config.stream;
+  return {{stream.kept_messages, stream.subscribers},
+          stream.depth,
+          stream.max_waiting,
+          milliseconds(stream.linger)};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const config::Config& config,
                                               std::optional<std::uint32_t> record_partitions,
                                               bool deliver) {
@@ -204,9 +216,16 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
     options->partitions_on_demand = running->delivery != nullptr;
   }
   running->metrics = std::make_unique<telemetry::Metrics>(running->tape->partitions());
+  running->live = std::make_unique<LiveDesk>(live_options(config), *running->metrics);
+  options->tap = running->live.get();
+  running->quality.fingerprints = config.quality.fingerprints;
+  running->quality.outlier_ppm = static_cast<std::uint32_t>(config.quality.outlier);
+  running->quality.stale_after = config.quality.stale_after;
+  if (config.quality.live) options->quality = &running->quality;
   running->engine = std::make_unique<actors::Engine>(
       *running->tape, *running->state, running->settings, std::move(*options), *running->metrics,
       running->delivery ? &running->delivery->sink() : nullptr);
+  running->live->attach(*running->engine);
   if (running->delivery) {
     if (auto joined = running->delivery->join(*running->engine); !joined)
       return tl::unexpected(joined.error());

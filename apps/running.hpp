@@ -7,6 +7,7 @@
 #include "actors/engine.hpp"
 #include "apps/cli.hpp"
 #include "apps/delivery.hpp"
+#include "apps/live_desk.hpp"
 #include "config/config.hpp"
 #include "market/result.hpp"
 #include "storage/state_store.hpp"
@@ -23,8 +24,10 @@ struct Running {
   std::unique_ptr<storage::ControlStore> control;
   std::unique_ptr<storage::StateStore> state;
   market::FoldSettings settings;
+  market::QualitySettings quality;
   std::unique_ptr<telemetry::Metrics> metrics;
   std::unique_ptr<Delivery> delivery;  ///< null: outputs are stored only
+  std::unique_ptr<LiveDesk> live;      ///< null: nobody can subscribe
   std::unique_ptr<actors::Engine> engine;
 
   Running() = default;

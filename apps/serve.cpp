@@ -114,7 +114,8 @@ int serve(const ServeOptions& options) {
   auto running = start_engine(options.tape, *config, partitions, true);
   if (!running) return report(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
-                        (*running)->settings, *(*running)->metrics, replay_options(*config));
+                        (*running)->settings, *(*running)->metrics, *(*running)->live,
+                        replay_options(*config));
   auto server = start_server(*config, backend, *(*running)->metrics);
   if (!server) return report(server.error());
   std::unique_ptr<Recording> recording;

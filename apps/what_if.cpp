@@ -8,7 +8,8 @@ namespace tapedeck::apps {
 
 namespace {
 
-constexpr std::string_view kFoldSections[] = {"candles.", "metrics.", "alerts.", "fold."};
+constexpr std::string_view kFoldSections[] = {"candles.", "metrics.", "alerts.", "fold.",
+                                              "refusals."};
 
 /// Sets what each "KEY=VALUE" names.
 Result<void> change_settings(market::FoldSettings& fold, const std::vector<std::string>& settings) {
@@ -25,7 +26,7 @@ Result<void> change_settings(market::FoldSettings& fold, const std::vector<std::
     const bool folds = std::ranges::any_of(
         kFoldSections, [&](std::string_view section) { return key.starts_with(section); });
     if (setting == nullptr || !folds)
-      return wrong("expected a setting of [candles], [metrics], [alerts] or [fold]");
+      return wrong("expected a setting of [candles], [metrics], [alerts], [fold] or [refusals]");
     const auto value = config::parse_text(*setting, text.substr(equals + 1));
     if (!value)
       return wrong("expected " + setting->expected() + "; found " + text.substr(equals + 1));

@@ -76,6 +76,23 @@ struct ReplaySettings {
   friend bool operator==(const ReplaySettings&, const ReplaySettings&) = default;
 };
 
+/// What the running engine tells its subscribers.
+struct StreamSettings {
+  std::uint32_t depth = 10;
+  std::uint32_t kept_messages = 16'384, subscribers = 64, max_waiting = 65'536;
+  TimeNs linger = 30 * kSecond;
+  friend bool operator==(const StreamSettings&, const StreamSettings&) = default;
+};
+
+/// What the running engine looks at beside its fold.
+struct QualityChecks {
+  bool live = true;
+  std::uint32_t fingerprints = 0;
+  std::int64_t outlier = 100'000;  ///< millionths
+  TimeNs stale_after = 60 * kSecond;
+  friend bool operator==(const QualityChecks&, const QualityChecks&) = default;
+};
+
 struct KafkaSettings {
   std::string brokers;  ///< host:port, separated by commas
   std::string topic;
@@ -114,6 +131,8 @@ struct Config {
   OutputSettings outputs;
   HttpSettings http;
   ReplaySettings replays;
+  StreamSettings stream;
+  QualityChecks quality;
   LogSettings log;
   /// Where a setting's value came from: key -> `file:line`, `environment NAME` or `command line`.
   /// No entry: default.

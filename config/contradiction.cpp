@@ -1,4 +1,6 @@
 // What settings must hold together.
+#include <bit>
+
 #include "config/settings.hpp"
 #include "config/value_text.hpp"
 
@@ -33,6 +35,10 @@ std::optional<std::pair<std::string_view, std::string>> contradiction(const Conf
     return {{"alerts.outlier_trades", std::to_string(alerts.outlier_trades) +
                                           " is more than candles.kept_trades, " +
                                           std::to_string(config.fold.kept_trades)}};
+  }
+  if (!std::has_single_bit(config.quality.fingerprints) && config.quality.fingerprints != 0) {
+    return {{"quality.fingerprints",
+             std::to_string(config.quality.fingerprints) + " is no power of two"}};
   }
   return std::nullopt;
 }

@@ -74,7 +74,8 @@ std::string example() {
   const Config defaults;
   return "# Every setting of tapedeck at its default. A flag wins over the environment variable, "
          "the variable over this\n"
-         "# file. Settings of [candles], [metrics], [alerts] and [fold] are kept with a tape: the "
+         "# file. Settings of [candles], [metrics], [alerts], [fold] and [refusals] are kept with "
+         "a tape: the "
          "first engine that opens it stores them.\n\n" +
          sections([&defaults](const Setting& setting, std::string_view name) {
            return "# " + std::string(setting.description) + ".\n# " + setting.variable() + ": " +

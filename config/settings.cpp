@@ -98,6 +98,22 @@ const Setting kSettings[] = {
     make("fold.allow_negative_prices", Kind::boolean, 0, 0,
          "Whether prices below zero are accepted", AT(fold.allow_negative_prices)),
 
+    make("refusals.time_lead", Kind::duration, 0, 3650 * kDay,
+         "How far an event time may be past its receive time, where it has one; 0s: any",
+         AT(fold.refusals.time_lead)),
+    make("refusals.zero_size", Kind::boolean, 0, 0, "Whether trades of size 0 are refused",
+         AT(fold.refusals.zero_size)),
+    make("refusals.crossed_quotes", Kind::boolean, 0, 0,
+         "Whether quotes are refused after which the bid is not below the ask",
+         AT(fold.refusals.crossed_quotes)),
+    make("refusals.price_band", Kind::ratio, 0, 1000 * kMillion,
+         "Distance of a print from the symbol's last trade beyond which it is refused; the second "
+         "in a row near the first is believed; 0: any",
+         AT(fold.refusals.price_band)),
+    make("refusals.symbols", Kind::text, 0, 0,
+         "Symbols that are known, like \"AAPL,BTC*\": those of others are refused; empty: all",
+         AT(fold.refusals.symbols)),
+
     make("alerts.imbalance_high", Kind::ratio, 0, kMillion,
          "Imbalance of the top levels that is HIGH; 0: never", AT(fold.alerts.imbalance_high)),
     make("alerts.imbalance_medium", Kind::ratio, 0, kMillion, "... that is MEDIUM; 0: never",
@@ -250,6 +266,33 @@ const Setting kSettings[] = {
          AT(replays.kept_messages)),
     make("replays.subscribers", Kind::integer, 1, 1024,
          "Subscribers of one replay; one more is refused with 503", AT(replays.subscribers)),
+
+    make("quality.live", Kind::boolean, 0, 0,
+         "Whether every event is looked at while it is folded (metric quality_findings_total)",
+         AT(quality.live)),
+    make("quality.fingerprints", Kind::integer, 0, 1 << 16,
+         "Events of each symbol that a new one is compared with, a power of two, 16 bytes each; 0: "
+         "no duplicates are looked for",
+         AT(quality.fingerprints)),
+    make("quality.outlier", Kind::ratio, 1, 1000 * kMillion,
+         "Deviation of a trade's price from the mean of the last 64 that makes it an outlier",
+         AT(quality.outlier)),
+    make("quality.stale_after", Kind::duration, kMillisecond, kDay,
+         "Age of a symbol's quote that makes it stale for a trade", AT(quality.stale_after)),
+
+    make("stream.depth", Kind::integer, 1, 100, "Levels a side of the live stream's books",
+         AT(stream.depth)),
+    make("stream.kept_messages", Kind::integer, 16, 1 << 20,
+         "Messages of the live stream that are kept for who resumes; who is further behind is told "
+         "of a gap",
+         AT(stream.kept_messages)),
+    make("stream.subscribers", Kind::integer, 1, 65'536,
+         "Subscribers of the live stream; one more is refused with 503", AT(stream.subscribers)),
+    make("stream.max_waiting", Kind::integer, 1, 1 << 24,
+         "Outputs that wait to be told at most; beyond that everybody is told of a gap",
+         AT(stream.max_waiting)),
+    make("stream.linger", Kind::duration, 0, kDay,
+         "How long the stream goes on without subscribers, for who resumes", AT(stream.linger)),
 
     make("log.level", Kind::choice, 0, 0, "How much is logged", AT(log.level), kLevels),
 };

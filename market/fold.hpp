@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -119,6 +120,12 @@ struct Fold {
     return std::max(event_time_, earlier_event_time_);
   }
 
+  // -- refusals.cpp
+  /// The first rule of the settings that the message beginning there breaks, the price band aside.
+  [[nodiscard]] std::optional<Refused> forbidden(std::size_t begin) const;
+  [[nodiscard]] bool crosses_quotes(std::span<const Event> message) const;
+  [[nodiscard]] bool beyond_band(const Event& event);
+
   // -- symbol_snapshot.cpp
   void freeze();
   [[nodiscard]] Digest compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const;
@@ -131,6 +138,11 @@ struct Fold {
 
   [[nodiscard]] bool price_allowed(Price price) const noexcept {
     return price <= kMaxPrice && price >= lowest_price_;
+  }
+  /// Ahead of its receive time by more than the settings allow.
+  [[nodiscard]] bool is_ahead(const Event& event) const noexcept {
+    return event.receive_time != 0 && event.time > event.receive_time &&
+           wrapping_sub(event.time, event.receive_time) > time_lead_;
   }
   /// Where the fold is: read from a signal handler too, so loads only.
   [[nodiscard]] UnderWay under_way() const noexcept {
@@ -204,7 +216,12 @@ struct Fold {
   TimeNs mark_due_ = kNever;  ///< feed time of a mark before which nothing is due
   std::uint64_t trades_ = 0, session_trades_ = 0;
   Price last_trade_ = 0;
-  Emitter emitter_;  ///< holds source, trust and instrument
+  TimeNs time_lead_ = kNever;  ///< event time past receive time that is allowed
+  bool strict_ = false;        ///< the settings refuse more than what is too far ahead
+  bool known_ = true;          ///< the symbol, by the settings
+  bool beyond_band_ = false;   ///< the last print was refused as beyond the band
+  Price price_beyond_ = 0;     ///< its price
+  Emitter emitter_;            ///< holds source, trust and instrument
 
   // Cold.
   const FoldSettings* settings_;

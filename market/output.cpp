@@ -72,10 +72,12 @@ std::string identity(const Output& output) {
 }
 
 std::string_view name(Refused rule) noexcept {
-  constexpr std::string_view names[] = {
-      "time_ahead",      "size_not_positive", "size_too_large", "price_not_allowed",
-      "duplicate_order", "sequence_jump",     "bad_side",       "unknown_source",
-      "resync_overflow", "bad_value",         "quarantined",    "quarantined_due"};
+  constexpr std::string_view names[] = {"time_ahead",        "size_not_positive", "size_too_large",
+                                        "price_not_allowed", "duplicate_order",   "sequence_jump",
+                                        "bad_side",          "unknown_source",    "resync_overflow",
+                                        "bad_value",         "quarantined",       "quarantined_due",
+                                        "future_time",       "zero_size",         "price_band",
+                                        "crossed_quote",     "unknown_symbol"};
   const auto index = static_cast<std::size_t>(rule);
   return index < std::size(names) ? names[index] : "unknown";
 }

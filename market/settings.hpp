@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "market/candle_width.hpp"
@@ -80,6 +81,22 @@ enum class FurtherMetric : std::uint8_t {
 };
 constexpr std::uint8_t kFurtherMetrics = 6;
 
+/// What is refused beside what no fold could take. A message is refused whole.
+struct RefusalSettings {
+  TimeNs time_lead = 5 * kSecond;  ///< event time past its receive time, if it has one; 0: any
+  bool zero_size = false;          ///< trades of size 0
+  bool crossed_quotes = false;     ///< after which the bid is not below the ask
+  /// Distance of a print from the symbol's last trade, in millionths of that; 0: any. The second
+  /// one in a row within that distance of the first is believed.
+  std::int64_t price_band = 0;
+  std::string symbols;  ///< those known, "AAPL,BTC*"; empty: all
+  friend bool operator==(const RefusalSettings&, const RefusalSettings&) = default;
+};
+/// Nothing beside what no fold could take.
+[[nodiscard]] inline RefusalSettings no_refusals() { return {0, false, false, 0, {}}; }
+/// Whether one of `patterns`, separated by commas, is the symbol, or its beginning with a * behind.
+[[nodiscard]] bool is_known(std::string_view patterns, std::string_view symbol) noexcept;
+
 struct FoldSettings {
   /// Ascending, distinct, at most 16: times from 1 ms to 1 day, then those by activity.
   std::vector<CandleWidth> candle_widths = {1 * kSecond, 10 * kSecond, 60 * kSecond};
@@ -99,6 +116,7 @@ struct FoldSettings {
   /// that of 1970-01-01 is a boundary of each; in [0, 1 day).
   TimeNs candle_origin = 0;
   std::uint32_t further_metrics = 0;  ///< bit n: FurtherMetric n is in the metric rows
+  RefusalSettings refusals;
   friend bool operator==(const FoldSettings&, const FoldSettings&) = default;
 };
 

@@ -160,6 +160,9 @@ struct SymbolSnapshot {
   std::uint64_t trades = 0;                ///< ordinal of the last trade of the symbol
   std::uint64_t session_trades = 0;        ///< trades of this source
   Price last_trade = 0;                    ///< meaningless while session_trades is 0
+  /// Of the last print, where that was refused as beyond the price band.
+  bool beyond_band = false;
+  Price price_beyond = 0;  ///< 0 unless beyond_band
 
   // The metric window that is open, if any.
   bool window_open = false;

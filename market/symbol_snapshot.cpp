@@ -111,6 +111,7 @@ Digest Fold::compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const {
     w.put(width);
     w.put(after);
   }
+  if (beyond_band_) w.put(price_beyond_);
   return w.digest();
 }
 
@@ -169,6 +170,7 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
   s.trades = trades_;
   s.session_trades = session_trades_;
   s.last_trade = last_trade_;
+  s.beyond_band = beyond_band_, s.price_beyond = price_beyond_;
   s.window_open = window_.open();
   if (s.window_open) s.window = window_row();
   if (alerts_.on()) {
@@ -217,6 +219,7 @@ std::string Fold::restore_from(const SymbolSnapshot& s, Overdue overdue) {
   trades_ = s.trades;
   session_trades_ = s.session_trades;
   last_trade_ = s.last_trade;
+  beyond_band_ = s.beyond_band, price_beyond_ = s.price_beyond;
   if (s.window_open) {
     window_.restore(s.window);
     if (!further_.restore(s.window.further)) return "metric window does not fit the settings";

@@ -42,7 +42,12 @@ Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
       candles_(fold_settings),
       alerts_(fold_settings, symbol_name),
       settings_(&fold_settings),
-      symbol_(std::move(symbol_name)) {}
+      symbol_(std::move(symbol_name)) {
+  const RefusalSettings& refusals = fold_settings.refusals;
+  if (refusals.time_lead != 0) time_lead_ = refusals.time_lead;
+  known_ = refusals.symbols.empty() || is_known(refusals.symbols, symbol_);
+  strict_ = refusals.zero_size || refusals.crossed_quotes || refusals.price_band != 0 || !known_;
+}
 
 /// What was due before an event, of which this is the feed time.
 [[gnu::noinline]] void Fold::come_to(TimeNs feed_time) {
@@ -131,14 +136,14 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
       static_cast<std::uint64_t>(event.feed_time) - static_cast<std::uint64_t>(event.time);
   return event.sequence > stream.last && event.feed_time >= feed_time_ &&
          static_cast<std::uint64_t>(event.feed_time) <= std::uint64_t{kLatestTime} &&
-         age < kLongAgo && (event.flags & kMore) == 0;
+         age < kLongAgo && (event.flags & kMore) == 0 && !is_ahead(event);
 }
 
 /// Whether what is plain may be folded as such in this state.
 bool Fold::ready_for_plain() noexcept {
   message_index_ = 0;
   flow_reset_ = message_special_ = false;
-  return !foreign_ && !keeping_ && sequencing_ == Sequencing::message_number;
+  return !foreign_ && !keeping_ && !strict_ && sequencing_ == Sequencing::message_number;
 }
 
 /// The whole message that begins there, whatever it is; returns the first event behind it.
@@ -146,7 +151,10 @@ bool Fold::ready_for_plain() noexcept {
   const std::span<const Event> events = batch_->events;
   __atomic_store_n(&at_, begin, __ATOMIC_RELAXED);
   message_index_ = 0;
-  const Verdict verdict = judge_message(events[begin]);
+  Verdict verdict = judge_message(events[begin]);
+  if (verdict == Verdict::fold && (strict_ || time_lead_ != kNever)) {
+    if (const auto rule = forbidden(begin)) refused_rule_ = *rule, verdict = Verdict::refuse;
+  }
   std::size_t i = begin;
   for (;; ++message_index_) {
     const Event& event = events[i];
@@ -313,6 +321,9 @@ template <Fold::Path path>
                        price_allowed(event.price);
   if (!allowed) [[unlikely]]
     return refuse(*broken_rule(event), event);
+  if constexpr (path == Path::any) {
+    if (strict_ && beyond_band(event)) return refuse(Refused::price_band, event);
+  }
   commit<path>(event);
   if (event.size != 0) fold_trade(event, event.id, event.price, event.size, event.side);
 }

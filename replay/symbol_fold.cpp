@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "market/quality_watch.hpp"
 #include "schemas/state_codec.hpp"
 
 namespace tapedeck::replay {
@@ -190,6 +191,7 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
     }
     batch.events = {chunk.data(), count};
     if (count > 0) state_.apply(batch, outputs);
+    if (watch_ != nullptr) watch_->look_at(batch.events);
     events_since_ += count;
     if (count < whole) return false;
     batch.first.index += static_cast<std::uint32_t>(count);
@@ -203,8 +205,8 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
 }
 
 void SymbolFold::apply(const market::Batch& messages, bool ends_record, market::Outputs& outputs) {
-  if (next_release() <= messages.first.offset)
-    throw std::logic_error(state_.symbol() + ": a release was passed over");
+  if (next_turn() <= messages.first.offset)
+    throw std::logic_error(state_.symbol() + ": a release or new settings were passed over");
   if (own_rules_ == nullptr && fault_ == nullptr) {
     state_.apply(messages, outputs);
   } else {

@@ -14,6 +14,10 @@
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
 
+namespace tapedeck::market {
+class QualityWatch;
+}
+
 namespace tapedeck::replay {
 
 using market::Offset;
@@ -98,6 +102,10 @@ public:
   /// Tests only: where the fold meets the item, `fault` strikes.
   void set_fault(const market::FoldItem& item, market::Fault fault);
 
+  /// Looks at every event that apply() folds from here on; null: nobody does. Outlives the fold.
+  void set_watch(market::QualityWatch* watch) noexcept { watch_ = watch; }
+  [[nodiscard]] const market::QualityWatch* watch() const noexcept { return watch_; }
+
   /// False where a turn was met in front of next(): what is stored there is the state before it.
   [[nodiscard]] bool may_store() const noexcept {
     return met_below_ <= next_ && settings_below_ <= next_;
@@ -122,6 +130,7 @@ private:
   FoldRules rules_;
   std::shared_ptr<const SymbolRules> own_rules_;  ///< null: nothing is left out
   std::unique_ptr<PlannedFault> fault_;
+  market::QualityWatch* watch_ = nullptr;
   Offset met_below_ = 0;  ///< releases below are met
   std::size_t changes_met_ = 0;
   Offset settings_below_ = 0;  ///< the last change that was met is below

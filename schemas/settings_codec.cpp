@@ -60,6 +60,18 @@ const char* take(wire::AlertSettings::Reader from, AlertSettings& settings) {
   return nullptr;
 }
 
+void put(wire::RefusalSettings::Builder to, const market::RefusalSettings& settings) {
+  const auto& [time_lead, zero_size, crossed_quotes, price_band, symbols] = settings;
+  to.setTimeLead(time_lead), to.setPriceBand(price_band);
+  to.setZeroSize(zero_size), to.setCrossedQuotes(crossed_quotes);
+  put_text([&](auto text) { to.setSymbols(text); }, symbols);
+}
+
+void take(wire::RefusalSettings::Reader from, market::RefusalSettings& settings) {
+  settings = {from.getTimeLead(), from.getZeroSize(), from.getCrossedQuotes(), from.getPriceBand(),
+              text_of(from.getSymbols())};
+}
+
 const char* take(wire::AlertPattern::Reader from, AlertPattern& pattern) {
   const auto steps = from.getSteps();
   if (from.getName().size() > kMaxTextBytes) return "a pattern's name is too long";
@@ -163,8 +175,9 @@ std::optional<MetricsRow> take_metrics(wire::MetricsRow::Reader from) {
 std::string encode(const market::FoldSettings& settings) {
   const auto& [candle_widths, lateness, idle_after, correction_horizon, kept_trades, metrics_levels,
                metrics_window, max_sequence_jump, max_kept_updates, allow_negative_prices, alerts,
-               symbol_alerts, patterns, candle_origin, further_metrics] = settings;
-  const std::size_t list_bytes = candle_widths.size() * 8 + alert_bytes(settings);
+               symbol_alerts, patterns, candle_origin, further_metrics, refusals] = settings;
+  const std::size_t list_bytes =
+      candle_widths.size() * 8 + alert_bytes(settings) + refusals.symbols.size();
   return write_message<wire::FoldSettings>(list_bytes, [&](wire::FoldSettings::Builder to) {
     to.setVersion(kStateVersion);
     auto widths = to.initCandleWidths(static_cast<unsigned>(settings.candle_widths.size()));
@@ -179,6 +192,7 @@ std::string encode(const market::FoldSettings& settings) {
     to.setCandleOrigin(settings.candle_origin);
     to.setFurtherMetrics(settings.further_metrics);
     put_alerts(to, settings);
+    if (settings.refusals != market::no_refusals()) put(to.initRefusals(), settings.refusals);
   });
 }
 
@@ -202,6 +216,8 @@ Result<market::FoldSettings> decode_settings(std::span<const std::byte> bytes) {
         settings.further_metrics = from.getFurtherMetrics();
         if (const char* wrong = take_alerts(from, bytes.size(), settings))
           return fault(nullptr, wrong);
+        settings.refusals = market::no_refusals();
+        if (from.hasRefusals()) take(from.getRefusals(), settings.refusals);
         return settings;
       });
 }

@@ -191,8 +191,8 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
                trust_since, suspect, suspect_since, event_time, max_event_time, feed_time, counts,
                integrity, instrument, statuses, streams, orders, levels, quotes, depth_seen,
                in_snapshot, crossing, kept_updates, candles, width_starts, kept_trades, trades,
-               session_trades, last_trade, window_open, window, alerts, chain, digest, marked] =
-      snapshot;
+               session_trades, last_trade, beyond_band, price_beyond, window_open, window, alerts,
+               chain, digest, marked] = snapshot;
   to.setVersion(kStateVersion);
   put_text([&](auto text) { to.setSymbol(text); }, symbol);
   put_text([&](auto text) { to.setSourceName(text); }, source_name);
@@ -219,6 +219,7 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
   put_quote(to.getAsk(), quotes[1]);
   to.setDepthSeen(depth_seen), to.setInSnapshot(in_snapshot), to.setCrossing(crossing);
   to.setTrades(trades), to.setSessionTrades(session_trades), to.setLastTrade(last_trade);
+  to.setBeyondBand(beyond_band), to.setPriceBeyond(price_beyond);
   to.setWindowOpen(window_open), to.setMarked(marked);
   put_metrics(to.initWindow(), window);
   if (alerts != market::AlertSnapshot{}) put_alerts(to.initAlerts(), alerts);
@@ -283,6 +284,7 @@ void take_rest(Reader from, SymbolSnapshot& snapshot) {
   snapshot.crossing = from.getCrossing();
   snapshot.trades = from.getTrades(), snapshot.session_trades = from.getSessionTrades();
   snapshot.last_trade = from.getLastTrade();
+  snapshot.beyond_band = from.getBeyondBand(), snapshot.price_beyond = from.getPriceBeyond();
   snapshot.window_open = from.getWindowOpen(), snapshot.marked = from.getMarked();
   snapshot.chain = {from.getChain().getHigh(), from.getChain().getLow()};
   snapshot.digest = {from.getDigest().getHigh(), from.getDigest().getLow()};

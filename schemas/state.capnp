@@ -98,6 +98,8 @@ struct Snapshot {
     offset @64 :UInt64;
   }
   widthStarts @65 :List(WidthStart);
+  beyondBand @66 :Bool;
+  priceBeyond @67 :Int64;
 }
 
 struct WidthStart {
@@ -192,6 +194,15 @@ struct FoldSettings {
   patterns @13 :List(AlertPattern);
   candleOrigin @14 :Int64;
   furtherMetrics @15 :UInt32;
+  refusals @16 :RefusalSettings;  # absent: nothing is refused by them
+}
+
+struct RefusalSettings {
+  timeLead @0 :Int64;
+  priceBand @1 :Int64;
+  symbols @2 :Text;
+  zeroSize @3 :Bool;
+  crossedQuotes @4 :Bool;
 }
 
 # Ratios in millionths; 0: never.

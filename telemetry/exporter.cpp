@@ -50,20 +50,24 @@ public:
   Collector(const Metrics& metrics, WallClock::time_point now) : metrics_(metrics), now_(now) {
     tape();
     fold();
+    findings();
     checkpoints();
     process();
     http();
     replays();
+    stream();
   }
   [[nodiscard]] std::vector<MetricFamily> Collect() const override { return families_; }
 
 private:
   void tape();
   void fold();
+  void findings();
   void checkpoints();
   void process();
   void http();
   void replays();
+  void stream();
 
   MetricFamily& family(std::string_view name, std::string_view help, MetricType type) {
     return families_.emplace_back(
@@ -180,6 +184,18 @@ void Collector::fold() {
   counter("ingress_restarts_total", "Restarts of the ingress.", &P::ingress_restarts);
 }
 
+void Collector::findings() {
+  auto& out = family("quality_findings_total", "Events found wrong by quality.live, by finding.",
+                     MetricType::Counter);
+  for (std::size_t i = 0; i < market::kFindings; ++i) {
+    each_partition(out, [i](ClientMetric& metric, const PartitionMetrics& from) {
+      metric.label.push_back(
+          {"finding", std::string(market::name(static_cast<market::Finding>(i)))});
+      metric.counter.value = static_cast<double>(from.findings[i].load(std::memory_order_relaxed));
+    });
+  }
+}
+
 void Collector::checkpoints() {
   using P = PartitionMetrics;
   counter("checkpoints_total", "Checkpoints stored.", &P::checkpoints);
@@ -252,6 +268,14 @@ void Collector::replays() {
   family("replay_late_seconds", "From when a replay's event was due until it was told.",
          MetricType::Histogram)
       .metric.push_back(std::move(seconds));
+}
+
+void Collector::stream() {
+  gauge("stream_subscribers", "Subscribers of the live stream.",
+        static_cast<double>(metrics_.stream_subscribers.load(std::memory_order_relaxed)));
+  counter("stream_messages_total", "Messages of the live stream.", metrics_.stream_messages);
+  counter("stream_gaps_total", "Gaps told to subscribers of the live stream.",
+          metrics_.stream_gaps);
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include <memory>
 #include <vector>
 
+#include "market/quality_watch.hpp"
+
 namespace tapedeck::telemetry {
 
 using Counter = std::atomic<std::uint64_t>;
@@ -60,6 +62,7 @@ struct PartitionMetrics {
   Counter quarantined{}, released{};
   Histogram restart_ns{};  ///< from a symbol's failure until it is caught up again
   Gauge symbols{}, symbols_down{};
+  std::array<Counter, market::kFindings> findings{};  ///< by number
 };
 
 /// One for the process; partitions are fixed at start.
@@ -77,6 +80,8 @@ struct Metrics {
   Histogram http_ns{};
   Gauge replays{};
   Counter replays_refused{}, replays_expired{};
+  Gauge stream_subscribers{};
+  Counter stream_messages{}, stream_gaps{};
   Histogram replay_late_ns{};  ///< from when something was due until it was told
   Counter recorder_events{}, recorder_records{}, recorder_dead_letters{};
   const std::chrono::system_clock::time_point started =

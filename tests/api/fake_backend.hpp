@@ -58,6 +58,9 @@ public:
       return std::vector{sample_candle(symbol), sample_candle(symbol)};
     });
   }
+  void quality(std::string symbol, api::Reply<market::QualityView> reply) override {
+    answer(symbol, std::move(reply), [symbol] { return sample_quality(symbol); });
+  }
   void metrics(std::string symbol, api::Reply<market::MetricsView> reply) override {
     answer(symbol, std::move(reply), [symbol] { return sample_metrics(symbol); });
   }
@@ -92,6 +95,10 @@ public:
     });
   }
   [[nodiscard]] FakeReplays& replays() override { return replays_; }
+  [[nodiscard]] Result<std::unique_ptr<api::Subscription>> subscribe(
+      api::StreamQuery query, std::function<void()> wake) override {
+    return replays_.subscribe(std::move(query), std::move(wake));
+  }
   [[nodiscard]] api::Health health() const override {
     return {live, ready, ready ? "" : "recovering partition 2"};
   }

@@ -73,6 +73,18 @@ TEST_CASE("metrics have nine decimals, and null where undefined", "[json]") {
       R"("ask_depth":"0"})");
 }
 
+TEST_CASE("quality has every finding by name, and null for times that never came", "[json]") {
+  const auto json = nlohmann::json::parse(to_json(test::sample_quality("A")));
+  CHECK(json["watched"] == true);
+  CHECK(json["findings"].size() == market::kFindings);
+  CHECK(json["findings"]["outlier"] == 1);
+  CHECK(json["gaps"][0]["longer_than_ns"] == market::kSecond);
+  CHECK(json["gaps"][0]["count"] == 4);
+  CHECK(json["first_time"] == "1970-01-01T00:00:00.000000000Z");
+  CHECK(json["last_time"].is_null());
+  CHECK(json["integrity"]["gaps"] == 0);
+}
+
 TEST_CASE("a symbol says what was counted, and null where it was told nothing", "[json]") {
   CHECK(
       to_json(test::sample_symbol("A")) ==

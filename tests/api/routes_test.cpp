@@ -89,6 +89,7 @@ TEST_CASE("each answer has the fields that its schema requires, and no other", "
                                        {"/v1/symbols/AAPL/book", "book"},
                                        {"/v1/symbols/AAPL/candles?width=1s", "candle"},
                                        {"/v1/symbols/AAPL/metrics", "metrics"},
+                                       {"/v1/symbols/AAPL/quality", "quality"},
                                        {"/v1/alerts?symbol=AAPL", "alert"},
                                        {"/v1/positions", "partition_position"},
                                        {"/v1/supervision", "supervision"},

@@ -71,6 +71,19 @@ inline market::MetricsView sample_metrics(std::string symbol) {
   return metrics;
 }
 
+inline market::QualityView sample_quality(std::string symbol) {
+  market::QualityView view;
+  view.symbol = std::move(symbol);
+  view.position = {1, 2, 3};
+  view.watched = true;
+  view.quality.events = 9, view.quality.trades = 2;
+  view.quality.first_time = 0;
+  view.quality.findings[static_cast<std::size_t>(market::Finding::outlier)] = 1;
+  view.gap_scales = {market::kSecond, 0, 0, 0, 0};
+  view.quality.gaps[0] = 4, view.quality.longest_gap = 5;
+  return view;
+}
+
 inline market::SymbolView sample_symbol(std::string symbol) {
   market::SymbolView view;
   view.symbol = std::move(symbol);

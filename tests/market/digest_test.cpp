@@ -14,6 +14,7 @@ FoldSettings rich_settings() {
   FoldSettings settings;
   settings.candle_widths = {kSecond, 60 * kSecond};
   settings.metrics_window = 60 * kSecond;
+  settings.refusals.price_band = 10'000;
   settings.patterns = {{"storm", {AlertRule::imbalance_flip, AlertRule::outlier}, kSecond, 0}};
   return settings;
 }
@@ -39,6 +40,7 @@ SymbolSnapshot rich_snapshot(const FoldSettings& settings, bool resyncing) {
                                with_sequence(set_quote(t, Side::bid, 100, 30), 1),
                                with_sequence(set_quote(t, Side::ask, 101, 30), 2),
                                with_sequence(trade_of(t + 2 * kSecond, 100, 3, Side::none, 43), 3),
+                               with_sequence(trade_of(t + 2 * kSecond, 150, 1, Side::none, 45), 4),
                                with_sequence(event_at(EventKind::gap, t + 2 * kSecond), 9)};
   Event status = event_at(EventKind::status, t + 2 * kSecond, 10);
   status.other = 'T', status.price = 1, status.size = 2;
@@ -63,7 +65,8 @@ SymbolSnapshot rich_snapshot(const FoldSettings& settings, bool resyncing) {
   }
   apply(2, events);
   const auto alerts = std::ranges::count(outputs, OutputKind::alert, &Output::kind);
-  REQUIRE(outputs.size() == 2 + static_cast<std::size_t>(alerts));  // closed candle, refused jump
+  // A closed candle, a refused jump, a refused price.
+  REQUIRE(outputs.size() == 3 + static_cast<std::size_t>(alerts));
   const SymbolSnapshot snapshot = state.snapshot();
   REQUIRE_FALSE(snapshot.marked);
   REQUIRE(snapshot.window_open);
@@ -196,6 +199,8 @@ std::vector<Alteration> alterations() {
           ALTER(s.trades += 1),
           ALTER(s.session_trades -= 1),
           ALTER(s.last_trade += 1),
+          ALTER((s.beyond_band = false, s.price_beyond = 0)),
+          ALTER(s.price_beyond += 1),
           ALTER(s.window_open = false),
           ALTER((s.window_open = false, s.window = {})),
           ALTER(s.window.open_time -= kSecond),

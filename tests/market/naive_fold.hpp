@@ -41,6 +41,12 @@ public:
       counts.duplicates += message.events.size();
       return;
     }
+    if (const auto rule = forbidden(message.events)) {
+      counts.refused += message.events.size();
+      for (std::uint32_t i = 0; i < message.events.size(); ++i)
+        say(message.events[i].time, Refusal{*rule, message.events[i], i});
+      return;
+    }
     book.touched = false;
     bool cleared = false;
     first_ = first;
@@ -48,6 +54,8 @@ public:
       const Event& e = message.events[i];
       index_ = i;
       std::optional<Refused> rule = broken(e);
+      if (!rule && e.kind == EventKind::trade && e.size > 0 && out_of_band(e.price))
+        rule = Refused::price_band;
       if (!rule) rule = book.apply(e);
       if (rule) {
         ++counts.refused;
@@ -95,6 +103,37 @@ private:
            kind == EventKind::execute_price || kind == EventKind::reduce ||
            kind == EventKind::replace;
   }
+  [[nodiscard]] std::optional<Refused> forbidden(const std::vector<Event>& events) const {
+    const RefusalSettings& rules = settings_.refusals;
+    auto quotes = quotes_;
+    bool empty_trade = false, quoted = false;
+    for (const Event& e : events) {
+      if (rules.time_lead != 0 && e.receive_time != 0 && e.time - e.receive_time > rules.time_lead)
+        return Refused::future_time;
+      empty_trade |= e.kind == EventKind::trade && e.size == 0;
+      if (e.kind != EventKind::quote ||
+          broken(e).value_or(Refused::time_ahead) != Refused::time_ahead)
+        continue;
+      quoted = true;
+      quotes[e.side == Side::bid ? 0 : 1] = {e.price, e.size};
+    }
+    if (rules.zero_size && empty_trade) return Refused::zero_size;
+    const bool whole = quotes[0].size > 0 && quotes[1].size > 0;
+    if (rules.crossed_quotes && quoted && whole && quotes[1].price <= quotes[0].price)
+      return Refused::crossed_quote;
+    return std::nullopt;
+  }
+  [[nodiscard]] bool out_of_band(Price price) {
+    const std::int64_t band = settings_.refusals.price_band;
+    const auto far_from = [&](Price other) {
+      return std::abs(static_cast<long double>(price) - other) * 1e6L >
+             std::abs(static_cast<long double>(other)) * band;
+    };
+    const bool far =
+        band != 0 && last_trade_ && far_from(*last_trade_) && !(beyond_ && !far_from(*beyond_));
+    beyond_ = far ? std::optional(price) : std::nullopt;
+    return far;
+  }
   [[nodiscard]] std::optional<Refused> broken(const Event& e) const {
     if (e.time > e.feed_time) return Refused::time_ahead;
     const auto kind = static_cast<unsigned>(e.kind);
@@ -121,6 +160,9 @@ private:
   }
 
   void fold(const Event& e, std::uint32_t index) {
+    if (e.kind == EventKind::clear) quotes_ = {};
+    if (e.kind == EventKind::quote) quotes_[e.side == Side::bid ? 0 : 1] = {e.price, e.size};
+    if (const auto trade = trade_of(e)) last_trade_ = trade->price;
     // The book has the event already; what became due before it was said under the old trust.
     advance(e.feed_time);
     alerts_.event(e.feed_time);
@@ -281,6 +323,8 @@ private:
   std::uint64_t wrong_ = 0;
   int crossing_ = 0;
   TimeNs feed_time_ = kNoTime, event_time_ = kNoTime;
+  std::optional<Price> last_trade_, beyond_;  ///< the second: of the print refused last
+  std::array<QuoteSnapshot, 2> quotes_{};
   Sequence last_[kStreams] = {};
   std::vector<NaiveBook::Touched> bids_before_, asks_before_;
 };

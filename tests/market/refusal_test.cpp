@@ -97,6 +97,67 @@ TEST_CASE("negative prices are folded where the settings allow them", "[refusal]
   CHECK(fold.refusals() == std::vector{Refused::price_not_allowed});
 }
 
+TEST_CASE("what the settings refuse is refused, and nothing of it folded", "[refusal]") {
+  FoldSettings settings = test_settings();
+  settings.refusals = {kSecond, true, true, 100'000, {}};
+  FoldTester fold(settings);
+  Event early = trade_of(5 * kSecond, 100, 1, Side::bid, 1);
+  early.receive_time = 4 * kSecond;
+  fold.apply({early});  // exactly the lead that is allowed
+  early.id = 2, early.receive_time -= 1;
+  fold.apply({early});
+  CHECK(fold.refusals() == std::vector{Refused::future_time});
+  fold.apply({trade_of(5 * kSecond, 100, 0, Side::bid, 3)});
+  CHECK(fold.refusals().back() == Refused::zero_size);
+
+  std::vector<Event> quotes = {set_quote(5 * kSecond, Side::bid, 100, 1),
+                               set_quote(5 * kSecond, Side::ask, 100, 1)};
+  quotes[0].flags = kMore;
+  fold.apply(quotes);
+  CHECK(fold.refusals().size() == 4);  // the message whole
+  CHECK(fold.refusals().back() == Refused::crossed_quote);
+  CHECK(fold.state.book(0).bids.empty());
+  quotes[1].price = 101;
+  fold.apply(quotes);
+  CHECK(fold.state.view().best_ask->price == 101);
+  fold.apply({set_quote(5 * kSecond, Side::bid, 102, 1)});  // against the ask that stands
+  CHECK(fold.refusals().back() == Refused::crossed_quote);
+  CHECK(fold.refusals().size() == 5);
+}
+
+TEST_CASE("a print beyond the band is believed when the next one is near it", "[refusal]") {
+  FoldSettings settings = test_settings();
+  settings.refusals.price_band = 100'000;
+  FoldTester fold(settings);
+  const auto print = [&](Price price, std::uint64_t id) {
+    fold.apply({trade_of(5 * kSecond, price, 1, Side::bid, id)});
+    return fold.state.view().last_trade.value_or(0);
+  };
+  CHECK(print(1000, 1) == 1000);
+  CHECK(print(1100, 2) == 1100);  // a tenth away
+  CHECK(print(1211, 3) == 1100);  // more than a tenth
+  CHECK(print(1099, 4) == 1099);
+  CHECK(print(5000, 5) == 1099);
+  CHECK(print(9, 6) == 1099);
+  CHECK(print(5000, 7) == 1099);
+  CHECK(print(5400, 8) == 5400);
+  CHECK(fold.refusals() == std::vector(4, Refused::price_band));
+}
+
+TEST_CASE("events of symbols that are not known are refused", "[refusal]") {
+  CHECK(is_known("AAPL,BTC*", "AAPL"));
+  CHECK(is_known("AAPL,BTC*", "BTCUSDT"));
+  CHECK_FALSE(is_known("AAPL,BTC*", "AAPLX"));
+  CHECK_FALSE(is_known("AAPL,BTC*", "ETHBTC"));
+  CHECK(is_known("*", "ETHBTC"));
+  FoldSettings settings = test_settings();
+  settings.refusals.symbols = "OTHER";
+  FoldTester fold(settings);
+  fold.apply({add_order(1, 1, Side::bid, 100, 1)});
+  CHECK(fold.refusals() == std::vector{Refused::unknown_symbol});
+  CHECK(fold.state.book(0).bids.empty());
+}
+
 TEST_CASE("events of a source that was never announced are refused", "[refusal]") {
   FoldTester fold(test_settings(), false);
   fold.apply({add_order(1, 1, Side::bid, 100, 1)});

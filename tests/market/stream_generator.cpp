@@ -68,7 +68,9 @@ private:
     event.kind = kind;
     event.feed_time = feed_time_;
     event.time = feed_time_;
-    event.receive_time = TimeNs(random_.below(1000));
+    const auto delay = TimeNs(random_.below(1000));  // now and then it is far too far ahead
+    event.receive_time = std::max<TimeNs>(
+        1, delay < 3 ? event.time - 6 * kSecond : event.time + delay * kSecond / 1000);
     if (options_.late && random_.chance(20)) {
       event.time -= TimeNs(random_.below(random_.chance(30) ? 30'000 : 2'500)) * kMillisecond;
     }
@@ -349,6 +351,15 @@ void random_further(std::uint64_t seed, FoldSettings& settings) {
     settings.further_metrics = static_cast<std::uint32_t>(random.below(1U << kFurtherMetrics));
 }
 
+void random_refusals(std::uint64_t seed, FoldSettings& settings) {
+  Random random(seed ^ 0x2ef05a1);
+  auto& refusals = settings.refusals;
+  if (random.chance(20)) refusals.time_lead = 0;
+  refusals.zero_size = random.chance(30);
+  refusals.crossed_quotes = random.chance(30);
+  if (random.chance(30)) refusals.price_band = static_cast<std::int64_t>(1 + random.below(30'000));
+}
+
 }  // namespace
 
 FoldSettings random_settings(std::uint64_t seed) {
@@ -366,6 +377,7 @@ FoldSettings random_settings(std::uint64_t seed) {
   settings.max_kept_updates = static_cast<std::uint32_t>(random.chance(50) ? 10 : 1000);
   random_alerts(random, settings);
   random_further(seed, settings);
+  random_refusals(seed, settings);
   return settings;
 }
 

@@ -80,6 +80,8 @@ TEST_CASE("states of version 1 are read", "[golden]") {
 TEST_CASE("what came after the first files of a version is read", "[golden]") {
   CHECK(*decode_snapshot(view(file("snapshot_further.v1"))) == golden::snapshot_further_v1());
   CHECK(*decode_settings(view(file("settings_further.v1"))) == golden::settings_further_v1());
+  CHECK(*decode_settings(view(file("settings_refusals.v1"))) == golden::settings_refusals_v1());
+  CHECK(*decode_snapshot(view(file("snapshot_refusals.v1"))) == golden::snapshot_refusals_v1());
   CHECK(*decode_control(view(file("control_settings.v1"))) == golden::control_settings_v1());
   const auto outputs = golden::outputs_v2();
   const auto block = decode_block(view(file("block_further.v2")));
@@ -102,6 +104,8 @@ TEST_CASE("writes golden files that are missing", "[.][write-golden]") {
   write("mark.v1", encode(golden::mark_v1()));
   write("snapshot_further.v1", encode(golden::snapshot_further_v1()));
   write("settings_further.v1", encode(golden::settings_further_v1()));
+  write("settings_refusals.v1", encode(golden::settings_refusals_v1()));
+  write("snapshot_refusals.v1", encode(golden::snapshot_refusals_v1()));
   write("control_settings.v1", encode(golden::control_settings_v1()));
   const auto further = golden::outputs_v2();
   std::vector<const market::Output*> some;

@@ -151,6 +151,7 @@ inline market::FoldSettings settings_further_v1() {
   market::FoldSettings to;
   to.candle_widths = {n, market::candle_width(market::CandleMeasure::ticks, n)};
   to.candle_origin = n, to.further_metrics = n;
+  to.refusals = market::no_refusals();
   return to;
 }
 inline ControlRecord control_settings_v1() {
@@ -163,7 +164,36 @@ inline ControlRecord control_settings_v1() {
 
 inline market::FoldSettings settings_v1() {
   Counter n;
-  return {{n, n, n}, n, n, n, n, n, n, n, n, true, market::no_alerts(), {}, {}};
+  market::FoldSettings to{{n, n, n},
+                          n,
+                          n,
+                          n,
+                          n,
+                          n,
+                          n,
+                          n,
+                          n,
+                          true,
+                          market::no_alerts(),
+                          {},
+                          {},
+                          0,
+                          0,
+                          market::no_refusals()};
+  return to;
+}
+
+inline market::FoldSettings settings_refusals_v1() {
+  Counter n;
+  market::FoldSettings to = settings_v1();
+  to.refusals = {n, true, true, n, "AAPL,BTC*"};
+  return to;
+}
+inline market::SymbolSnapshot snapshot_refusals_v1() {
+  Counter n;
+  market::SymbolSnapshot to = snapshot_v1();
+  to.beyond_band = true, to.price_beyond = n;
+  return to;
 }
 
 inline market::Output alert_v1() {

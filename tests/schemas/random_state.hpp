@@ -139,6 +139,7 @@ inline market::SymbolSnapshot any_snapshot(Random& random, std::size_t rows) {
   to.depth_seen = to.in_snapshot = to.window_open = to.marked = true;
   to.crossing = static_cast<std::uint8_t>(1 + below(random, 2));
   to.trades = any<U>(random), to.session_trades = any<U>(random), to.last_trade = any<I>(random);
+  to.beyond_band = true, to.price_beyond = any<I>(random);
   to.window = any_metrics(random);
   for (std::size_t i = 0; i < below(random, 4); ++i)
     to.width_starts.push_back({any<I>(random), any<I>(random)});
@@ -203,7 +204,8 @@ inline market::FoldSettings any_settings(Random& random) {
                                 {},
                                 {},
                                 any<I>(random),
-                                any<U>(random)};
+                                any<U>(random),
+                                {any<I>(random), true, true, any<I>(random), any_text(random)}};
   settings.symbol_alerts.resize(below(random, 5));
   for (auto& own : settings.symbol_alerts) own = {any_text(random), any_alert_settings(random)};
   settings.patterns.resize(below(random, 17));

@@ -11,6 +11,7 @@
 
 using namespace tapedeck::telemetry;
 using namespace std::chrono_literals;
+namespace market = tapedeck::market;
 
 namespace {
 
@@ -118,10 +119,11 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
        {&metrics.checkpointer_restarts, &metrics.gateway_restarts, &metrics.http_requests,
         &metrics.http_errors, &metrics.recorder_events, &metrics.recorder_records,
         &metrics.recorder_dead_letters, &metrics.sink_restarts, &metrics.deliveries,
-        &metrics.delivery_failures, &metrics.replays_refused, &metrics.replays_expired}) {
+        &metrics.delivery_failures, &metrics.replays_refused, &metrics.replays_expired,
+        &metrics.stream_messages, &metrics.stream_gaps}) {
     counter->store(++value);
   }
-  metrics.http_connections = 13, metrics.replays = 14;
+  metrics.http_connections = 15, metrics.replays = 16, metrics.stream_subscribers = 17;
   const auto parsed = parse(to_prometheus(metrics));
   std::uint64_t expected = 0;
   for (const std::string name :
@@ -129,17 +131,32 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
         "http_errors_total", "recorder_events_total", "recorder_records_total",
         "recorder_dead_letters_total", "sink_restarts_total", "deliveries_total",
         "delivery_failures_total", "replays_refused_total", "replays_expired_total",
-        "http_connections", "replays"}) {
+        "stream_messages_total", "stream_gaps_total", "http_connections", "replays",
+        "stream_subscribers"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name) == static_cast<double>(++expected));
   }
 }
 
+TEST_CASE("findings are told by partition and name", "[exporter]") {
+  Metrics metrics(2);
+  metrics.partitions[1]->findings[static_cast<std::size_t>(market::Finding::outlier)] = 7;
+  const auto parsed = parse(to_prometheus(metrics));
+  const auto value = [&](const std::string& partition, const std::string& finding) {
+    return parsed.samples.at("tapedeck_quality_findings_total{partition=\"" + partition +
+                             "\",finding=\"" + finding + "\"}");
+  };
+  CHECK(value("1", "outlier") == 7);
+  CHECK(value("0", "outlier") == 0);
+  CHECK(value("1", "time_gap") == 0);
+}
+
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
-  STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (18 + 12) + 5 * sizeof(Histogram));
+  STATIC_REQUIRE(sizeof(PartitionMetrics) ==
+                 8 * (18 + 12 + market::kFindings) + 5 * sizeof(Histogram));
   STATIC_REQUIRE(sizeof(Metrics) ==
-                 sizeof(std::vector<int>) + 8 * (13 + 2) + 3 * sizeof(Histogram));
+                 sizeof(std::vector<int>) + 8 * (15 + 3) + 3 * sizeof(Histogram));
 }
 
 TEST_CASE("lag is what is between the tape's end and what was read, never negative", "[exporter]") {

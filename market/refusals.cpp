@@ -1,0 +1,68 @@
+// What the settings refuse beside what no fold could take.
+#include <algorithm>
+
+#include "market/fold.hpp"
+
+namespace tapedeck::market {
+
+bool is_known(std::string_view patterns, std::string_view symbol) noexcept {
+  for (;;) {
+    const auto comma = patterns.find(',');
+    const auto pattern = patterns.substr(0, comma);
+    const bool known = pattern.ends_with('*')
+                           ? symbol.starts_with(pattern.substr(0, pattern.size() - 1))
+                           : symbol == pattern;
+    if (known) return true;
+    if (comma == patterns.npos) return false;
+    patterns.remove_prefix(comma + 1);
+  }
+}
+
+std::optional<Refused> Fold::forbidden(std::size_t begin) const {
+  std::size_t end = begin + 1;
+  const std::span<const Event> events = batch_->events;
+  while ((events[end - 1].flags & kMore) != 0 && end < events.size()) ++end;
+  const auto message = events.subspan(begin, end - begin);
+  const auto any = [&](auto&& breaks) { return std::ranges::any_of(message, breaks); };
+  const EventKind kind = message.front().kind;
+  if (kind == EventKind::session) return std::nullopt;
+  if (!known_ && kind != EventKind::instrument) return Refused::unknown_symbol;
+  if (any([this](const Event& event) { return is_ahead(event); })) return Refused::future_time;
+  const auto empty_trade = [](const Event& event) {
+    return event.kind == EventKind::trade && event.size == 0;
+  };
+  if (settings_->refusals.zero_size && any(empty_trade)) return Refused::zero_size;
+  if (settings_->refusals.crossed_quotes && crosses_quotes(message)) return Refused::crossed_quote;
+  return std::nullopt;
+}
+
+bool Fold::crosses_quotes(std::span<const Event> message) const {
+  auto quotes = quotes_;
+  bool quoted = false;
+  for (const Event& event : message) {
+    if (event.kind != EventKind::quote || broken_rule(event)) continue;
+    quoted = true;
+    quotes[static_cast<std::size_t>(event.side) - 1] = {event.price, event.size};
+  }
+  const auto& [bid, ask] = quotes;
+  return quoted && bid.size != 0 && ask.size != 0 && bid.price >= ask.price;
+}
+
+/// Takes note of it: the next one near it is believed.
+bool Fold::beyond_band(const Event& event) {
+  const std::int64_t band = settings_->refusals.price_band;
+  if (band == 0 || event.size == 0) return false;
+  const auto near = [&](Price price) {
+    const Int128 off = Int128{event.price} - price, whole = price;
+    return (off < 0 ? -off : off) * 1'000'000 <= (whole < 0 ? -whole : whole) * band;
+  };
+  if (session_trades_ == 0 || near(last_trade_) || (beyond_band_ && near(price_beyond_))) {
+    beyond_band_ = false, price_beyond_ = 0;
+    return false;
+  }
+  freeze();  // a refused event leaves the digest as it is
+  beyond_band_ = true, price_beyond_ = event.price;
+  return true;
+}
+
+}  // namespace tapedeck::market
