@@ -75,8 +75,9 @@ enum class Refused : std::uint8_t {
   /// A due item left out likewise. Its event: time = due time, other = width, sequence = width,
   /// code = OutputKind.
   quarantined_due = 11,
+  undecodable = 12,  ///< a foreign record that means nothing; its bytes are on the tape
 };
-constexpr std::uint8_t kRefusalRules = 12;
+constexpr std::uint8_t kRefusalRules = 13;
 [[nodiscard]] std::string_view name(Refused rule) noexcept;
 
 /// A dead letter of the fold: the event whole.

@@ -160,6 +160,7 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
     case EventKind::clear: return fold_clear(event);
     case EventKind::status: return fold_status(event);
     case EventKind::gap: return fold_gap(event);
+    case EventKind::undecodable: return refuse(Refused::undecodable, event);
   }
   refuse(Refused::bad_value, event);
 }
