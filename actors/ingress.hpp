@@ -146,6 +146,7 @@ private:
   void quarantine_known();
   [[nodiscard]] Result<void> may_release(const Release& release) const;
   void apply_rules(EntryIndex index);
+  void refresh_rules();
 
   void maybe_checkpoint();
   void begin_checkpoint();

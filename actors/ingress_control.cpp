@@ -45,6 +45,12 @@ bool Ingress::quarantine_poison(std::string_view symbol, Offset& newest_snapshot
   return true;
 }
 
+/// The partition's last owner may have quarantined or released something.
+void Ingress::refresh_rules() {
+  if (context_.rules == nullptr) return;
+  if (auto known = context_.rules->refresh(); !known) throw EngineFailure(std::move(known.error()));
+}
+
 /// What killed earlier processes.
 void Ingress::quarantine_known() {
   if (context_.attempts == nullptr) return;

@@ -9,6 +9,7 @@
 
 #include "api/json.hpp"
 #include "api/openapi.hpp"
+#include "api/peers.hpp"
 #include "api/position_text.hpp"
 #include "api/time_format.hpp"
 #include "api/url.hpp"
@@ -341,6 +342,11 @@ void Router::dispatch(const Request& request, Done done) const {
     if (!matches(route.path, target.segments, call.symbol)) continue;
     if (!readable(request.method)) return call.now(wrong_method(request));
     if (const auto error = check_parameters(target, route)) return call.now(error_answer(*error));
+    if (peers_ != nullptr && !request.forwarded) {
+      const auto symbol = call.symbol.empty() ? call.parameter("symbol").value_or("") : call.symbol;
+      const auto owner = symbol.empty() ? std::nullopt : peers_->owner(symbol);
+      if (owner) return forwarder_->ask(*owner, request, std::move(call.done));
+    }
     return handler(call);
   }
   const auto path = target.path();

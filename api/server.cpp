@@ -136,7 +136,9 @@ private:
     old_version_ = message.version() < 11;
     head_only_ = message.method() == http::verb::head;
     Request request{std::string(message.method_string()), std::string(message.target()),
-                    std::string(message[http::field::if_none_match])};
+                    std::string(message[http::field::if_none_match]),
+                    message.find(boost::string_view(kForwardedHeader.data(),
+                                                    kForwardedHeader.size())) != message.end()};
     waiting_ = true;
     ++request_;
     timer_.expires_after(shared_.limits.reply);
@@ -263,7 +265,9 @@ Error listen_error(const tcp::endpoint& endpoint, const error_code& error) {
 
 struct Server::Impl {
   Impl(ServerOptions options, Backend& backend, telemetry::Metrics* metrics)
-      : shared{Router(backend, std::move(options.files)), options.limits, metrics},
+      : forwarder(options.peers == nullptr ? nullptr : std::make_unique<Forwarder>()),
+        shared{Router(backend, std::move(options.files), options.peers, forwarder.get()),
+               options.limits, metrics},
         io(static_cast<int>(options.threads)),
         acceptor(net::make_strand(io)),
         retry(acceptor.get_executor()) {}
@@ -324,6 +328,7 @@ struct Server::Impl {
     }
   }
 
+  std::unique_ptr<Forwarder> forwarder;
   Shared shared;
   net::io_context io;
   net::basic_socket_acceptor<tcp, Executor> acceptor;

@@ -7,6 +7,7 @@
 
 #include "actors/engine.hpp"
 #include "api/backend.hpp"
+#include "apps/history.hpp"
 #include "market/settings.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
@@ -15,7 +16,7 @@
 namespace tapedeck::apps {
 
 /// Questions about the past run on threads of its own, never on the engine's. All arguments outlive
-/// it.
+/// it. `history`: what the state lacks; null: nothing.
 class EngineBackend : public api::Backend {
 public:
   /// At this many questions waiting for the past, more are refused (ErrorCode::environment, HTTP
@@ -24,7 +25,7 @@ public:
 
   EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                 const storage::StateReader& state, const market::FoldSettings& settings,
-                const telemetry::Metrics& metrics);
+                const telemetry::Metrics& metrics, const History* history);
   ~EngineBackend() override;
 
   void symbols(api::Reply<std::vector<market::SymbolView>> reply) override;

@@ -7,6 +7,7 @@
 #include "actors/engine.hpp"
 #include "apps/cli.hpp"
 #include "apps/delivery.hpp"
+#include "apps/history.hpp"
 #include "config/config.hpp"
 #include "market/result.hpp"
 #include "storage/state_store.hpp"
@@ -22,6 +23,7 @@ struct Running {
   storage::TapeReader* tape = nullptr;
   std::unique_ptr<storage::ControlStore> control;
   std::unique_ptr<storage::StateStore> state;
+  std::unique_ptr<History> history;  ///< null: the state lacks nothing
   market::FoldSettings settings;
   std::unique_ptr<telemetry::Metrics> metrics;
   std::unique_ptr<Delivery> delivery;  ///< null: outputs are stored only

@@ -1,7 +1,10 @@
 // kafka_read BROKERS TOPIC: every committed record of a topic as a line of JSON, a partition after
-// the other, for tests. Keys and values are text, headers an object.
+// the other, for tests. Keys and values are text, headers an object. What a killed engine left open
+// hides all that was committed after it: that is waited for first.
 #include <cstdio>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "api/json_writer.hpp"
 #include "storage/kafka_record.hpp"
@@ -35,6 +38,42 @@ std::string line_of(storage::Partition partition, const rd_kafka_message_t& mess
   return out.take();
 }
 
+constexpr int kWaitMs = 60'000;  // brokers give a dead producer's transaction up after 15 s, or 25
+
+/// Where the partition ends, what is not committed included.
+Result<std::int64_t> written(const storage::KafkaClient& client, const std::string& topic,
+                             storage::Partition partition) {
+  std::int64_t low = 0, high = 0;
+  const auto code = rd_kafka_query_watermark_offsets(
+      client.get(), topic.c_str(), static_cast<std::int32_t>(partition), &low, &high, 10'000);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return tl::unexpected(client.error(code, "asking where " + topic + " ends"));
+  return high;
+}
+
+/// The ends of all partitions once nothing is open in any.
+Result<std::vector<storage::Offset>> settled_ends(const storage::KafkaOptions& options,
+                                                  const storage::KafkaStreams& streams) {
+  auto all = storage::KafkaClient::make(RD_KAFKA_CONSUMER, options,
+                                        {{"isolation.level", "read_uncommitted"}});
+  if (!all) return tl::unexpected(all.error());
+  const storage::Deadline deadline(kWaitMs);
+  while (true) {
+    auto ends = streams.offsets(storage::KafkaStreams::Edge::end, 10'000);
+    if (!ends) return ends;
+    bool settled = true;
+    for (storage::Partition p = 0; settled && p < ends->size(); ++p) {
+      const auto high = written(**all, options.topic, p);
+      if (!high) return tl::unexpected(high.error());
+      settled = static_cast<storage::Offset>(*high) <= (*ends)[p];
+    }
+    if (settled) return ends;
+    if (deadline.passed())
+      return fail(ErrorCode::environment, options.topic + " has a transaction that stays open");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 Result<void> print(const storage::KafkaOptions& options) {
   auto probe = storage::KafkaStreams::open(options, options.topic, 1);
   if (!probe) return tl::unexpected(probe.error());
@@ -42,7 +81,7 @@ Result<void> print(const storage::KafkaOptions& options) {
   if (!partitions) return tl::unexpected(partitions.error());
   auto streams = storage::KafkaStreams::open(options, options.topic, partitions->value_or(0));
   if (!streams) return tl::unexpected(streams.error());
-  const auto ends = (*streams)->offsets(storage::KafkaStreams::Edge::end, 10'000);
+  const auto ends = settled_ends(options, **streams);
   if (!ends) return tl::unexpected(ends.error());
   for (storage::Partition p = 0; p < ends->size(); ++p) {
     const auto last = (*streams)->find_end(p, 0, (*ends)[p]);
