@@ -73,6 +73,7 @@ bool Ingress::may_read() {
                       unstored_outputs_ < context_.options->max_unstored_outputs &&
                       undelivered_outputs_ < context_.options->max_undelivered_outputs;
   if (!credit && !waiting_for_credit_) ++context_.metrics->credit_waits;
+  tell_depths();
   waiting_for_credit_ = !credit;
   return credit;
 }
@@ -327,6 +328,14 @@ void Ingress::count(Entry& entry, const market::EventCounts& counts) {
   counts_.filtered += counts.filtered - entry.counts.filtered;
   entry.counts = counts;
   tell_counts();
+}
+
+/// An ingress before this one may have gone on a little after this one began.
+void Ingress::tell_depths() {
+  auto& metrics = *context_.metrics;
+  metrics.inflight_bytes = static_cast<std::int64_t>(inflight_bytes_);
+  metrics.inflight_batches = inflight_batches_;
+  metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
 }
 
 /// Since the tape's beginning, so that they balance after a restart too. Those of an ingress before

@@ -140,6 +140,7 @@ private:
   void refilled(EntryIndex index, Entry& entry, const FoldAck& ack);
   void count(Entry& entry, const market::EventCounts& counts);
   void tell_counts();
+  void tell_depths();
   void begin_refill(EntryIndex index);
 
   bool quarantine_poison(std::string_view symbol, Offset& newest_snapshot);

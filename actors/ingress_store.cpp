@@ -187,10 +187,7 @@ void Ingress::publish() {
   metrics.next_offset = static_cast<std::int64_t>(next_);
   if (const auto end = context_.tape->end(context_.partition)) end_ = std::max(next_, *end);
   metrics.end_offset = static_cast<std::int64_t>(end_);
-  // An ingress before this one may have gone on a little after this one began.
-  metrics.inflight_bytes = static_cast<std::int64_t>(inflight_bytes_);
-  metrics.inflight_batches = inflight_batches_;
-  metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
+  tell_depths();
   metrics.symbols_down = down_;
   tell_counts();
   if (context_.board == nullptr) return;

@@ -4,7 +4,8 @@
 //   TAPEDECK_BENCH_ITCH=wide.itch [TAPEDECK_BENCH_CHUNK=1000000] bench_kernel
 //   [--benchmark_filter=…]
 //
-// Fold: L3 book with queues, candles of three widths, imbalance and windows, digest, all checks.
+// Fold: L3 book with queues, candles of three widths, imbalance and windows, alerts, digest, all
+// checks. without_…: the same without one group of features, in the same run.
 // Naive: kernel_naive.hpp over the same events in the same run; the ratio is printed at the end.
 // Rates are by CPU time of the thread, so that a busy machine falsifies them less.
 #include <benchmark/benchmark.h>
@@ -51,8 +52,8 @@ void finish(benchmark::State& state, const std::string& name, std::size_t events
   best_rate[name] = std::max(best_rate[name], rate);
 }
 
-void fold(benchmark::State& state, const Stream& stream, const std::string& name) {
-  const market::FoldSettings settings;
+void fold(benchmark::State& state, const Stream& stream, const std::string& name,
+          const market::FoldSettings& settings) {
   for (auto _ : state) {
     std::vector<market::SymbolState> states;
     market::Outputs outputs;
@@ -87,6 +88,16 @@ void fold(benchmark::State& state, const Stream& stream, const std::string& name
     if (unknown + refused != 0) state.SkipWithError("the stream has events that do not fold");
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * stream.events.size()));
+}
+
+/// The fold as it is by default, and without one group of its features each.
+std::map<std::string, market::FoldSettings> variants() {
+  std::map<std::string, market::FoldSettings> folds;
+  (void)folds["fold"];
+  folds["without_alerts"].alerts = market::no_alerts();
+  folds["without_candles"].candle_widths.clear();
+  folds["without_candles"].kept_trades = 0;
+  return folds;
 }
 
 void naive(benchmark::State& state, const Stream& stream, const std::string& name) {
@@ -132,11 +143,14 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", error.what());
     return 2;
   }
-  benchmark::RegisterBenchmark("fold", fold, std::cref(*stream), "fold")
-      ->UseManualTime()
-      ->Iterations(1)
-      ->Repetitions(7)
-      ->Unit(benchmark::kMillisecond);
+  const std::map<std::string, market::FoldSettings> folds = variants();
+  for (const auto& [name, settings] : folds) {
+    benchmark::RegisterBenchmark(name.c_str(), fold, std::cref(*stream), name, std::cref(settings))
+        ->UseManualTime()
+        ->Iterations(1)
+        ->Repetitions(7)
+        ->Unit(benchmark::kMillisecond);
+  }
   benchmark::RegisterBenchmark("naive", naive, std::cref(*stream), "naive")
       ->UseManualTime()
       ->Iterations(1)

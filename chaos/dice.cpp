@@ -23,7 +23,7 @@ constexpr std::array<Kind, kFaults> kKinds = {{
     {"record rots", 300, 3000},      {"crash", 60, 1500},
     {"power loss", 100, 2000},       {"orderly stop", 100, 2000},
     {"slow handler", 5, 200},        {"clock jump", 100, 2000},
-    {"spurious wake", 10, 400},
+    {"spurious wake", 10, 400},      {"poison event", 10, 200},
 }};
 
 }  // namespace

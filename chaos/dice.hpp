@@ -38,6 +38,7 @@ enum class Fault : std::uint8_t {
   slow_handler,        ///< virtual time runs on while a handler works
   clock_jump,          ///< virtual time leaps
   spurious_wake,       ///< an ingress is woken for nothing
+  poison,              ///< an event that kills the fold each time, until it is quarantined
   count_
 };
 constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count_);

@@ -113,6 +113,7 @@ void rot_tape(Scene& scene, const Session& session, const std::string& tape) {
   fs::remove_all(tape + "/state");
   if (noticed(scene, {"tape", "verify", "--tape", tape})) return;
   if (noticed(scene, {"tape", "index", "--tape", tape})) return;
+  if (noticed(scene, recording(session, tape))) return;
   check_against(scene, session, tape);
   scene.checked("flips that changed nothing");
 }

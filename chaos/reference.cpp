@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace tapedeck::chaos {
 
@@ -16,16 +17,30 @@ T must(Result<T> result) {
 }  // namespace
 
 Reference::Reference(const market::FoldSettings& settings, std::uint32_t partitions)
-    : settings_(settings), partitions_(partitions) {}
+    : settings_(settings), rules_(settings), partitions_(partitions) {}
+
+void Reference::quarantine(const std::vector<schemas::ControlRecord>& records) {
+  rules_ = replay::FoldRules(settings_, records);
+  const auto blocks = std::exchange(blocks_, {});
+  partitions_ = std::vector<OnePartition>(partitions_.size());
+  symbols_.clear();
+  by_identity_.clear();
+  for (const auto& block : blocks) take(block);
+}
 
 void Reference::follow(const storage::TapeReader& tape) {
   for (Partition p = 0; p < partitions_.size(); ++p) {
     while (true) {
       const auto block = must(tape.read(p, partitions_[p].next, {}));
       if (block->records.empty()) break;
-      for (const auto& record : block->records) fold(record);
+      take(block);
     }
   }
+}
+
+void Reference::take(const storage::RecordBlockPtr& block) {
+  blocks_.push_back(block);
+  for (const auto& record : block->records) fold(record);
 }
 
 void Reference::fold(const storage::Record& record) {
@@ -44,7 +59,7 @@ void Reference::fold(const storage::Record& record) {
   const std::string name(record.symbol);
   auto& symbol = symbols_[name];
   if (!symbol.fold) {
-    symbol.fold = std::make_unique<replay::SymbolFold>(name, record.partition, settings_);
+    symbol.fold = std::make_unique<replay::SymbolFold>(name, record.partition, rules_);
     partition.symbols.push_back(name);
   }
   if (auto applied = symbol.fold->apply(record, outputs); !applied)

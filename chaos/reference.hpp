@@ -11,6 +11,7 @@
 
 #include "market/output.hpp"
 #include "market/settings.hpp"
+#include "replay/fold_rules.hpp"
 #include "replay/symbol_fold.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
@@ -24,6 +25,13 @@ class Reference {
 public:
   /// `settings` must outlive it.
   Reference(const market::FoldSettings& settings, std::uint32_t partitions);
+
+  /// Folds everything followed so far again, by these control records.
+  void quarantine(const std::vector<schemas::ControlRecord>& records);
+  /// Whether a control record names the symbol.
+  [[nodiscard]] bool quarantined(std::string_view symbol) const {
+    return rules_.of(symbol) != nullptr;
+  }
 
   /// Folds what is new on the tape. Throws where it does not decode: a tape under test is whole.
   void follow(const storage::TapeReader& tape);
@@ -76,11 +84,14 @@ private:
     std::vector<std::uint32_t> events;  ///< by offset
     std::vector<Said> said;
   };
+  void take(const storage::RecordBlockPtr& block);
   void fold(const storage::Record& record);
   void say(OnePartition& partition, const std::string& symbol, market::Outputs& outputs);
 
   const market::FoldSettings& settings_;
+  replay::FoldRules rules_;
   std::vector<OnePartition> partitions_;
+  std::vector<storage::RecordBlockPtr> blocks_;  ///< all that was followed, as it was then
   std::map<std::string, Symbol, std::less<>> symbols_;
   std::map<std::pair<std::string, std::string>, std::vector<std::pair<Partition, std::size_t>>>
       by_identity_;

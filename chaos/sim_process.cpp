@@ -22,7 +22,7 @@ caf::actor_system_config& configured(caf::actor_system_config& config) {
 struct SimProcess::Impl {
   Impl(SimTape& tape_under, storage::StateStore& state, const market::FoldSettings& settings,
        const actors::EngineOptions& options, std::shared_ptr<actors::FaultPlan> faults,
-       TimePoint now)
+       storage::ControlStore& control, std::shared_ptr<actors::Attempts> attempts, TimePoint now)
       : tape(tape_under),
         metrics(tape.partitions()),
         shared{tape,
@@ -33,8 +33,8 @@ struct SimProcess::Impl {
                actors::Board(tape.partitions()),
                actors::Directory(tape.partitions()),
                std::move(faults),
-               actors::RuleBook(settings, nullptr, {}),
-               nullptr},
+               actors::RuleBook(settings, &control, *control.records()),
+               std::move(attempts)},
         system(configured(config)),
         scheduler(dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())) {
     scheduler.clock().current_time = now;
@@ -99,8 +99,10 @@ struct SimProcess::Impl {
 
 SimProcess::SimProcess(SimTape& tape, storage::StateStore& state,
                        const market::FoldSettings& settings, const actors::EngineOptions& options,
-                       std::shared_ptr<actors::FaultPlan> faults, TimePoint now)
-    : impl_(std::make_unique<Impl>(tape, state, settings, options, std::move(faults), now)) {}
+                       std::shared_ptr<actors::FaultPlan> faults, storage::ControlStore& control,
+                       std::shared_ptr<actors::Attempts> attempts, TimePoint now)
+    : impl_(std::make_unique<Impl>(tape, state, settings, options, std::move(faults), control,
+                                   std::move(attempts), now)) {}
 
 SimProcess::~SimProcess() = default;
 

@@ -24,9 +24,10 @@ class SimProcess {
 public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  /// Tape, state and settings outlive it. Starts at virtual time `now`.
+  /// Tape, state, settings and control store outlive it. Starts at virtual time `now`.
   SimProcess(SimTape& tape, storage::StateStore& state, const market::FoldSettings& settings,
              const actors::EngineOptions& options, std::shared_ptr<actors::FaultPlan> faults,
+             storage::ControlStore& control, std::shared_ptr<actors::Attempts> attempts,
              TimePoint now);
   /// A crash: what waits in mailboxes is lost. Tape and state must be dead by then, so that nothing
   /// that still runs leaves a trace.

@@ -2,13 +2,17 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "chaos/reference.hpp"
 #include "chaos/sim_process.hpp"
 #include "chaos/sim_state.hpp"
 #include "chaos/sim_tape.hpp"
 #include "chaos/workload.hpp"
+#include "storage/memory_state_store.hpp"
 
 namespace tapedeck::chaos {
 
@@ -20,24 +24,65 @@ constexpr std::uint64_t kSafetySteps = 6'000;     // at the most, once all is re
 constexpr std::uint64_t kLivenessSteps = 60'000;  // everything converges within so many
 constexpr std::uint32_t kMaxLives = 60;
 
+/// Survives crashes; tells of what is written.
+class SimControl final : public storage::ControlStore {
+public:
+  explicit SimControl(std::function<void()> written) : written_(std::move(written)) {}
+  [[nodiscard]] Result<std::optional<market::FoldSettings>> settings() const override {
+    return stored_.settings();
+  }
+  Result<market::FoldSettings> settle(const market::FoldSettings& settings) override {
+    return stored_.settle(settings);
+  }
+  [[nodiscard]] Result<std::vector<schemas::ControlRecord>> records() const override {
+    return stored_.records();
+  }
+  Result<void> append(const schemas::ControlRecord& record) override {
+    auto done = stored_.append(record);
+    written_();
+    return done;
+  }
+
+private:
+  storage::MemoryControlStore stored_;
+  std::function<void()> written_;
+};
+
 /// Throws in symbol actors, as the dice say.
 class DicePlan final : public actors::FaultPlan {
 public:
   explicit DicePlan(Dice& dice) : FaultPlan({}), dice_(dice) {}
   std::optional<actors::FaultPoint> fires(std::string_view symbol,
                                           const storage::Record& record) override {
-    if (!dice_.hit(Fault::fold_throws)) return std::nullopt;
+    if (record.event_count == 0) return std::nullopt;
+    auto& place = places_[{record.partition, record.offset}];
     const auto index = static_cast<std::uint32_t>(dice_.below(record.event_count));
-    actors::FaultPoint point;
-    point.symbol = symbol, point.position = {record.partition, record.offset, index};
-    return point;
+    // Poison is so from the beginning; what is none must not look like it.
+    const bool fresh = !std::exchange(place.seen, true);
+    if (fresh && dice_.hit(Fault::poison)) place.poison = index;
+    if (place.poison) return point(symbol, {record.partition, record.offset, *place.poison});
+    if (place.thrown + 1 >= actors::kPoisonAttempts || !dice_.hit(Fault::fold_throws))
+      return std::nullopt;
+    ++place.thrown;
+    return point(symbol, {record.partition, record.offset, index});
   }
   void message(std::string_view) override {
     if (dice_.hit(Fault::message_throws)) throw Injected("injected: a message failed");
   }
 
 private:
+  static actors::FaultPoint point(std::string_view symbol, const market::Position& at) {
+    actors::FaultPoint fault;
+    fault.symbol = symbol, fault.position = at;
+    return fault;
+  }
   Dice& dice_;
+  struct Place {
+    bool seen = false;
+    std::size_t thrown = 0;
+    std::optional<std::uint32_t> poison;  ///< index in the record
+  };
+  std::map<std::pair<Partition, Offset>, Place> places_;
 };
 
 class Simulation {
@@ -51,6 +96,7 @@ public:
         disk_(dice_),
         reference_(workload_.settings, workload_.partitions),
         checker_(reference_, disk_, workload_.partitions, verdict_),
+        control_([this] { quarantined(); }),
         plan_(std::make_shared<DicePlan>(dice_)) {
     if (log_) {
       dice_.on_hit([this](Fault fault) { log(fmt::format("  {}", name(fault))); });
@@ -87,7 +133,7 @@ private:
     for (Partition p = 0; p < workload_.partitions; ++p) resumed_[p] = checker_.resumes_at(p);
     state_ = std::make_unique<SimState>(disk_, checker_);
     process_ = std::make_unique<SimProcess>(tape_, *state_, workload_.settings, workload_.engine,
-                                            plan_, now_);
+                                            plan_, control_, attempts_, now_);
     stopping_ = false;
     for (Partition p = 0; p < workload_.partitions; ++p)
       log(fmt::format("started: partition {} resumes at {}, cursor {}, end {}", p, resumed_[p],
@@ -147,6 +193,17 @@ private:
   }
   [[nodiscard]] bool damaged() const {
     return disk_.ever_rotted() || tape_.rotten() || dice_.hits(Fault::misdirected_read) > 0;
+  }
+
+  /// From now on the truth is the fold by the control records: nothing was folded past what they
+  /// name.
+  void quarantined() {
+    const auto records = control_.records().value();
+    const auto& at = records.back().item.position;
+    log(fmt::format("quarantined: {} {}:{}:{}", records.back().symbol, at.partition, at.offset,
+                    at.index));
+    trace_.add(at.offset);
+    reference_.quarantine(records);
   }
 
   // ---- the recorder
@@ -393,13 +450,14 @@ private:
     undisturbed.follow(clean);
     for (Partition p = 0; p < workload_.partitions; ++p) {
       for (const auto& symbol : undisturbed.symbols(p)) {
+        if (reference_.quarantined(symbol)) continue;
         const auto* expected = undisturbed.state(symbol, market::kNever);
         const auto* found = reference_.state(symbol, market::kNever);
         if (found == nullptr || found->digest != expected->digest)
           verdict_.broken("the tape does not hold what was recorded of " + symbol);
       }
     }
-    if (undisturbed.outputs() != reference_.outputs())
+    if (control_.records().value().empty() && undisturbed.outputs() != reference_.outputs())
       verdict_.broken("the tape says other outputs than what was recorded");
   }
 
@@ -413,6 +471,8 @@ private:
   SimDisk disk_;
   Reference reference_;
   StateChecker checker_;
+  SimControl control_;
+  std::shared_ptr<actors::Attempts> attempts_ = std::make_shared<actors::Attempts>();
   std::shared_ptr<DicePlan> plan_;
   std::unique_ptr<SimState> state_;
   std::unique_ptr<SimProcess> process_;

@@ -34,9 +34,9 @@ struct RestartSettings {
 
 struct EngineSettings {
   std::uint32_t threads = 0;  ///< scheduler threads; 0: one per processor
-  std::uint64_t poll_bytes = std::uint64_t{32} << 20;
+  std::uint64_t poll_bytes = std::uint64_t{16} << 20;
   std::uint64_t poll_records = 1'048'576;
-  std::uint64_t max_inflight_bytes = std::uint64_t{64}
+  std::uint64_t max_inflight_bytes = std::uint64_t{32}
                                      << 20;  ///< per partition, between ingress and symbols
   std::uint64_t checkpoint_events = 10'000'000;
   TimeNs checkpoint_interval = 30 * kSecond;

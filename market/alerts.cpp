@@ -27,14 +27,6 @@ constexpr std::int64_t kMillion = 1'000'000;
   return static_cast<AlertLevel>(static_cast<std::size_t>(AlertLevel::low) + i);
 }
 
-/// Whether value * 10^6 >= ratio * sum / count; sum and count positive, ratio below 2^62.
-[[nodiscard]] bool reaches(Int128 value, std::int64_t ratio, Int128 sum, std::uint64_t count) {
-  const Int128 whole = sum / count, rest = sum % count;
-  const Int128 left = value * kMillion - whole * ratio;  // prices: below 2^62
-  const Int128 right = (rest * ratio + (count - 1)) / count;
-  return left >= right;
-}
-
 void fill_cause(Alert& alert, const Alerts::Cause& cause) noexcept {
   alert.stream = cause.stream;
   alert.sequence = cause.sequence;
@@ -144,19 +136,21 @@ void Alerts::judge_imbalance(std::int64_t ppm, const Cause& cause, const Emitter
   refresh_quiet();
 }
 
+/// Whether spread * 10^6 >= factor * sum / count, for all spreads below 2^62.
+bool Alerts::is_wide_by_division(Price spread, Int128 sum, std::uint64_t count) const noexcept {
+  const Int128 factor = settings_->spread_factor;
+  const Int128 whole = sum / count, rest = sum % count;
+  return Int128{spread} * kMillion - whole * factor >= (rest * factor + (count - 1)) / count;
+}
+
 void Alerts::judge_spread(Price spread, Int128 sum, std::uint64_t count, const Cause& cause,
                           const Emitter& emitter) {
-  if (settings_->spread_factor == 0) return;
-  const Int128 all = wrapping_add(sum, spread_sum_);
-  const std::uint64_t samples = count + spread_count_;
-  const bool wide = samples >= std::max<std::uint64_t>(settings_->spread_samples, 1) && all > 0 &&
-                    reaches(spread, settings_->spread_factor, all, samples);
-  const bool widened = wide && !spread_is_wide_;
-  spread_is_wide_ = wide;
-  if (!widened) return;
+  if (!spread_turns(spread, sum, count)) return;
+  spread_is_wide_ = !spread_is_wide_;
+  if (!spread_is_wide_) return;
   Alert alert = alert_of(AlertRule::spread_widening, AlertLevel::none, Side::none, spread,
                          settings_->spread_factor, cause);
-  alert.mean_sum = all, alert.mean_count = samples;
+  alert.mean_sum = wrapping_add(sum, spread_sum_), alert.mean_count = count + spread_count_;
   say(cause.time, std::move(alert), emitter);
 }
 
@@ -168,12 +162,9 @@ void Alerts::window_closed(Int128 spread_sum, std::uint64_t spread_samples) noex
 
 void Alerts::judge_trade(Price price, Side aggressor, Int128 sum, std::size_t count,
                          const Cause& cause, const Emitter& emitter) {
-  const std::int64_t ratio = settings_->outlier;
-  if (ratio == 0 || count < std::max<std::size_t>(settings_->outlier_trades, 1) || sum <= 0) return;
-  const Int128 deviation = Int128{price} * static_cast<std::int64_t>(count) - sum;
-  // |price - mean| >= ratio * mean, times the count
-  if ((deviation < 0 ? -deviation : deviation) * kMillion < sum * ratio) return;
-  Alert alert = alert_of(AlertRule::outlier, AlertLevel::none, aggressor, price, ratio, cause);
+  if (!is_outlier(price, sum, count)) return;
+  Alert alert =
+      alert_of(AlertRule::outlier, AlertLevel::none, aggressor, price, settings_->outlier, cause);
   alert.mean_sum = sum, alert.mean_count = count;
   say(cause.time, std::move(alert), emitter);
 }

@@ -2,6 +2,7 @@
 // of them. docs/alerts.md
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "market/digest.hpp"
 #include "market/emitter.hpp"
+#include "market/mixing.hpp"
 #include "market/settings.hpp"
 #include "market/snapshot.hpp"
 
@@ -52,11 +54,28 @@ public:
     return static_cast<std::uint64_t>(ppm - quiet_from_) > quiet_span_;
   }
   void judge_imbalance(std::int64_t ppm, const Cause& cause, const Emitter& emitter);
+  /// Whether judge_spread() would do anything about this spread: nearly always not, and this is
+  /// asked of every spread that differs from the one before.
+  [[gnu::always_inline]] [[nodiscard]] inline bool spread_turns(
+      Price spread, Int128 sum, std::uint64_t count) const noexcept {
+    return settings_->spread_factor != 0 && is_wide(spread, wrapping_add(sum, spread_sum_),
+                                                    count + spread_count_) != spread_is_wide_;
+  }
   /// A spread that differs from the one before. `sum`, `count`: samples of the open window so far.
   void judge_spread(Price spread, Int128 sum, std::uint64_t count, const Cause& cause,
                     const Emitter& emitter);
   void window_closed(Int128 spread_sum, std::uint64_t spread_samples) noexcept;
-  /// `sum`, `count`: of the prices of the trades before it.
+  /// Whether judge_trade() would say something. `sum`, `count`: of the prices of the trades before
+  /// it.
+  [[nodiscard]] bool is_outlier(Price price, Int128 sum, std::size_t count) const noexcept {
+    const std::int64_t ratio = settings_->outlier;
+    if (ratio == 0 || count < std::max<std::size_t>(settings_->outlier_trades, 1) || sum <= 0) {
+      return false;
+    }
+    const Int128 deviation = Int128{price} * static_cast<std::int64_t>(count) - sum;
+    // |price - mean| >= ratio * mean, times the count
+    return (deviation < 0 ? -deviation : deviation) * 1'000'000 >= sum * ratio;
+  }
   void judge_trade(Price price, Side aggressor, Int128 sum, std::size_t count, const Cause& cause,
                    const Emitter& emitter);
   void book_crossed(Price by, const Cause& cause, const Emitter& emitter);
@@ -68,6 +87,10 @@ public:
   };
   /// What is next, with all said that was due up to `now`. `last`: highest feed time of an event.
   [[nodiscard]] Silence next_silence(TimeNs last, TimeNs now) const noexcept;
+  /// No silence that begins at `last` or later is due before this.
+  [[nodiscard]] TimeNs no_silence_before(TimeNs last) const noexcept {
+    return settings_->silence.empty() ? kNever : later(last, settings_->silence.front());
+  }
   /// Whether anything is said at `now`, a time that next_silence() gave.
   [[nodiscard]] bool silent_at(TimeNs last, TimeNs now) const noexcept;
   void say_silence(TimeNs last, TimeNs now, const Emitter& emitter);
@@ -84,6 +107,23 @@ private:
   static constexpr std::size_t slot(AlertRule rule, AlertLevel level) noexcept {
     return static_cast<std::size_t>(rule) * kAlertLevels + static_cast<std::size_t>(level);
   }
+  [[gnu::always_inline]] [[nodiscard]] inline bool is_wide(Price spread, Int128 sum,
+                                                           std::uint64_t count) const noexcept {
+    const std::int64_t factor = settings_->spread_factor;
+    if (count < std::max<std::uint64_t>(settings_->spread_samples, 1) || sum <= 0) {
+      return false;
+    }
+    // spread >= factor * sum / count without a division, where the products fit.
+    constexpr std::uint64_t kFits = std::uint64_t{1} << 43;
+    const auto distance = static_cast<std::uint64_t>(spread);
+    if (distance < kFits && static_cast<UInt128>(sum) >> 64 == 0) [[likely]] {
+      return mixing::product(distance * 1'000'000, count) >=
+             mixing::product(static_cast<std::uint64_t>(factor), static_cast<std::uint64_t>(sum));
+    }
+    return is_wide_by_division(spread, sum, count);
+  }
+  [[nodiscard]] bool is_wide_by_division(Price spread, Int128 sum,
+                                         std::uint64_t count) const noexcept;
   [[nodiscard]] TimeNs quiet_until(AlertRule rule, AlertLevel level) const noexcept;
   [[nodiscard]] int level_of(std::int64_t ppm) const noexcept;
   void refresh_quiet() noexcept;

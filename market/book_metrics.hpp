@@ -135,7 +135,7 @@ private:
   };
 
   /// Spreads come in runs: a run is added up when it ends.
-  void flush_spread(std::int64_t next) noexcept {
+  [[gnu::noinline]] void flush_spread(std::int64_t next) noexcept {
     if (same_spread_ != 0) {
       if (spread_samples_ == 0) spreads_.min = spreads_.max = spread_;
       spreads_.min = std::min(spreads_.min, spread_);

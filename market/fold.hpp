@@ -40,11 +40,22 @@ struct Fold {
   [[nodiscard]] Verdict judge_message(const Event& event);
   void fold_event(const Event& event);
   void come_to(TimeNs feed_time);
+  void look_ahead(std::size_t i, std::uint32_t* hashes) const;
+  [[nodiscard]] bool is_plain(const Event& event, const StreamSnapshot& stream) const noexcept;
+  [[nodiscard]] bool ready_for_plain() noexcept;
+  void fold_plain(const Event& event, std::uint32_t hash);
+  std::size_t fold_message(std::size_t begin);
+  /// Of a message that is_plain(), or of whatever message.
+  enum class Path : std::uint8_t { plain, any };
+  template <Path path>
   void commit(const Event& event);       ///< inlined into every frequent kind
-  void commit_rare(const Event& event);  ///< the same, called
-  void fold_add(const Event& event);
-  template <EventKind kind>
-  void fold_take(const Event& event);
+  void commit_rare(const Event& event);  ///< the same for any path, called
+  template <Path path>
+  void fold_add(const Event& event, std::uint32_t hash);
+  template <EventKind kind, Path path>
+  void fold_take(const Event& event, std::uint32_t hash);
+  template <Path path>
+  void fold_print(const Event& event);
   template <EventKind kind>
   void take(const Event& event, Book::Found found);
   void fold_trade(const Event& event, std::uint64_t id, Price price, Size size, Side aggressor);
@@ -149,9 +160,8 @@ struct Fold {
   std::size_t at_ = 0;
   std::size_t last_folded_ = 0;  ///< index in the batch, plus one; 0: none yet
   std::uint32_t message_index_ = 0;
-  std::uint32_t hash_ = 0;  ///< OrderTable's, of the event's id
-  bool foreign_ = false;    ///< the batch is of another source than the symbol's
-  bool keeping_ = false;    ///< resyncing: depth updates wait for the snapshot
+  bool foreign_ = false;  ///< the batch is of another source than the symbol's
+  bool keeping_ = false;  ///< resyncing: depth updates wait for the snapshot
   bool depth_seen_ = false;
   bool message_special_ =
       false;  ///< first fold of the message has a hole or a pending jump to settle

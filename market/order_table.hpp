@@ -28,6 +28,10 @@ struct Order {
 /// are no tombstones. The hash half decides nearly every comparison without touching the pool.
 class OrderTable {
 public:
+  OrderTable() = default;
+  OrderTable(const OrderTable&) = delete;
+  OrderTable& operator=(const OrderTable&) = delete;
+
   static constexpr std::uint32_t kRoom =
       4;  ///< entries an order at least: probes are short, branches go as expected
 
@@ -52,11 +56,9 @@ public:
   [[nodiscard]] Found find(OrderId id) const noexcept { return find(id, hash_of(id)); }
   [[gnu::always_inline]] [[nodiscard]] inline Found find(OrderId id,
                                                          std::uint32_t hash) const noexcept {
-    if (entries_.empty()) [[unlikely]]
-      return {kNone, kNone, hash};
-    const auto mask = static_cast<std::uint32_t>(entries_.size() - 1);
-    for (std::uint32_t i = hash >> shift_;; i = (i + 1) & mask) {
-      const Entry entry = entries_[i];
+    const Entry* const table = table_;
+    for (std::uint32_t i = home_of(hash);; i = (i + 1) & mask_) {
+      const Entry entry = table[i];
       if (entry.slot == kNone) return {kNone, i, hash};
       if (entry.hash == hash && pool_[entry.slot].id == id) return {entry.slot, i, hash};
     }
@@ -64,7 +66,7 @@ public:
 
   /// Makes room for one more order, so that what find() then returns stays valid for insert().
   [[gnu::always_inline]] inline void reserve_one() {
-    if (kRoom * (live_ + 1) > entries_.size()) [[unlikely]]
+    if (live_ >= most_) [[unlikely]]
       grow();
   }
 
@@ -78,7 +80,7 @@ public:
       slot = static_cast<std::uint32_t>(pool_.size());
       pool_.emplace_back();
     }
-    entries_[where.entry] = {where.hash, slot};
+    table_[where.entry] = {where.hash, slot};
     ++live_;
     return slot;
   }
@@ -87,30 +89,29 @@ public:
     pool_[found.slot].next = free_;
     free_ = found.slot;
     --live_;
-    const auto mask = static_cast<std::uint32_t>(entries_.size() - 1);
     std::uint32_t hole = found.entry;
-    for (std::uint32_t i = (hole + 1) & mask;; i = (i + 1) & mask) {
-      const Entry entry = entries_[i];
+    for (std::uint32_t i = (hole + 1) & mask_;; i = (i + 1) & mask_) {
+      const Entry entry = table_[i];
       if (entry.slot == kNone) break;
-      const std::uint32_t home = entry.hash >> shift_;
-      if (((i - home) & mask) >= ((i - hole) & mask)) {
-        entries_[hole] = entry;
+      if (((i - home_of(entry.hash)) & mask_) >= ((i - hole) & mask_)) {
+        table_[hole] = entry;
         hole = i;
       }
     }
-    entries_[hole].slot = kNone;
+    table_[hole].slot = kNone;
   }
 
   void clear() noexcept {
     pool_ = {};
     entries_ = {};
+    table_ = &nothing_;
+    mask_ = most_ = live_ = 0;
     free_ = kNone;
-    live_ = 0;
     shift_ = 32;
   }
 
   [[gnu::always_inline]] inline void prefetch_entry(std::uint32_t hash) const noexcept {
-    __builtin_prefetch(entries_.data() + (std::uint64_t{hash} >> shift_));
+    __builtin_prefetch(table_ + home_of(hash));
   }
 
   void prefetch_all() const noexcept {
@@ -128,18 +129,27 @@ private:
     const std::size_t capacity = entries_.empty() ? 16 : entries_.size() * 2;
     std::vector<Entry> old(capacity, Entry{0, kNone});
     old.swap(entries_);
+    table_ = entries_.data();
     shift_ = 32 - static_cast<std::uint32_t>(__builtin_ctzll(capacity));
-    const auto mask = static_cast<std::uint32_t>(capacity - 1);
+    mask_ = static_cast<std::uint32_t>(capacity - 1);
+    most_ = static_cast<std::uint32_t>(capacity / kRoom);
     for (const Entry& entry : old) {
       if (entry.slot == kNone) continue;
-      std::uint32_t i = entry.hash >> shift_;
-      while (entries_[i].slot != kNone) i = (i + 1) & mask;
-      entries_[i] = entry;
+      std::uint32_t i = home_of(entry.hash);
+      while (table_[i].slot != kNone) i = (i + 1) & mask_;
+      table_[i] = entry;
     }
+  }
+  [[nodiscard]] std::uint32_t home_of(std::uint32_t hash) const noexcept {
+    return static_cast<std::uint32_t>(std::uint64_t{hash} >> shift_);
   }
 
   std::vector<Entry> entries_;
   std::vector<Order> pool_;
+  Entry nothing_{0, kNone};  ///< the table while there is none: find() asks no more for that
+  Entry* table_ = &nothing_;
+  std::uint32_t mask_ = 0;
+  std::uint32_t most_ = 0;  ///< orders that entries_ has room for
   std::uint32_t shift_ = 32;
   std::uint32_t free_ = kNone;
   std::uint32_t live_ = 0;

@@ -23,6 +23,17 @@ constexpr auto kStreamOf = [] {
   return streams;
 }();
 
+/// The stream of the kinds that a plain message may be of; kStreams for any other.
+constexpr auto kPlainStreamOf = [] {
+  std::array<std::uint8_t, 256> streams{};
+  streams.fill(kStreams);
+  for (const EventKind kind : {EventKind::add, EventKind::execute, EventKind::execute_price,
+                               EventKind::reduce, EventKind::remove, EventKind::trade}) {
+    streams[static_cast<std::size_t>(kind)] = kStreamOf[static_cast<std::size_t>(kind)];
+  }
+  return streams;
+}();
+
 Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
     : lowest_price_(fold_settings.allow_negative_prices ? -kMaxPrice : 0),
       book_(fold_settings.metrics_levels),
@@ -34,6 +45,14 @@ Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
 
 /// What was due before an event, of which this is the feed time.
 [[gnu::noinline]] void Fold::come_to(TimeNs feed_time) {
+  // Events put silences off and move no due time else, so nearly always next_due_ is what silences
+  // could have been due at long ago.
+  const TimeNs standing = std::min(window_.end(), candles_.idle_due());
+  if (feed_time < std::min(standing, alerts_.no_silence_before(silent_since_))) {
+    const TimeNs last = std::max(silent_since_, feed_time);
+    mark_due_ = next_due_ = std::min(standing, alerts_.no_silence_before(last));
+    return;
+  }
   (void)emitter();
   close_due(feed_time, By::event);
   silent_since_ = std::max(silent_since_, feed_time);
@@ -68,36 +87,80 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
     book_.prefetch_entry(hashes[i]);
   }
   if (count >= kLongRun) book_.prefetch_all();
-  bool first = true;
-  Verdict verdict = Verdict::fold;
-  for (std::size_t i = 0; i < count; ++i) {
+  bool ready = ready_for_plain();
+  for (std::size_t i = 0; i < count;) {
     const Event& event = events[i];
+    const std::uint8_t stream = kPlainStreamOf[static_cast<std::uint8_t>(event.kind)];
+    if (!ready || stream == kStreams || !is_plain(event, streams_[stream])) [[unlikely]] {
+      const std::size_t next = fold_message(i);
+      for (; i < next; ++i) look_ahead(i, hashes);
+      ready = ready_for_plain();
+      continue;
+    }
     __atomic_store_n(&at_, i, __ATOMIC_RELAXED);
-    hash_ = hashes[i % kLookAhead];
-    if (i + kLookAhead < count) [[likely]] {
-      const std::uint32_t hash = OrderTable::hash_of(events[i + kLookAhead].id);
-      hashes[i % kLookAhead] = hash;
-      book_.prefetch_entry(hash);
-    }
-    if (first) {
-      message_index_ = 0;
-      verdict = judge_message(event);
-    } else {
-      ++message_index_;
-    }
-    first = (event.flags & kMore) == 0;
+    const std::uint32_t hash = hashes[i % kLookAhead];
+    look_ahead(i, hashes);
+    message_stream_ = &streams_[stream];
+    message_sequence_ = event.sequence;
+    fold_plain(event, hash);
+    end_message();
+    ++i;
+  }
+  if (last_folded_ != 0) position_ = position_at(last_folded_ - 1);
+  batch_ = nullptr;
+}
+
+/// The event so far ahead takes this one's place in `hashes`, and its line of the id table is asked
+/// for.
+[[gnu::always_inline]] inline void Fold::look_ahead(std::size_t i, std::uint32_t* hashes) const {
+  if (i + kLookAhead >= batch_->events.size()) [[unlikely]]
+    return;
+  const std::uint32_t hash = OrderTable::hash_of(batch_->events[i + kLookAhead].id);
+  hashes[i % kLookAhead] = hash;
+  book_.prefetch_entry(hash);
+}
+
+/// A message that is one event of the usual kinds, goes on in sequence and time, and that no rule
+/// of judge_message() and fold_event() can hold against: nearly every one, so that it is folded
+/// with few questions.
+[[gnu::always_inline]] inline bool Fold::is_plain(const Event& event,
+                                                  const StreamSnapshot& stream) const noexcept {
+  constexpr std::uint64_t kLongAgo = std::uint64_t{1} << 62;
+  const std::uint64_t age =
+      static_cast<std::uint64_t>(event.feed_time) - static_cast<std::uint64_t>(event.time);
+  return event.sequence > stream.last && event.feed_time >= feed_time_ &&
+         static_cast<std::uint64_t>(event.feed_time) <= std::uint64_t{kLatestTime} &&
+         age < kLongAgo && (event.flags & kMore) == 0;
+}
+
+/// Whether what is plain may be folded as such in this state.
+bool Fold::ready_for_plain() noexcept {
+  message_index_ = 0;
+  flow_reset_ = message_special_ = false;
+  return !foreign_ && !keeping_ && sequencing_ == Sequencing::message_number;
+}
+
+/// The whole message that begins there, whatever it is; returns the first event behind it.
+[[gnu::noinline]] std::size_t Fold::fold_message(std::size_t begin) {
+  const std::span<const Event> events = batch_->events;
+  __atomic_store_n(&at_, begin, __ATOMIC_RELAXED);
+  message_index_ = 0;
+  const Verdict verdict = judge_message(events[begin]);
+  std::size_t i = begin;
+  for (;; ++message_index_) {
+    const Event& event = events[i];
     if (verdict == Verdict::fold) [[likely]] {
       fold_event(event);
-      if (first) end_message();
     } else if (verdict == Verdict::duplicate) {
       ++counts_.duplicates;
     } else {
       refuse(refused_rule_, event);
     }
+    if ((event.flags & kMore) == 0 || i + 1 == events.size()) break;
+    __atomic_store_n(&at_, ++i, __ATOMIC_RELAXED);
   }
-  if (!first && verdict == Verdict::fold) end_message();
-  if (last_folded_ != 0) position_ = position_at(last_folded_ - 1);
-  batch_ = nullptr;
+  if (verdict == Verdict::fold) end_message();
+  return i + 1;
 }
 
 /// Duplicate, hole and jump rules, by the first event of a message for all of it.
@@ -130,25 +193,15 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
                        event.kind == EventKind::gap;
     if (waits) return fold_kept(event);
   }
-  // The two most frequent kinds by branches of their own: these are foreseen better than a jump
-  // through a table.
-  if (event.kind == EventKind::add) return fold_add(event);
-  if (event.kind == EventKind::remove) return fold_take<EventKind::remove>(event);
+  const std::uint32_t hash = OrderTable::hash_of(event.id);
   switch (event.kind) {
-    case EventKind::add:
-    case EventKind::remove: break;
-    case EventKind::execute: return fold_take<EventKind::execute>(event);
-    case EventKind::execute_price: return fold_take<EventKind::execute_price>(event);
-    case EventKind::reduce: return fold_take<EventKind::reduce>(event);
-    case EventKind::trade: {
-      const bool allowed = event.side <= Side::ask && event.size >= 0 && event.size <= kMaxSize &&
-                           price_allowed(event.price);
-      if (!allowed) [[unlikely]]
-        return refuse(*broken_rule(event), event);
-      commit(event);
-      if (event.size != 0) fold_trade(event, event.id, event.price, event.size, event.side);
-      return;
-    }
+    case EventKind::add: return fold_add<Path::any>(event, hash);
+    case EventKind::remove: return fold_take<EventKind::remove, Path::any>(event, hash);
+    case EventKind::execute: return fold_take<EventKind::execute, Path::any>(event, hash);
+    case EventKind::execute_price:
+      return fold_take<EventKind::execute_price, Path::any>(event, hash);
+    case EventKind::reduce: return fold_take<EventKind::reduce, Path::any>(event, hash);
+    case EventKind::trade: return fold_print<Path::any>(event);
     case EventKind::replace: return fold_replace(event);
     case EventKind::level: return fold_level(event);
     case EventKind::quote: return fold_quote(event);
@@ -165,31 +218,58 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   refuse(Refused::bad_value, event);
 }
 
+[[gnu::always_inline]] inline void Fold::fold_plain(const Event& event, std::uint32_t hash) {
+  // The two most frequent kinds by branches of their own: these are foreseen better than a jump
+  // through a table.
+  if (event.kind == EventKind::add) return fold_add<Path::plain>(event, hash);
+  if (event.kind == EventKind::remove) {
+    return fold_take<EventKind::remove, Path::plain>(event, hash);
+  }
+  if (event.kind == EventKind::execute) {
+    return fold_take<EventKind::execute, Path::plain>(event, hash);
+  }
+  if (event.kind == EventKind::reduce) {
+    return fold_take<EventKind::reduce, Path::plain>(event, hash);
+  }
+  if (event.kind == EventKind::trade) return fold_print<Path::plain>(event);
+  fold_take<EventKind::execute_price, Path::plain>(event, hash);
+}
+
 /// No rule refuses the event: time goes on to it, it joins the chain, candles that it ends are
 /// closed.
+template <Fold::Path path>
 [[gnu::always_inline]] inline void Fold::commit(const Event& event) {
   // next_due_ and next_close_ are always later than the times reached: one comparison tells whether
   // anything is due.
   if (event.feed_time >= next_due_) [[unlikely]]
     come_to(event.feed_time);
   due_feed_time_ = event.feed_time;
-  silent_since_ = std::max(silent_since_, event.feed_time);
-  feed_time_ = std::max(feed_time_, event.feed_time);
   marked_ = false;
   ++counts_.folded;
+  // Here, not in a loop of its own: between what waits for memory and branches it costs nearly
+  // nothing.
   chain_ = mixing::chained(chain_, mixing::event_hash(event));
-  if (message_special_) [[unlikely]]
-    settle_message();
-  if (message_sequence_ != 0) message_stream_->last = message_sequence_;
   last_folded_ = at_ + 1;
+  if constexpr (path == Path::plain) {
+    // Not before feed_time_, nor so silent_since_, which never runs ahead of it.
+    silent_since_ = feed_time_ = event.feed_time;
+    message_stream_->last = event.sequence;
+  } else {
+    silent_since_ = std::max(silent_since_, event.feed_time);
+    feed_time_ = std::max(feed_time_, event.feed_time);
+    if (message_special_) [[unlikely]]
+      settle_message();
+    if (message_sequence_ != 0) message_stream_->last = message_sequence_;
+  }
   event_time_ = std::max(event_time_, event.time);
   if (event.time >= next_close_) [[unlikely]]
     close_by_event(event);
 }
 
-[[gnu::noinline]] void Fold::commit_rare(const Event& event) { commit(event); }
+[[gnu::noinline]] void Fold::commit_rare(const Event& event) { commit<Path::any>(event); }
 
-[[gnu::always_inline]] inline void Fold::fold_add(const Event& event) {
+template <Fold::Path path>
+[[gnu::always_inline]] inline void Fold::fold_add(const Event& event, std::uint32_t hash) {
   const bool allowed =
       static_cast<unsigned>(event.side) - 1U <= 1U &&
       static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize) &&
@@ -199,19 +279,19 @@ void Fold::apply(const Batch& batch, Outputs& outputs) {
   if (!depth_seen_) [[unlikely]]
     start_depth();
   book_.reserve_order();
-  const Book::Found where = book_.find(event.id, hash_);
+  const Book::Found where = book_.find(event.id, hash);
   if (where.slot != kNone) [[unlikely]]
     return refuse(Refused::duplicate_order, event);
   const Ladder::Place place = book_.find_level(event.side, event.price);
   if (book_.resting(event.side, place) > kMaxSize - event.size) [[unlikely]] {
     return refuse(Refused::size_too_large, event);
   }
-  commit(event);
+  commit<path>(event);
   book_.add(event.id, event.side, event.price, event.size, join_stamp(), where, place);
 }
 
-template <EventKind kind>
-[[gnu::always_inline]] inline void Fold::fold_take(const Event& event) {
+template <EventKind kind, Fold::Path path>
+[[gnu::always_inline]] inline void Fold::fold_take(const Event& event, std::uint32_t hash) {
   if constexpr (kind != EventKind::remove) {
     bool allowed =
         static_cast<std::uint64_t>(event.size) - 1 < static_cast<std::uint64_t>(kMaxSize);
@@ -221,9 +301,20 @@ template <EventKind kind>
   }
   if (event.side > Side::ask) [[unlikely]]
     return refuse(Refused::bad_side, event);
-  const Book::Found found = book_.find(event.id, hash_);
-  commit(event);
+  const Book::Found found = book_.find(event.id, hash);
+  commit<path>(event);
   take<kind>(event, found);
+}
+
+/// A trade that no order of the book took part in.
+template <Fold::Path path>
+[[gnu::always_inline]] inline void Fold::fold_print(const Event& event) {
+  const bool allowed = event.side <= Side::ask && event.size >= 0 && event.size <= kMaxSize &&
+                       price_allowed(event.price);
+  if (!allowed) [[unlikely]]
+    return refuse(*broken_rule(event), event);
+  commit<path>(event);
+  if (event.size != 0) fold_trade(event, event.id, event.price, event.size, event.side);
 }
 
 /// What an execute, reduce or remove does to the book, and the trade it is.
@@ -256,14 +347,15 @@ template <EventKind kind>
   ++trades_;
   ++session_trades_;
   last_trade_ = price;
-  if (alerts_.on()) {
-    const KeptTrades& kept = candles_.kept();
+  const KeptTrades& kept = candles_.kept();
+  if (alerts_.is_outlier(price, kept.price_sum(), kept.size())) [[unlikely]] {
     alerts_.judge_trade(price, aggressor, kept.price_sum(), kept.size(), alert_cause(), emitter());
   }
   const TradeSnapshot trade{trades_, id, event.time, price, size, aggressor, 0};
   if (candles_.add(trade, cause(event), emitter())) [[unlikely]]
     ++integrity_.late_trades;
-  refresh_due();
+  // Only a candle that it opened makes anything due earlier.
+  if (candles_.idle_due() < mark_due_ || candles_.event_due() != next_close_) refresh_due();
 }
 
 /// Samples the book if the message changed its best N levels.
@@ -283,8 +375,9 @@ template <EventKind kind>
 }
 
 [[gnu::noinline]] void Fold::judge_sample(bool other_spread) {
-  if (!alerts_.on() || best_bid_.size == 0 || best_ask_.size == 0) return;
-  if (other_spread) {
+  if (best_bid_.size == 0 || best_ask_.size == 0) return;
+  if (other_spread &&
+      alerts_.spread_turns(window_.spread(), window_.spread_sum(), window_.spread_count())) {
     alerts_.judge_spread(window_.spread(), window_.spread_sum(), window_.spread_count(),
                          alert_cause(), emitter());
   }

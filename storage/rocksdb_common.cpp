@@ -3,9 +3,12 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/sst_file_reader.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <filesystem>
 #include <fstream>
@@ -35,6 +38,23 @@ public:
     *auto_recovery = false;
   }
 };
+
+rocksdb::Status open_file(const std::string& file) {
+  return rocksdb::SstFileReader{rocksdb::Options()}.Open(file);
+}
+
+/// Whether a process, this one or another, has the database open to write. The lock file itself
+/// must not be touched: closing it would give up this process's own lock.
+bool has_writer(const std::string& folder) {
+  struct stat lock {};
+  std::ifstream locks("/proc/locks");
+  if (::stat((folder + "/LOCK").c_str(), &lock) != 0 || !locks) return true;  // who knows
+  const auto inode = ":" + std::to_string(lock.st_ino) + " ";
+  for (std::string line; std::getline(locks, line);) {
+    if (line.find(inode) != line.npos) return true;
+  }
+  return false;
+}
 
 /// Another holder of the lock, as against a folder where none can be made.
 bool is_locked(const rocksdb::Status& status) {
@@ -279,7 +299,7 @@ Result<std::unique_ptr<Database>> Database::open_secondary(const std::string& fo
         database->adopt(db, handles);
         const auto whole = database->catch_up();
         if (!whole) return tl::unexpected(whole.error());
-        if (*whole) return database;
+        if (*whole) return database->check_passed_over().map([&] { return std::move(database); });
         return fail(ErrorCode::environment,
                     folder + ": its writer is too fast to be followed: try again");
       }
@@ -287,6 +307,60 @@ Result<std::unique_ptr<Database>> Database::open_secondary(const std::string& fo
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return tl::unexpected(to_error(status, folder, "opening to read"));
+}
+
+std::vector<std::string> Database::live_files() const {
+  std::vector<rocksdb::LiveFileMetaData> files;
+  db_->GetLiveFilesMetaData(&files);
+  std::vector<std::string> names;
+  for (const auto& file : files) names.push_back(folder_ + file.name);
+  return names;
+}
+
+/// A secondary goes without a word by the state before a file that it cannot open.
+Result<void> Database::check_passed_over() const {
+  const auto live = live_files();
+  std::error_code gone;
+  for (const auto& entry : fs::directory_iterator(folder_, gone)) {
+    const auto file = entry.path().string();
+    if (!file.ends_with(".sst") || std::ranges::find(live, file) != live.end()) continue;
+    if (open_file(file).ok()) continue;  // of no use any more, or just new
+    if (has_writer(folder_)) continue;   // it may still be writing it
+    if (const auto status = open_file(file); status.ok() || status.IsPathNotFound()) continue;
+    // A writer that was killed may have left half a file that nothing refers to yet.
+    if (const auto status = open_strictly(); !status.ok())
+      return tl::unexpected(error(status, "opening to read"));
+    return {};
+  }
+  return {};
+}
+
+/// Fails where a file that the database refers to cannot be opened.
+rocksdb::Status Database::open_strictly() const {
+  std::vector<std::string> names;
+  auto status = rocksdb::DB::ListColumnFamilies(options_, folder_, &names);
+  if (!status.ok()) return status;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  status = rocksdb::DB::OpenForReadOnly(options_, folder_, descriptors(names, family_options_),
+                                        &handles, &db);
+  if (!status.ok()) return status;
+  for (auto* handle : handles) (void)db->DestroyColumnFamilyHandle(handle);
+  delete db;
+  return status;
+}
+
+Result<void> Database::check_files() const {
+  // DB::VerifyChecksum() of this version looks for a secondary's files in the wrong folder.
+  for (const auto& file : live_files()) {
+    rocksdb::SstFileReader reader{rocksdb::Options()};
+    auto status = reader.Open(file);
+    if (status.ok()) status = reader.VerifyChecksum();
+    // The writer beside this reader may have put other files in its place.
+    if (status.ok() || (secondary() && status.IsPathNotFound())) continue;
+    return tl::unexpected(error(status, "reading all of its files"));
+  }
+  return secondary() ? check_passed_over() : Result<void>{};
 }
 
 rocksdb::ColumnFamilyHandle* Database::family(const std::string& name) const {

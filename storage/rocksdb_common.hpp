@@ -93,6 +93,8 @@ public:
   /// the while, so what is visible may lack rows between older and newer ones; call again before
   /// believing news.
   [[nodiscard]] Result<bool> catch_up();
+  /// Reads every byte of the stored files. Error `corrupt` names the file.
+  [[nodiscard]] Result<void> check_files() const;
   /// After a failed write: closes and opens again, if there is room to. All handles and iterators
   /// are to be gone, and mutex() held alone. Where it fails after closing, is_open() is false, and
   /// reopen() may be tried again. (DB::Resume() of this version of RocksDB may wait for ever for a
@@ -107,6 +109,9 @@ public:
 
 private:
   Database(std::string folder, rocksdb::DBOptions options, FamilyOptions family_options);
+  [[nodiscard]] std::vector<std::string> live_files() const;
+  [[nodiscard]] Result<void> check_passed_over() const;
+  [[nodiscard]] rocksdb::Status open_strictly() const;
   void close();
   [[nodiscard]] Result<void> open_primary();
   [[nodiscard]] Result<void> check_room();

@@ -71,6 +71,7 @@ public:
   Result<std::vector<RecorderDeadLetter>> dead_letters() const override {
     return held([&] { return all_dead_letters(); });
   }
+  Result<void> check_files() const override;
   Result<void> refresh() override;
 
   void on_append(std::function<void()> wake) override {
@@ -342,6 +343,10 @@ Result<std::vector<RecorderDeadLetter>> RocksdbTapeReader::all_dead_letters() co
   if (!it->status().ok())
     return tl::unexpected(db_.error(it->status(), "reading its dead letters"));
   return all;
+}
+
+Result<void> RocksdbTapeReader::check_files() const {
+  return held([&] { return db_.check_files(); });
 }
 
 Result<void> RocksdbTapeReader::refresh() {

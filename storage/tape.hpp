@@ -117,6 +117,9 @@ public:
   [[nodiscard]] virtual Result<std::vector<std::string>> symbols() const = 0;
   [[nodiscard]] virtual Result<std::vector<SourceInfo>> sources() const = 0;
   [[nodiscard]] virtual Result<std::vector<RecorderDeadLetter>> dead_letters() const = 0;
+  /// Reads every byte of the tape's files, also those that no read of records touches. Error
+  /// `corrupt` names the file. Nothing to do where the tape has no files of its own.
+  [[nodiscard]] virtual Result<void> check_files() const { return {}; }
   /// Makes visible what another process appended since. Nothing to do where writer and reader are
   /// one.
   virtual Result<void> refresh() = 0;

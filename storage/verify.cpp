@@ -83,6 +83,7 @@ public:
       if (auto ok = read_partition(p); !ok) return tl::unexpected(ok.error());
     }
     if (auto ok = check_index(); !ok) return tl::unexpected(ok.error());
+    if (auto ok = tape_.check_files(); !ok) return tl::unexpected(ok.error());
     return done_;
   }
 

@@ -27,6 +27,14 @@ class Chaos(ProcessTest):
                 self.assertGreater(sum(one["injected"].values()), 0)
                 self.assertGreater(sum(one["checked"].values()), 0)
 
+    def test_twenty_kills_lose_and_double_nothing(self):
+        kills, seed = 0, SEED
+        while kills < 20:
+            seed += 1
+            injected = self.play("kill", seed)["scenarios"][0]["injected"]
+            kills += sum(count for what, count in injected.items() if what.startswith("kill -9"))
+        print(f"{kills} kills")
+
     def test_a_seed_fixes_what_is_injected_into_an_input(self):
         first, second = (self.play("corrupt")["scenarios"][0] for _ in range(2))
         self.assertEqual((first["injected"], first["checked"]), (second["injected"], second["checked"]))

@@ -268,6 +268,29 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a stored file that cannot be opened is an error that names it, not an older tape") {
+  TempDir dir;
+  {
+    auto writer = open_tape_writer(dir.path(), {1}).value();
+    for (std::uint64_t id = 1; id <= 400; ++id) append(*writer, {make_record("A", id, 50)});
+  }
+  const auto file = largest(dir.path() + "/log", ".sst");
+  // Its properties stand before the index of metadata and the footer of 53 bytes.
+  flip_byte(file, fs::file_size(file) - 400);
+  for (const auto& error :
+       {open_tape_reader(dir.path()).error(), open_tape_writer(dir.path()).error()}) {
+    CHECK(error.code == ErrorCode::corrupt);
+    CHECK_THAT(error.message, Catch::Contains(file.filename()));
+  }
+}
+
+TEST_CASE("a file that nothing refers to any more is passed over") {
+  TempDir dir;
+  { append(*open_tape_writer(dir.path(), {1}).value(), {make_record("A", 1, 50)}); }
+  fs::copy_file(largest(dir.path() + "/log", ".sst"), dir.path() + "/log/999990.sst");
+  CHECK(open_tape_reader(dir.path()).value()->end(0).value() == 1);
+}
+
 TEST_CASE("a second writer is refused, in this process and in another, while readers are welcome") {
   TempDir dir;
   auto writer = open_tape_writer(dir.path()).value();
