@@ -83,6 +83,8 @@ struct Health {
   std::string reason;  ///< why not
 };
 
+class Replays;  // api/replays.hpp
+
 /// Thread safe. Unknown symbol: ErrorCode::not_found with field "symbol".
 class Backend {
 public:
@@ -98,6 +100,7 @@ public:
   /// Of one symbol, or where it is empty of all; as far as they are stored.
   virtual void dead_letters(std::string symbol, Reply<std::vector<DeadLetter>> reply) = 0;
   virtual void supervision(Reply<SupervisionNode> reply) = 0;
+  [[nodiscard]] virtual Replays& replays() = 0;
   [[nodiscard]] virtual Health health() const = 0;
   /// Prometheus text.
   [[nodiscard]] virtual std::string prometheus() const = 0;

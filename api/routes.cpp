@@ -11,13 +11,14 @@
 #include "api/openapi.hpp"
 #include "api/peers.hpp"
 #include "api/position_text.hpp"
+#include "api/replays.hpp"
 #include "api/time_format.hpp"
 #include "api/url.hpp"
 
 namespace tapedeck::api {
 namespace {
 
-constexpr std::string_view kSymbolSegment = "{symbol}";
+constexpr std::string_view kSymbolSegment = "{symbol}", kIdSegment = "{id}";
 constexpr std::string_view kNoStore = "Cache-Control: no-store\r\n";
 constexpr std::string_view kPageHeaders =
     "Cache-Control: no-cache\r\n"
@@ -43,8 +44,9 @@ Response error_answer(const Error& error) {
 /// One request on its way: what the handlers of routes see.
 struct Call {
   Backend& backend;
+  const Request& request;
   const Target& target;
-  std::string symbol;
+  std::string symbol;  ///< or id
   Done done;
 
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const {
@@ -57,10 +59,10 @@ struct Call {
     done([response = std::move(response)]() mutable { return std::move(response); });
   }
   template <class T>
-  [[nodiscard]] Reply<T> reply() {
-    return [done = std::move(done)](Result<T> result) {
-      done([result = std::move(result)] {
-        return result ? answer_with(to_json(*result)) : error_answer(result.error());
+  [[nodiscard]] Reply<T> reply(unsigned status = 200) {
+    return [done = std::move(done), status](Result<T> result) {
+      done([result = std::move(result), status] {
+        return result ? answer_with(to_json(*result), status) : error_answer(result.error());
       });
     };
   }
@@ -191,11 +193,43 @@ void get_ready(Call& call) {
 
 void get_openapi(Call& call) { call.now(answer_with(std::string(openapi_json()))); }
 
+void get_replays(Call& call) {
+  call.backend.replays().list(call.reply<std::vector<ReplayStatus>>());
+}
+
+void post_replay(Call& call) {
+  auto request = parse_replay_request(call.request.body);
+  if (!request) return call.now(error_answer(request.error()));
+  call.backend.replays().create(*std::move(request), call.reply<ReplayStatus>(201));
+}
+
+void get_replay(Call& call) { call.backend.replays().get(call.symbol, call.reply<ReplayStatus>()); }
+
+void delete_replay(Call& call) {
+  call.backend.replays().remove(call.symbol, call.reply<ReplayStatus>());
+}
+
+/// The last segment of the path says what.
+void command_replay(Call& call) {
+  auto command = parse_replay_command(call.target.segments.back(), call.request.body);
+  if (!command) return call.now(error_answer(command.error()));
+  call.backend.replays().command(call.symbol, *std::move(command), call.reply<ReplayStatus>());
+}
+
+/// What comes here has not asked for a WebSocket.
+void get_stream(Call& call) {
+  auto response = error_response(426, "upgrade_required",
+                                 "expected a WebSocket: this path is a stream", "upgrade");
+  response.headers.append("Upgrade: websocket\r\n");
+  call.now(std::move(response));
+}
+
 constexpr std::string_view kBookParameters[] = {"depth", "at"};
 constexpr std::string_view kAlertParameters[] = {"symbol", "from", "to", "limit"};
 constexpr std::string_view kCandleParameters[] = {"width", "from", "to", "fill"};
 
 constexpr std::string_view kDeadLetterParameters[] = {"symbol"};
+constexpr std::string_view kStreamParameters[] = {"symbols", "channels", "replay", "resume"};
 
 using Handler = void (*)(Call&);
 constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
@@ -208,6 +242,16 @@ constexpr std::pair<RouteInfo, Handler> kRoutes[] = {
     {{"/v1/positions", {}}, get_positions},
     {{"/v1/dead-letters", kDeadLetterParameters}, get_dead_letters},
     {{"/v1/supervision", {}}, get_supervision},
+    {{"/v1/replays", {}}, get_replays},
+    {{"/v1/replays", {}, "POST"}, post_replay},
+    {{"/v1/replays/{id}", {}}, get_replay},
+    {{"/v1/replays/{id}", {}, "DELETE"}, delete_replay},
+    {{"/v1/replays/{id}/play", {}, "POST"}, command_replay},
+    {{"/v1/replays/{id}/pause", {}, "POST"}, command_replay},
+    {{"/v1/replays/{id}/step", {}, "POST"}, command_replay},
+    {{"/v1/replays/{id}/seek", {}, "POST"}, command_replay},
+    {{"/v1/replays/{id}/speed", {}, "POST"}, command_replay},
+    {{kStreamPath, kStreamParameters}, get_stream},
     {{"/metrics", {}}, get_prometheus},
     {{"/health/live", {}}, get_live},
     {{"/health/ready", {}}, get_ready},
@@ -225,7 +269,8 @@ bool matches(std::string_view route, const std::vector<std::string>& segments,
     const auto expected = route.substr(0, slash);
     const bool last = slash == route.npos;
     if (last != (i + 1 == segments.size())) return false;
-    if (expected == kSymbolSegment && !segments[i].empty()) {
+    const bool named = expected == kSymbolSegment || expected == kIdSegment;
+    if (named && !segments[i].empty()) {
       found = segments[i];
     } else if (expected != segments[i]) {
       return false;
@@ -258,11 +303,22 @@ std::optional<Error> check_parameters(const Target& target, const RouteInfo& rou
 
 bool readable(std::string_view method) { return method == "GET" || method == "HEAD"; }
 
-Response wrong_method(const Request& request) {
+Response wrong_method(const Request& request, const std::string& allowed = "GET, HEAD") {
   auto response = error_response(405, "method_not_allowed",
-                                 request.method + ": expected GET or HEAD", "method");
-  response.headers.append("Allow: GET, HEAD\r\n");
+                                 request.method + ": expected one of " + allowed, "method");
+  response.headers.append("Allow: ").append(allowed).append("\r\n");
   return response;
+}
+
+/// Whether a page of another site asks: it may not make replays, nor read a stream.
+bool foreign(const Request& request) {
+  const auto scheme = request.origin.find("://");
+  return !request.origin.empty() &&
+         (scheme == std::string::npos || request.origin.substr(scheme + 3) != request.host);
+}
+
+Response foreign_answer() {
+  return error_response(403, "forbidden", "a page of another site may not ask for this", "origin");
 }
 
 /// FNV-1a: equal bytes, equal tag.
@@ -336,19 +392,28 @@ std::optional<StaticFile> Router::file(const std::string& path) const {
 void Router::dispatch(const Request& request, Done done) const {
   const auto parsed = parse_target(request.target);
   const auto target = parsed.value_or(Target{});
-  Call call{backend_, target, {}, std::move(done)};
+  Call call{backend_, request, target, {}, std::move(done)};
   if (!parsed) return call.now(error_answer(parsed.error()));
+  std::string allowed;
   for (const auto& [route, handler] : kRoutes) {
     if (!matches(route.path, target.segments, call.symbol)) continue;
-    if (!readable(request.method)) return call.now(wrong_method(request));
+    const bool reads = route.method == "GET" && readable(request.method);
+    if (!reads && route.method != request.method) {
+      allowed.append(allowed.empty() ? "" : ", ").append(route.method);
+      if (route.method == "GET") allowed.append(", HEAD");
+      continue;
+    }
     if (const auto error = check_parameters(target, route)) return call.now(error_answer(*error));
-    if (peers_ != nullptr && !request.forwarded) {
-      const auto symbol = call.symbol.empty() ? call.parameter("symbol").value_or("") : call.symbol;
+    if (!reads && foreign(request)) return call.now(foreign_answer());
+    if (reads && peers_ != nullptr && !request.forwarded) {
+      const bool named = route.path.find(kSymbolSegment) != route.path.npos;
+      const auto symbol = named ? call.symbol : call.parameter("symbol").value_or("");
       const auto owner = symbol.empty() ? std::nullopt : peers_->owner(symbol);
       if (owner) return forwarder_->ask(*owner, request, std::move(call.done));
     }
     return handler(call);
   }
+  if (!allowed.empty()) return call.now(wrong_method(request, allowed));
   const auto path = target.path();
   if (const auto found = file(path)) {
     return call.now(readable(request.method) ? file_response(*found, request)
@@ -356,6 +421,18 @@ void Router::dispatch(const Request& request, Done done) const {
   }
   call.now(error_response(404, "not_found", path + ": no such path; /openapi.json names them all",
                           "path"));
+}
+
+std::optional<Response> Router::refuse_upgrade(const Request& request) {
+  const auto target = parse_target(request.target);
+  if (!target) return error_answer(target.error());
+  if (target->path() != kStreamPath) {
+    return error_response(404, "not_found",
+                          target->path() + ": no stream; it is at " + std::string(kStreamPath),
+                          "path");
+  }
+  if (foreign(request)) return foreign_answer();
+  return std::nullopt;
 }
 
 void Router::handle(const Request& request, Done done) const {

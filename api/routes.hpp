@@ -15,9 +15,11 @@ namespace tapedeck::api {
 
 struct Request {
   std::string method;
-  std::string target;         ///< as sent, escapes included
-  std::string if_none_match;  ///< empty where absent
-  bool forwarded = false;     ///< by another engine: it is answered here or not at all
+  std::string target;            ///< as sent, escapes included
+  std::string if_none_match;     ///< empty where absent
+  std::string origin{}, host{};  ///< as the headers say
+  std::string body{};
+  bool forwarded = false;  ///< by another engine: it is answered here or not at all
 };
 
 struct Response {
@@ -49,11 +51,14 @@ constexpr std::size_t kMaxAlerts = 100'000;
 constexpr std::size_t kMaxResponseBytes = std::size_t{64}
                                           << 20;  ///< beyond: 400, ask for a smaller range
 
-/// One path of the interface, as /openapi.json describes it. All take GET and HEAD.
+/// One path and method of the interface, as /openapi.json describes it.
 struct RouteInfo {
   std::string_view path;                         ///< "/v1/symbols/{symbol}/book"
   std::span<const std::string_view> parameters;  ///< of the query; others are refused
+  std::string_view method = "GET";               ///< GET takes HEAD too
 };
+/// The path of the stream: a WebSocket, which the server sees to.
+constexpr std::string_view kStreamPath = "/v1/stream";
 [[nodiscard]] std::span<const RouteInfo> routes();
 
 class Peers;
@@ -70,6 +75,8 @@ public:
          Forwarder* forwarder = nullptr)
       : backend_(backend), files_(std::move(files)), peers_(peers), forwarder_(forwarder) {}
   void handle(const Request& request, Done done) const;
+  /// Why a request for a WebSocket does not get one; none: it is for the stream.
+  [[nodiscard]] static std::optional<Response> refuse_upgrade(const Request& request);
 
 private:
   void dispatch(const Request& request, Done done) const;

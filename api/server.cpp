@@ -7,12 +7,17 @@
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
 #include <exception>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "api/gate.hpp"
+#include "api/json.hpp"
+#include "api/replays.hpp"
+#include "api/stream_session.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace tapedeck::api {
@@ -24,8 +29,8 @@ namespace net = boost::asio;
 using boost::system::error_code;
 using net::ip::tcp;
 using Clock = std::chrono::steady_clock;
-using Executor = net::strand<net::io_context::executor_type>;
-using Stream = beast::basic_stream<tcp, Executor>;
+using Executor = StreamExecutor;
+using Stream = ClientStream;
 using Timer = net::basic_waitable_timer<Clock, net::wait_traits<Clock>, Executor>;
 
 constexpr std::size_t kReadBufferBytes = 64 * 1024;  // of one connection
@@ -33,26 +38,10 @@ constexpr std::size_t kDrainBytes = 256 * 1024;      // of a request that was re
 constexpr std::chrono::seconds kDrainTime{2};
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 
-class Connection;
-
-/// The way from the engine's threads back to a connection. Closed before the I/O context goes, so
-/// that an answer that comes late finds a closed door and not a dangling context.
-class Gate {
-public:
-  void answer(const std::weak_ptr<Connection>& connection, std::uint64_t request, Render render);
-  void close() {
-    const std::lock_guard lock(mutex_);
-    open_ = false;
-  }
-
-private:
-  std::mutex mutex_;
-  bool open_ = true;
-};
-
 /// What all connections share; owned by the server, which outlives them.
 struct Shared {
   Router router;
+  Backend& backend;
   ServerLimits limits;
   telemetry::Metrics* metrics;
   std::shared_ptr<Gate> gate = std::make_shared<Gate>();
@@ -66,10 +55,8 @@ public:
       : stream_(std::move(socket)),
         timer_(stream_.get_executor()),
         buffer_(kReadBufferBytes),
-        shared_(shared) {
-    count(1);
-  }
-  ~Connection() { count(-1); }
+        shared_(shared),
+        count_(std::make_unique<ConnectionCount>(shared.connections, shared.metrics)) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -92,13 +79,6 @@ public:
   }
 
 private:
-  void count(int change) {
-    const auto now = shared_.connections.fetch_add(static_cast<std::size_t>(change)) +
-                     static_cast<std::size_t>(change);
-    if (shared_.metrics != nullptr)
-      shared_.metrics->http_connections.store(static_cast<std::int64_t>(now));
-  }
-
   void read() {
     parser_.emplace();
     parser_->header_limit(shared_.limits.header_bytes);
@@ -135,10 +115,16 @@ private:
     keep_alive_ = message.keep_alive();
     old_version_ = message.version() < 11;
     head_only_ = message.method() == http::verb::head;
-    Request request{std::string(message.method_string()), std::string(message.target()),
-                    std::string(message[http::field::if_none_match]),
-                    message.find(boost::string_view(kForwardedHeader.data(),
-                                                    kForwardedHeader.size())) != message.end()};
+    const auto text = [](beast::string_view view) { return std::string(view); };
+    const boost::string_view forwarded(kForwardedHeader.data(), kForwardedHeader.size());
+    Request request{text(message.method_string()),
+                    text(message.target()),
+                    text(message[http::field::if_none_match]),
+                    text(message[http::field::origin]),
+                    text(message[http::field::host]),
+                    message.body(),
+                    message.find(forwarded) != message.end()};
+    if (beast::websocket::is_upgrade(message)) return upgrade(request);
     waiting_ = true;
     ++request_;
     timer_.expires_after(shared_.limits.reply);
@@ -150,8 +136,33 @@ private:
     });
     shared_.router.handle(
         request, [gate = shared_.gate, weak = weak_from_this(), asked = request_](Render render) {
-          gate->answer(weak, asked, std::move(render));
+          gate->pass([&] {
+            auto self = weak.lock();
+            if (!self) return;
+            const auto executor = self->executor();
+            net::post(executor, [self = std::move(self), asked, render = std::move(render)] {
+              self->answered(asked, render);
+            });
+          });
         });
+  }
+
+  /// To a WebSocket: the connection is the stream's from then on.
+  void upgrade(const Request& request) {
+    if (auto refused = Router::refuse_upgrade(request)) return respond(*std::move(refused));
+    auto query = parse_stream_query(request.target);
+    Result<void> started = query.map([](const auto&) {});
+    if (query) {
+      started = start_stream_session(
+          stream_, parser_->release(),
+          [this, &query](std::function<void()> wake) {
+            return shared_.backend.replays().subscribe(*std::move(query), std::move(wake));
+          },
+          shared_.gate, count_, shared_.limits);
+    }
+    if (!started)
+      respond(error_response(http_status(started.error().code), name(started.error().code),
+                             started.error().message, started.error().field));
   }
 
   void respond(Response response) {
@@ -229,19 +240,8 @@ private:
   bool keep_alive_ = false;
   bool old_version_ = false;
   bool head_only_ = false;
+  std::unique_ptr<ConnectionCount> count_;
 };
-
-void Gate::answer(const std::weak_ptr<Connection>& connection, std::uint64_t request,
-                  Render render) {
-  const std::lock_guard lock(mutex_);
-  if (!open_) return;
-  auto self = connection.lock();
-  if (!self) return;
-  const auto executor = self->executor();
-  net::post(executor, [self = std::move(self), request, render = std::move(render)] {
-    self->answered(request, render);
-  });
-}
 
 std::string endpoint_text(const tcp::endpoint& endpoint) {
   const auto host = endpoint.address().to_string();
@@ -266,7 +266,7 @@ Error listen_error(const tcp::endpoint& endpoint, const error_code& error) {
 struct Server::Impl {
   Impl(ServerOptions options, Backend& backend, telemetry::Metrics* metrics)
       : forwarder(options.peers == nullptr ? nullptr : std::make_unique<Forwarder>()),
-        shared{Router(backend, std::move(options.files), options.peers, forwarder.get()),
+        shared{Router(backend, std::move(options.files), options.peers, forwarder.get()), backend,
                options.limits, metrics},
         io(static_cast<int>(options.threads)),
         acceptor(net::make_strand(io)),

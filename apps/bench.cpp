@@ -379,6 +379,7 @@ void add_bench(CLI::App& app, Chosen& chosen) {
   CLI::App* bench = app.add_subcommand("bench", "Measure the engine on this machine");
   bench->require_subcommand(1);
 
+  add_bench_player(bench, chosen);
   add_bench_trades(bench, chosen);
 
   auto engine = std::make_shared<EngineArguments>();

@@ -29,7 +29,8 @@ void add_copy(CLI::App* tape, Chosen& chosen);
 void add_index(CLI::App* tape, Chosen& chosen);
 /// `chaos run`, subcommand of `chaos`.
 void add_chaos_run(CLI::App* chaos, Chosen& chosen);
-/// `bench trades`, subcommand of `bench`.
+/// `bench player` and `bench trades`, subcommands of `bench`.
+void add_bench_player(CLI::App* bench, Chosen& chosen);
 void add_bench_trades(CLI::App* bench, Chosen& chosen);
 
 }  // namespace tapedeck::apps

@@ -27,6 +27,7 @@ struct EngineBackend::Impl {
   const market::FoldSettings& settings;
   const telemetry::Metrics& counters;
   const History* history;
+  ReplayDesk replays;
   mutable std::atomic<bool> was_ready = false;
   std::atomic<std::size_t> waiting = 0;
   boost::asio::thread_pool past{2};
@@ -129,9 +130,11 @@ struct EngineBackend::Impl {
 
 EngineBackend::EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                              const storage::StateReader& state,
-                             const market::FoldSettings& settings,
-                             const telemetry::Metrics& metrics, const History* history)
-    : impl_(new Impl{engine, tape, state, settings, metrics, history}) {}
+                             const market::FoldSettings& settings, telemetry::Metrics& metrics,
+                             const History* history, const ReplayDeskOptions& replays)
+    : impl_(new Impl{engine, tape, state, settings, metrics, history,
+                     ReplayDesk(
+                         tape, state, [&engine] { return engine.rules(); }, replays, metrics)}) {}
 
 EngineBackend::~EngineBackend() {
   impl_->past.stop();
@@ -407,6 +410,8 @@ void EngineBackend::supervision(api::Reply<api::SupervisionNode> reply) {
   root.children.push_back(node("gateway", children));
   reply(std::move(root));
 }
+
+api::Replays& EngineBackend::replays() { return impl_->replays; }
 
 api::Health EngineBackend::health() const {
   api::Health health;

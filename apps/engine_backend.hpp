@@ -8,6 +8,7 @@
 #include "actors/engine.hpp"
 #include "api/backend.hpp"
 #include "apps/history.hpp"
+#include "apps/replay_desk.hpp"
 #include "market/settings.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
@@ -25,7 +26,8 @@ public:
 
   EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                 const storage::StateReader& state, const market::FoldSettings& settings,
-                const telemetry::Metrics& metrics, const History* history);
+                telemetry::Metrics& metrics, const History* history = nullptr,
+                const ReplayDeskOptions& replays = {});
   ~EngineBackend() override;
 
   void symbols(api::Reply<std::vector<market::SymbolView>> reply) override;
@@ -38,6 +40,7 @@ public:
   void positions(api::Reply<std::vector<api::PartitionPosition>> reply) override;
   void dead_letters(std::string symbol, api::Reply<std::vector<api::DeadLetter>> reply) override;
   void supervision(api::Reply<api::SupervisionNode> reply) override;
+  [[nodiscard]] api::Replays& replays() override;
   [[nodiscard]] api::Health health() const override;
   [[nodiscard]] std::string prometheus() const override;
 

@@ -52,6 +52,13 @@ std::string advertised(const config::Config& config, std::uint16_t port) {
   return fmt::format("{}:{}", host.data(), port);
 }
 
+ReplayDeskOptions replay_options(const config::Config& config) {
+  const auto& replays = config.replays;
+  return {replays.max,
+          std::chrono::nanoseconds(replays.idle_after),
+          {replays.kept_messages, replays.subscribers}};
+}
+
 /// A feed being recorded beside the engine, on a thread of its own.
 class Recording {
 public:
@@ -121,7 +128,8 @@ int serve(const ServeOptions& options) {
   auto running = start_engine(options.tape, *config, partitions, true);
   if (!running) return report(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
-                        (*running)->settings, *(*running)->metrics, (*running)->history.get());
+                        (*running)->settings, *(*running)->metrics, (*running)->history.get(),
+                        replay_options(*config));
   auto* delivery = (*running)->delivery.get();
   auto server = start_server(*config, backend, *(*running)->metrics,
                              delivery == nullptr ? nullptr : delivery->peers());

@@ -7,9 +7,13 @@
 #include <string>
 #include <thread>
 
+#include "api/output_json.hpp"
 #include "apps/commands.hpp"
 #include "apps/open_tape.hpp"
 #include "apps/progress.hpp"
+#include "apps/signals.hpp"
+#include "apps/what_if.hpp"
+#include "replay/output_diff.hpp"
 #include "replay/verify.hpp"
 
 namespace tapedeck::apps {
@@ -75,6 +79,7 @@ int run_verify(const VerifyArguments& arguments) {
 struct DiffArguments {
   TapeOptions left;
   std::string other;
+  std::vector<std::string> set, symbols;
 };
 
 /// A folder, or a topic on the same brokers.
@@ -89,7 +94,48 @@ TapeOptions other_tape(const DiffArguments& arguments) {
   return other;
 }
 
+std::string place_text(const market::Position& position) {
+  return fmt::format("{}:{}:{}", position.partition, position.offset, position.index);
+}
+
+/// What the tape would have said with other settings.
+int run_what_if(const DiffArguments& arguments) {
+  auto open = open_tape(arguments.left);
+  if (!open) return report(open.error());
+  const auto rules = changed_rules(open->rules, arguments.set);
+  if (!rules) return report(rules.error());
+  watch_signals();
+  Progress progress("comparing", "symbols");
+  const auto differences = replay::diff_outputs(*open->tape, open->rules, *rules, arguments.symbols,
+                                                [&](std::size_t done, std::size_t total) {
+                                                  progress.update(done, total, done);
+                                                  return !stop_requested;
+                                                });
+  progress.finish();
+  if (!differences) return report(differences.error());
+  for (const auto& one : *differences) {
+    const auto text = [&one](const std::optional<market::Output>& output) {
+      return output ? std::string(market::name(output->kind())) + " " +
+                          api::to_json(one.symbol, *output)
+                    : std::string("nothing");
+    };
+    fmt::print("{}: {} outputs equal, then at {}\n  as it is: {}\n  changed:  {}\n", one.symbol,
+               one.equal, place_text(one.position), text(one.left), text(one.right));
+    fmt::print("  in all {} only as it is, {} only changed, {} different\n", one.only_left,
+               one.only_right, one.changed);
+  }
+  if (stop_requested) fmt::print("interrupted\n");
+  if (differences->empty()) fmt::print("no difference\n");
+  return differences->empty() ? kDone : kWorkFailed;
+}
+
 int run_diff(const DiffArguments& arguments) {
+  if (arguments.other.empty() == arguments.set.empty()) {
+    return report({ErrorCode::invalid,
+                   "expected another tape (--other), or changed settings for the same one (--set)",
+                   "--other"});
+  }
+  if (!arguments.set.empty()) return run_what_if(arguments);
   auto left = open_tape(arguments.left);
   if (!left) return report(left.error());
   const auto other = other_tape(arguments);
@@ -98,9 +144,7 @@ int run_diff(const DiffArguments& arguments) {
   const auto differences = replay::diff(*left->tape, *right->tape, left->rules, right->rules);
   if (!differences) return report(differences.error());
   const auto place = [](const std::optional<market::Position>& position) {
-    return position
-               ? fmt::format("{}:{}:{}", position->partition, position->offset, position->index)
-               : std::string("its end");
+    return position ? place_text(*position) : std::string("its end");
   };
   for (const auto& difference : *differences) {
     fmt::print("{}: equal for {} events, then {} in {} and {} in {}\n", difference.symbol,
@@ -130,17 +174,24 @@ void add_verify(CLI::App& app, Chosen& chosen) {
 void add_diff(CLI::App& app, Chosen& chosen) {
   auto arguments = std::make_shared<DiffArguments>();
   CLI::App* command =
-      app.add_subcommand("diff", "Find the first event at which two tapes' states differ");
+      app.add_subcommand("diff",
+                         "Find the first event at which two tapes' states differ, or the first "
+                         "output that differs with other settings");
   command->footer(
       "Offsets, record sizes and marks may differ; events and digests may not. Exit status 1: they "
       "differ.\n"
-      "Example:\n  tapedeck diff --tape day --other copy");
+      "Examples:\n"
+      "  tapedeck diff --tape day --other copy\n"
+      "  tapedeck diff --tape day --set alerts.imbalance_high=0.9 --set candles.widths=1s,5s");
   add_tape_options(command, arguments->left);
   command
       ->add_option("--other", arguments->other,
                    "Folder of the other tape, or a topic on the same brokers")
-      ->type_name("DIR|TOPIC")
-      ->required();
+      ->type_name("DIR|TOPIC");
+  add_set_option(command, arguments->set);
+  command->add_option("--symbols", arguments->symbols, "With --set: only these")
+      ->type_name("A,B")
+      ->delimiter(',');
   run_with(command, chosen, [arguments] { return run_diff(*arguments); });
 }
 

@@ -71,6 +71,15 @@ struct HttpSettings {
 /// What the records of a topic are: tapedeck's own, or rows that other clients write.
 enum class TopicCodec : std::uint8_t { capnp, json, csv };
 
+/// Players of the HTTP interface.
+struct ReplaySettings {
+  std::uint32_t max = 16;
+  TimeNs idle_after = 300 * kSecond;
+  std::uint32_t kept_messages = 16'384;  ///< of each one's stream
+  std::uint32_t subscribers = 64;        ///< of each one's stream
+  friend bool operator==(const ReplaySettings&, const ReplaySettings&) = default;
+};
+
 struct KafkaSettings {
   std::string brokers;  ///< host:port, separated by commas
   std::string topic;
@@ -115,6 +124,7 @@ struct Config {
   KafkaSettings kafka;
   OutputSettings outputs;
   HttpSettings http;
+  ReplaySettings replays;
   LogSettings log;
   /// Where a setting's value came from: key -> `file:line`, `environment NAME` or `command line`.
   /// No entry: default.

@@ -256,6 +256,18 @@ const Setting kSettings[] = {
          AT(http.advertise)),
     make("http.threads", Kind::integer, 1, 64, "Threads that answer requests", AT(http.threads)),
 
+    make("replays.max", Kind::integer, 0, 1024,
+         "Replays of the HTTP interface at a time; one more is refused with 503", AT(replays.max)),
+    make("replays.idle_after", Kind::duration, kSecond, 365 * kDay,
+         "A replay without a subscriber that nobody asked for so long ends",
+         AT(replays.idle_after)),
+    make("replays.kept_messages", Kind::integer, 16, 1 << 20,
+         "Messages of a replay's stream that are kept for who resumes; it waits for subscribers "
+         "that are half as far behind",
+         AT(replays.kept_messages)),
+    make("replays.subscribers", Kind::integer, 1, 1024,
+         "Subscribers of one replay; one more is refused with 503", AT(replays.subscribers)),
+
     make("log.level", Kind::choice, 0, 0, "How much is logged", AT(log.level), kLevels),
 };
 

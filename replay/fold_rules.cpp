@@ -36,6 +36,13 @@ FoldRules::FoldRules(const market::FoldSettings& settings,
   symbols_ = std::move(symbols);
 }
 
+FoldRules FoldRules::with(const market::FoldSettings& settings) const {
+  FoldRules other = *this;
+  other.own_settings_ = std::make_shared<const market::FoldSettings>(settings);
+  other.settings_ = other.own_settings_.get();
+  return other;
+}
+
 std::shared_ptr<const SymbolRules> FoldRules::of(std::string_view symbol) const {
   if (symbols_ == nullptr) return nullptr;
   const auto found = symbols_->find(symbol);

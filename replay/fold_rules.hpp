@@ -40,6 +40,9 @@ public:
   /// Keeps a copy of the settings.
   FoldRules(const market::FoldSettings& settings, std::span<const schemas::ControlRecord> records);
 
+  /// What is left out stays, under other settings, of which it keeps a copy.
+  [[nodiscard]] FoldRules with(const market::FoldSettings& settings) const;
+
   [[nodiscard]] const market::FoldSettings& settings() const noexcept { return *settings_; }
   /// Null: nothing is left out.
   [[nodiscard]] std::shared_ptr<const SymbolRules> of(std::string_view symbol) const;

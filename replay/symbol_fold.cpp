@@ -181,6 +181,25 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
   return true;
 }
 
+void SymbolFold::apply(const market::Batch& messages, bool ends_record, market::Outputs& outputs) {
+  if (next_release() <= messages.first.offset)
+    throw std::logic_error(state_.symbol() + ": a release was passed over");
+  if (own_rules_ == nullptr && fault_ == nullptr) {
+    state_.apply(messages, outputs);
+  } else {
+    std::vector<market::Event> events(messages.events.begin(), messages.events.end());
+    std::vector<market::EventMark> marks;
+    mark_items(messages.first, events, marks);
+    market::Batch marked = messages;
+    marked.events = events, marked.marks = marks;
+    state_.apply(marked, outputs);
+  }
+  events_since_ += messages.events.size();
+  if (!ends_record) return;
+  next_ = messages.first.offset + 1;
+  ++records_since_;
+}
+
 bool SymbolFold::wants_snapshot(const SnapshotPolicy& policy) const noexcept {
   const bool due = events_since_ >= policy.events || records_since_ >= policy.records;
   return due && bytes_since_ >= snapshot_bytes_ && may_store();

@@ -51,6 +51,10 @@ public:
                            market::Outputs& outputs);
   static constexpr std::uint32_t kWholeRecord = std::numeric_limits<std::uint32_t>::max();
 
+  /// The same by messages: whole messages of the record at next(), which `ends_record` where they
+  /// are its last. Batch::marks are the fold's own business: none are given.
+  void apply(const market::Batch& messages, bool ends_record, market::Outputs& outputs);
+
   void advance(const market::TimeMark& mark, market::Outputs& outputs) {
     state_.advance(mark, outputs);
   }

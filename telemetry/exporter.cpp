@@ -53,6 +53,7 @@ public:
     checkpoints();
     process();
     http();
+    replays();
   }
   [[nodiscard]] std::vector<MetricFamily> Collect() const override { return families_; }
 
@@ -62,6 +63,7 @@ private:
   void checkpoints();
   void process();
   void http();
+  void replays();
 
   MetricFamily& family(std::string_view name, std::string_view help, MetricType type) {
     return families_.emplace_back(
@@ -234,6 +236,20 @@ void Collector::http() {
   ClientMetric seconds;
   seconds.histogram = convert(metrics_.http_ns, kSeconds);
   family("http_request_seconds", "Time from a request read to its answer made.",
+         MetricType::Histogram)
+      .metric.push_back(std::move(seconds));
+}
+
+void Collector::replays() {
+  gauge("replays", "Replays open.",
+        static_cast<double>(metrics_.replays.load(std::memory_order_relaxed)));
+  counter("replays_refused_total", "Replays refused because there were as many as may be.",
+          metrics_.replays_refused);
+  counter("replays_expired_total", "Replays ended because nobody used them.",
+          metrics_.replays_expired);
+  ClientMetric seconds;
+  seconds.histogram = convert(metrics_.replay_late_ns, kSeconds);
+  family("replay_late_seconds", "From when a replay's event was due until it was told.",
          MetricType::Histogram)
       .metric.push_back(std::move(seconds));
 }

@@ -75,6 +75,9 @@ struct Metrics {
   Counter http_requests{}, http_errors{};
   Gauge http_connections{};
   Histogram http_ns{};
+  Gauge replays{};
+  Counter replays_refused{}, replays_expired{};
+  Histogram replay_late_ns{};  ///< from when something was due until it was told
   Counter recorder_events{}, recorder_records{}, recorder_dead_letters{};
   const std::chrono::system_clock::time_point started =
       std::chrono::system_clock::now();  ///< uptime = now - this

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "api/backend.hpp"
+#include "tests/api/fake_replays.hpp"
 #include "tests/api/sample_views.hpp"
 
 namespace tapedeck::test {
@@ -90,6 +91,7 @@ public:
       reply(std::move(root));
     });
   }
+  [[nodiscard]] FakeReplays& replays() override { return replays_; }
   [[nodiscard]] api::Health health() const override {
     return {live, ready, ready ? "" : "recovering partition 2"};
   }
@@ -165,6 +167,7 @@ private:
     }
   }
 
+  FakeReplays replays_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_, kept_;

@@ -86,7 +86,7 @@ TEST_CASE("an owner that cannot be asked, or does not answer in time, is recover
   std::mutex mutex;
   std::condition_variable told;
   std::optional<api::Response> answer;
-  forwarder.ask(silent.address(), {"GET", "/v1/symbols/SILENT", "", false}, [&](auto render) {
+  forwarder.ask(silent.address(), {"GET", "/v1/symbols/SILENT", "", "", "", ""}, [&](auto render) {
     const std::lock_guard lock(mutex);
     answer = render();
     told.notify_one();

@@ -65,7 +65,7 @@ public:
     const auto end = buffer_.find("\r\n\r\n");
     parse_head(answer, std::string_view(buffer_).substr(0, end + 2));
     buffer_.erase(0, end + 4);
-    if (head || answer.status == 304) return answer;
+    if (head || answer.status == 304 || answer.status == 101) return answer;
     const auto length = std::stoull(answer.headers.at("content-length"));
     while (buffer_.size() < length) more();
     answer.body = buffer_.substr(0, length);
@@ -75,6 +75,13 @@ public:
   HttpAnswer get(std::string_view target, std::string_view headers = {}) {
     request("GET", target, headers);
     return read();
+  }
+  /// The next so many bytes, of what is no HTTP any more.
+  std::string bytes(std::size_t count) {
+    while (buffer_.size() < count) more();
+    auto taken = buffer_.substr(0, count);
+    buffer_.erase(0, count);
+    return taken;
   }
   /// Whether the server has closed: the next read finds an end (or a reset), and no bytes before
   /// it.

@@ -449,3 +449,44 @@ TEST_CASE("speed of the book route", "[.speed]") {
                      << " requests/s");
   }
 }
+
+TEST_CASE("a stream is a WebSocket that gets its messages and is closed with its replay",
+          "[server]") {
+  Fixture fixture;
+  HttpClient client(fixture.server->port());
+  client.request("POST", "/v1/replays", "Content-Length: 2\r\n");
+  client.send("{}");
+  CHECK(client.read().status == 201);
+  const auto hub = fixture.backend.replays().hub("1");
+  constexpr std::string_view kUpgrade =
+      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const auto refused = [&](const std::string& target, const std::string& more, int status) {
+    HttpClient other(fixture.server->port());
+    other.request("GET", target, std::string(kUpgrade) + more);
+    CHECK(other.read().status == status);
+  };
+  refused("/v1/stream?replay=2", "", 404);
+  refused("/v1/stream?replay=1&channels=smells", "", 400);
+  refused("/v1/symbols", "", 404);
+  refused("/v1/stream?replay=1", "Origin: http://elsewhere\r\n", 403);
+
+  HttpClient stream(fixture.server->port());
+  stream.request("GET", "/v1/stream?replay=1", kUpgrade);
+  const auto answer = stream.read(true);
+  REQUIRE(answer.status == 101);
+  CHECK(answer.headers.at("sec-websocket-accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+  refused("/v1/stream?replay=1", "", 503);  // one subscriber may be
+  hub->admit([](const api::StreamHub::Wants&) { return std::vector<std::string>{"{}"}; });
+  hub->publish(api::Channel::alerts, "A", "alert", "7");
+  hub->end();
+  const std::string expected[] = {R"({"seq":0,"type":"book_snapshot","data":{}})",
+                                  R"({"seq":1,"type":"alert","data":7})"};
+  for (const auto& text : expected) {
+    const auto head = stream.bytes(2);
+    CHECK(head == std::string("\x81") + static_cast<char>(text.size()));
+    CHECK(stream.bytes(text.size()) == text);
+  }
+  CHECK(stream.bytes(2) == std::string("\x88\x02"));  // a close, with its code
+  CHECK(stream.bytes(2) == std::string("\x03\xe8"));
+}

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include "replay/candles.hpp"
+#include "replay/output_diff.hpp"
 #include "replay/recovery.hpp"
 #include "replay/time_travel.hpp"
 #include "replay/verify.hpp"
@@ -257,4 +259,45 @@ TEST_CASE("a symbol filter counts what it leaves out", "[replay]") {
   CHECK(some.counts.read ==
         some.counts.folded + some.counts.duplicates + some.counts.refused + some.counts.filtered);
   CHECK(some.symbols.at(symbol).state().digest() == all.symbols.at(symbol).state().digest());
+}
+
+TEST_CASE("a tape folded with other settings differs first where a fold of all says so",
+          "[replay]") {
+  storage::MemoryTape tape;
+  record_session(tape, {"seed=9,symbols=5,messages=9000", 256, 256});
+  CHECK(replay::diff_outputs(tape, kSettings, kSettings, {})->empty());
+  auto changed = kSettings;
+  changed.alerts.imbalance_high = 900'000;
+  changed.metrics_levels = 3;
+  const auto left = tests::plain_refold(tape, kSettings);
+  const auto right = tests::plain_refold(tape, changed);
+  std::map<std::string, std::array<std::uint64_t, 3>> expected;  // only left, only right, changed
+  std::map<std::string, market::Position> first;
+  const auto note = [&](const auto& key, const market::Output& output, std::size_t kind) {
+    ++expected[key.first][kind];
+    const auto [at, fresh] = first.try_emplace(key.first, output.position);
+    if (!fresh) at->second = std::min(at->second, output.position);
+  };
+  for (const auto& [key, output] : left.outputs) {
+    const auto other = right.outputs.find(key);
+    const bool there = other != right.outputs.end() && other->second.position == output.position;
+    if (!there) note(key, output, 0);
+    if (there && !other->second.same_content(output)) note(key, output, 2);
+  }
+  for (const auto& [key, output] : right.outputs) {
+    const auto other = left.outputs.find(key);
+    if (other == left.outputs.end() || other->second.position != output.position)
+      note(key, output, 1);
+  }
+  const auto differences = replay::diff_outputs(tape, kSettings, changed, {});
+  REQUIRE(differences);
+  REQUIRE(differences->size() == expected.size());
+  REQUIRE(expected.size() > 2);
+  for (const auto& one : *differences) {
+    const auto& counts = expected.at(one.symbol);
+    CHECK(std::array{one.only_left, one.only_right, one.changed} == counts);
+    CHECK(one.position == first.at(one.symbol));
+    CHECK((one.left || one.right));
+  }
+  CHECK(replay::diff_outputs(tape, kSettings, changed, {"NOBODY"}).error().field == "symbols");
 }

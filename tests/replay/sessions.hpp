@@ -49,8 +49,7 @@ struct Expected {
   market::EventCounts counts;
 };
 
-inline Expected plain_refold(const storage::TapeReader& tape,
-                             const market::FoldSettings& settings) {
+inline Expected plain_refold(const storage::TapeReader& tape, const replay::FoldRules& rules) {
   Expected expected;
   replay::RefoldListener listener;
   listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
@@ -61,7 +60,7 @@ inline Expected plain_refold(const storage::TapeReader& tape,
       CHECK(fresh.second);
     }
   };
-  const auto refolded = replay::refold(tape, settings, {}, listener);
+  const auto refolded = replay::refold(tape, rules, {}, listener);
   REQUIRE(refolded);
   for (const auto& [symbol, fold] : refolded->symbols) {
     expected.digests[symbol] = {fold.state().counts().folded, fold.state().digest()};

@@ -118,17 +118,18 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
        {&metrics.checkpointer_restarts, &metrics.gateway_restarts, &metrics.http_requests,
         &metrics.http_errors, &metrics.recorder_events, &metrics.recorder_records,
         &metrics.recorder_dead_letters, &metrics.sink_restarts, &metrics.deliveries,
-        &metrics.delivery_failures}) {
+        &metrics.delivery_failures, &metrics.replays_refused, &metrics.replays_expired}) {
     counter->store(++value);
   }
-  metrics.http_connections = 11;
+  metrics.http_connections = 13, metrics.replays = 14;
   const auto parsed = parse(to_prometheus(metrics));
   std::uint64_t expected = 0;
   for (const std::string name :
        {"checkpointer_restarts_total", "gateway_restarts_total", "http_requests_total",
         "http_errors_total", "recorder_events_total", "recorder_records_total",
         "recorder_dead_letters_total", "sink_restarts_total", "deliveries_total",
-        "delivery_failures_total", "http_connections"}) {
+        "delivery_failures_total", "replays_refused_total", "replays_expired_total",
+        "http_connections", "replays"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name) == static_cast<double>(++expected));
   }
@@ -138,7 +139,7 @@ TEST_CASE("no field of the metrics was added without being told here", "[exporte
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
   STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (18 + 12) + 5 * sizeof(Histogram));
   STATIC_REQUIRE(sizeof(Metrics) ==
-                 sizeof(std::vector<int>) + 8 * (11 + 1) + 2 * sizeof(Histogram));
+                 sizeof(std::vector<int>) + 8 * (13 + 2) + 3 * sizeof(Histogram));
 }
 
 TEST_CASE("lag is what is between the tape's end and what was read, never negative", "[exporter]") {
