@@ -152,6 +152,13 @@ void Engine::release(std::string symbol, const market::FoldItem& item,
   caf::anon_send(impl_->gateway, Release{std::move(symbol), item, std::move(reply)});
 }
 
+void Engine::change_settings(market::Partition partition, const market::FoldSettings& settings,
+                             std::function<void(Result<market::Offset>)> reply) {
+  caf::anon_send(impl_->gateway,
+                 ChangeSettings{partition, std::make_shared<const market::FoldSettings>(settings),
+                                std::move(reply)});
+}
+
 void Engine::ask(std::string symbol, bool with_outputs, SymbolQuestion reply) {
   auto question = std::make_shared<Question>(
       [reply = std::move(reply)](const Answer& answer) { reply(public_answer(answer)); });

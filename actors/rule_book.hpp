@@ -29,24 +29,25 @@ public:
   }
   [[nodiscard]] bool writable() const noexcept { return control_ != nullptr; }
 
-  /// What other engines stored meanwhile: each for the partitions it owned.
-  Result<void> refresh() {
-    const std::scoped_lock writing(writing_);
-    if (control_ == nullptr) return {};
-    auto stored = control_->records();
-    if (!stored) return tl::unexpected(stored.error());
-    const std::scoped_lock lock(mutex_);
-    records_ = std::move(*stored);
-    rules_ = replay::FoldRules(settings_, records_);
-    return {};
-  }
-
   /// Waits until the record is stored; then it is in force. By its partition's ingress only.
   Result<void> append(const schemas::ControlRecord& record) {
     const std::scoped_lock writing(writing_);
     if (auto stored = control_->append(record); !stored) return stored;
     const std::scoped_lock lock(mutex_);
     records_.push_back(record);
+    rules_ = replay::FoldRules(settings_, records_);
+    return {};
+  }
+
+  /// What other engines of the tape have stored since; before a partition of theirs is folded.
+  Result<void> refresh() {
+    if (control_ == nullptr) return {};
+    const std::scoped_lock writing(writing_);
+    auto records = control_->records();
+    if (!records) return tl::unexpected(records.error());
+    const std::scoped_lock lock(mutex_);
+    if (*records == records_) return {};
+    records_ = std::move(*records);
     rules_ = replay::FoldRules(settings_, records_);
     return {};
   }

@@ -120,7 +120,11 @@ public:
     }
   }
   void start(std::optional<Offset> committed) {
-    if (!std::exchange(started_, true)) ingress_->start(committed);
+    if (std::exchange(started_, true)) return;
+    if (shared_->sink != nullptr) {  // another engine may have had the partition
+      if (auto fresh = shared_->rules.refresh(); !fresh) throw EngineFailure(fresh.error());
+    }
+    ingress_->start(committed);
   }
   /// It waits for the group's committed offset: that may take long.
   [[nodiscard]] bool opening_for_group() const { return !started_ && shared_->sink != nullptr; }
@@ -143,6 +147,10 @@ public:
     }
   }
   void release(const Release& message) {
+    if (started_) return ingress_->on(message);
+    message.reply(fail(ErrorCode::environment, "the engine is starting: try again"));
+  }
+  void change(const ChangeSettings& message) {
     if (started_) return ingress_->on(message);
     message.reply(fail(ErrorCode::environment, "the engine is starting: try again"));
   }
@@ -246,6 +254,7 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       [&shell](const SinkOpened& opened) { shell.start(opened.committed); },
       [&shell](const Delivered& delivered) { shell.ingress().on(delivered); },
       [&shell](const Release& release) { shell.release(release); },
+      [&shell](const ChangeSettings& change) { shell.change(change); },
   };
 }
 
@@ -353,6 +362,18 @@ GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
             self->send(ingress, release);
           } else {
             release.reply(fail(ErrorCode::environment, "its partition restarts: try again"));
+          }
+        },
+        [=](const ChangeSettings& change) {
+          const auto ingress = change.partition < all->directory.partitions()
+                                   ? all->directory.ingress(change.partition)
+                                   : IngressActor();
+          if (ingress) {
+            self->send(ingress, change);
+          } else {
+            change.reply(fail(ErrorCode::environment,
+                              "partition " + std::to_string(change.partition) +
+                                  " is not this engine's now: ask its owner, or try again"));
           }
         },
         [=](const AskAll& ask) {
