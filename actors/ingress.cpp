@@ -218,14 +218,16 @@ void Ingress::hand_out(const std::shared_ptr<const Poll>& poll) {
 void Ingress::tell_due(const std::vector<market::TimeMark>& marks) {
   std::shared_ptr<const std::vector<market::TimeMark>> shared;
   std::uint64_t work = 0;
+  std::vector<storage::Checkpoint::FeedTime> reached;  // by these marks
+  for (const auto& mark : marks) newest(reached, mark);
   for (EntryIndex index = 0; index < entries_.size(); ++index) {
     Entry& entry = entries_[index];
     if (entry.state != Entry::State::live || entry.due == market::kNever || !entry.works.empty())
       continue;
-    const auto due = [&](const market::TimeMark& mark) {
-      return mark.source == entry.source && mark.feed_time >= entry.due;
+    const auto due = [&](const storage::Checkpoint::FeedTime& time) {
+      return time.source == entry.source && time.feed_time >= entry.due;
     };
-    if (std::ranges::none_of(marks, due)) continue;
+    if (std::ranges::none_of(reached, due)) continue;
     if (!shared) {
       shared = std::make_shared<const std::vector<market::TimeMark>>(marks);
       work = open_work(marks.front().position.offset, 0);
@@ -484,26 +486,6 @@ void Ingress::on(const AskPartition& ask) {
   for (const auto& [name, index] : by_symbol_) {
     on(Ask{std::string(name), false, std::make_shared<Question>(ask.reply)});
   }
-}
-
-void Ingress::publish() {
-  auto& metrics = *context_.metrics;
-  metrics.next_offset = static_cast<std::int64_t>(next_);
-  if (const auto end = context_.tape->end(context_.partition)) end_ = std::max(next_, *end);
-  metrics.end_offset = static_cast<std::int64_t>(end_);
-  tell_depths();
-  metrics.symbols_down = down_;
-  tell_counts();
-  if (context_.board == nullptr) return;
-  PartitionStatus status;
-  status.next = next_, status.end = end_, status.frontier = frontier();
-  status.cursor = cursor_, status.checkpoint = checkpoint_, status.feed_time = feed_time_;
-  status.events = counts_;
-  status.symbols = entries_.size(), status.symbols_down = down_;
-  status.caught_up = caught_up_;
-  status.open = true;
-  status.committed = committed_;
-  context_.board->publish(context_.partition, status);
 }
 
 }  // namespace tapedeck::actors

@@ -189,4 +189,24 @@ void Ingress::maybe_drained() {
   port_.drained();
 }
 
+void Ingress::publish() {
+  auto& metrics = *context_.metrics;
+  metrics.next_offset = static_cast<std::int64_t>(next_);
+  if (const auto end = context_.tape->end(context_.partition)) end_ = std::max(next_, *end);
+  metrics.end_offset = static_cast<std::int64_t>(end_);
+  tell_depths();
+  metrics.symbols_down = down_;
+  tell_counts();
+  if (context_.board == nullptr) return;
+  PartitionStatus status;
+  status.next = next_, status.end = end_, status.frontier = frontier();
+  status.cursor = cursor_, status.checkpoint = checkpoint_, status.feed_time = feed_time_;
+  status.events = counts_;
+  status.symbols = entries_.size(), status.symbols_down = down_;
+  status.caught_up = caught_up_;
+  status.open = true;
+  status.committed = committed_;
+  context_.board->publish(context_.partition, status);
+}
+
 }  // namespace tapedeck::actors

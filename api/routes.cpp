@@ -9,6 +9,7 @@
 
 #include "api/json.hpp"
 #include "api/openapi.hpp"
+#include "api/peers.hpp"
 #include "api/position_text.hpp"
 #include "api/replays.hpp"
 #include "api/time_format.hpp"
@@ -409,6 +410,12 @@ void Router::dispatch(const Request& request, Done done) const {
     }
     if (const auto error = check_parameters(target, route)) return call.now(error_answer(*error));
     if (!reads && foreign(request)) return call.now(foreign_answer());
+    if (reads && peers_ != nullptr && !request.forwarded) {
+      const bool named = route.path.find(kSymbolSegment) != route.path.npos;
+      const auto symbol = named ? call.symbol : call.parameter("symbol").value_or("");
+      const auto owner = symbol.empty() ? std::nullopt : peers_->owner(symbol);
+      if (owner) return forwarder_->ask(*owner, request, std::move(call.done));
+    }
     return handler(call);
   }
   if (!allowed.empty()) return call.now(wrong_method(request, allowed));

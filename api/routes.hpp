@@ -19,6 +19,7 @@ struct Request {
   std::string if_none_match;     ///< empty where absent
   std::string origin{}, host{};  ///< as the headers say
   std::string body{};
+  bool forwarded = false;  ///< by another engine: it is answered here or not at all
 };
 
 struct Response {
@@ -60,12 +61,19 @@ struct RouteInfo {
 constexpr std::string_view kStreamPath = "/v1/stream";
 [[nodiscard]] std::span<const RouteInfo> routes();
 
-/// Thread safe. Unknown paths answer 404, other methods 405, bad parameters 400 with the field; an
-/// exception of the engine 500. Responses carry what the request's method asks for as to GET:
-/// leaving out a HEAD's body is the server's.
+class Peers;
+class Forwarder;
+
+/// Thread safe. A question about another engine's symbol is forwarded to it. Unknown paths answer
+/// 404, other methods 405, bad parameters 400 with the field; an exception of the engine 500.
+/// Responses carry what the request's method asks for as to GET: leaving out a HEAD's body is the
+/// server's.
 class Router {
 public:
-  Router(Backend& backend, StaticFiles files) : backend_(backend), files_(std::move(files)) {}
+  /// `peers` null: this engine answers everything. Both outlive the router.
+  Router(Backend& backend, StaticFiles files, const Peers* peers = nullptr,
+         Forwarder* forwarder = nullptr)
+      : backend_(backend), files_(std::move(files)), peers_(peers), forwarder_(forwarder) {}
   void handle(const Request& request, Done done) const;
   /// Why a request for a WebSocket does not get one; none: it is for the stream.
   [[nodiscard]] static std::optional<Response> refuse_upgrade(const Request& request);
@@ -76,6 +84,8 @@ private:
 
   Backend& backend_;
   StaticFiles files_;
+  const Peers* peers_;
+  Forwarder* forwarder_;
 };
 
 /// Calls `render`; an exception or an oversized body becomes the error response for it.

@@ -116,12 +116,14 @@ private:
     old_version_ = message.version() < 11;
     head_only_ = message.method() == http::verb::head;
     const auto text = [](beast::string_view view) { return std::string(view); };
+    const boost::string_view forwarded(kForwardedHeader.data(), kForwardedHeader.size());
     Request request{text(message.method_string()),
                     text(message.target()),
                     text(message[http::field::if_none_match]),
                     text(message[http::field::origin]),
                     text(message[http::field::host]),
-                    message.body()};
+                    message.body(),
+                    message.find(forwarded) != message.end()};
     if (beast::websocket::is_upgrade(message)) return upgrade(request);
     waiting_ = true;
     ++request_;
@@ -263,7 +265,9 @@ Error listen_error(const tcp::endpoint& endpoint, const error_code& error) {
 
 struct Server::Impl {
   Impl(ServerOptions options, Backend& backend, telemetry::Metrics* metrics)
-      : shared{Router(backend, std::move(options.files)), backend, options.limits, metrics},
+      : forwarder(options.peers == nullptr ? nullptr : std::make_unique<Forwarder>()),
+        shared{Router(backend, std::move(options.files), options.peers, forwarder.get()), backend,
+               options.limits, metrics},
         io(static_cast<int>(options.threads)),
         acceptor(net::make_strand(io)),
         retry(acceptor.get_executor()) {}
@@ -324,6 +328,7 @@ struct Server::Impl {
     }
   }
 
+  std::unique_ptr<Forwarder> forwarder;
   Shared shared;
   net::io_context io;
   net::basic_socket_acceptor<tcp, Executor> acceptor;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "api/backend.hpp"
+#include "api/peers.hpp"
 #include "api/routes.hpp"
 #include "market/result.hpp"
 
@@ -29,9 +30,10 @@ struct ServerLimits {
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 8080;  ///< 0: any free one
-  unsigned threads = 1;       ///< 1 or 2 are plenty; each takes any connection
-  StaticFiles files;          ///< the page; may be empty
+  std::uint16_t port = 8080;     ///< 0: any free one
+  unsigned threads = 1;          ///< 1 or 2 are plenty; each takes any connection
+  StaticFiles files;             ///< the page; may be empty
+  const Peers* peers = nullptr;  ///< engines that share the tape; outlive the server
   ServerLimits limits;
 };
 

@@ -270,7 +270,8 @@ Result<void> measure_latency(const LatencyArguments& arguments, const std::strin
   auto running = start_engine({directory}, *config, 0);
   if (!running) return tl::unexpected(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
-                        (*running)->settings, *(*running)->metrics, *(*running)->live);
+                        (*running)->settings, *(*running)->metrics, *(*running)->live,
+                        (*running)->history.get());
   Watched watched(*(*running)->writer);
   const feeds::FeedOptions input{arguments.parameters, "2026-01-05"};
   auto feed = feeds::open_feed("sim:l3", input);

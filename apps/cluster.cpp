@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <numeric>
 
@@ -10,6 +11,7 @@
 #include "apps/delivery.hpp"
 #include "apps/running.hpp"
 #include "sinks/kafka_members.hpp"
+#include "sinks/kafka_nodes.hpp"
 
 namespace tapedeck::apps {
 
@@ -23,6 +25,11 @@ struct ClusterArguments {
 struct Cluster {
   std::string group;
   sinks::GroupMembers members;
+  std::map<std::string, sinks::Node> nodes;  ///< what engines say of themselves
+  [[nodiscard]] std::string address_of(const std::string& node) const {
+    const auto found = nodes.find(node);
+    return found == nodes.end() ? std::string() : found->second.address;
+  }
   struct Part {
     std::string node;  ///< empty: nobody's at this moment
     storage::Offset committed = 0, end = 0;
@@ -43,6 +50,11 @@ Result<Cluster> look(const ClusterArguments& arguments) {
   auto members = sinks::describe_group(**kafka, cluster.group);
   if (!members) return tl::unexpected(members.error());
   cluster.members = std::move(*members);
+  if (!config->kafka.members.empty()) {
+    auto nodes = sinks::read_nodes(**kafka, cluster.group, config->kafka.members);
+    if (!nodes) return tl::unexpected(nodes.error());
+    cluster.nodes = std::move(*nodes);
+  }
   const auto tape = open_reader(arguments.tape);
   if (!tape) return tl::unexpected(tape.error());
   const auto group = sinks::KafkaGroup::open({**kafka, cluster.group, "cluster"});
@@ -75,6 +87,7 @@ void print_json(const Cluster& cluster) {
     out.open('{');
     out.key("node").string(member.node);
     out.key("host").string(member.host);
+    out.key("address").string(cluster.address_of(member.node));
     out.key("partitions").open('[');
     for (const auto p : member.partitions) out.integer(p);
     out.close(']').close('}');
@@ -101,10 +114,10 @@ void print_table(const Cluster& cluster) {
   for (const auto& member : cluster.members.members) width = std::max(width, member.node.size());
   fmt::print("group {}: {}, {} engines\n\n", cluster.group, cluster.members.state,
              cluster.members.members.size());
-  fmt::print("{:<{}}  {:<15}  {}\n", "node", width, "host", "partitions");
+  fmt::print("{:<{}}  {:<15}  {:<21}  {}\n", "node", width, "host", "address", "partitions");
   for (const auto& member : cluster.members.members) {
-    fmt::print("{:<{}}  {:<15}  {}\n", member.node, width, member.host,
-               fmt::join(member.partitions, " "));
+    fmt::print("{:<{}}  {:<15}  {:<21}  {}\n", member.node, width, member.host,
+               cluster.address_of(member.node), fmt::join(member.partitions, " "));
   }
   fmt::print("\n{:>9}  {:<{}}  {:>12}  {:>12}  {:>12}\n", "partition", "node", width, "committed",
              "end", "lag");

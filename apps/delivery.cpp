@@ -37,6 +37,10 @@ void Delivery::close(actors::Engine& engine, const std::vector<sinks::Partition>
     std::condition_variable changed;
     std::set<sinks::Partition> partitions;
   };
+  for (const auto partition : partitions) {
+    if (sharing_) sharing_->let_go(partition);
+    if (nodes_) nodes_->let_go(partition);
+  }
   auto left = std::make_shared<Left>();
   left->partitions.insert(partitions.begin(), partitions.end());
   const auto ask = [&](sinks::Partition partition, bool orderly) {
@@ -58,14 +62,24 @@ void Delivery::close(actors::Engine& engine, const std::vector<sinks::Partition>
   }
 }
 
+void Delivery::leave() {
+  group_->stop();
+  if (sharing_) sharing_->stop();
+}
+
 Result<void> Delivery::join(actors::Engine& engine) {
   sinks::GroupEvents events;
-  events.gained = [&engine](const auto& partitions) {
-    for (const auto partition : partitions) engine.open(partition);
+  events.gained = [this, &engine](const auto& partitions) {
+    for (const auto partition : partitions) {
+      if (sharing_) sharing_->gain(partition);
+      engine.open(partition);
+      if (nodes_) nodes_->gained(partition);
+    }
     engine.board().settle_partitions();
   };
   events.hand_over = [this, &engine](const auto& partitions) { close(engine, partitions, true); };
   events.lost = [this, &engine](const auto& partitions) { close(engine, partitions, false); };
+  if (sharing_) sharing_->start(engine);
   events.failed = [&engine](const Error& error) { engine.board().fail(error); };
   return group_->start(std::move(events));
 }

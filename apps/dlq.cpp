@@ -36,8 +36,8 @@ Result<std::vector<replay::DeadLetter>> read_letters(const DlqArguments& argumen
   if (!open) return tl::unexpected(open.error());
   const auto records = control_records(arguments.tape);
   if (!records) return tl::unexpected(records.error());
-  return replay::dead_letters(*open->tape, open->state.get(), open->rules, *records,
-                              arguments.symbol, true);
+  const auto* state = open->gaps.empty() ? open->state.get() : nullptr;
+  return replay::dead_letters(*open->tape, state, open->rules, *records, arguments.symbol, true);
 }
 
 Result<replay::DeadLetter> find_letter(const DlqArguments& arguments) {

@@ -27,6 +27,7 @@ struct EngineBackend::Impl {
   const market::FoldSettings& settings;
   const telemetry::Metrics& counters;
   LiveDesk& live;
+  const History* history;
   ReplayDesk replays;
   mutable std::atomic<bool> was_ready = false;
   std::atomic<std::size_t> waiting = 0;
@@ -55,14 +56,39 @@ struct EngineBackend::Impl {
     return replay::state_at(tape, &state, symbol, replay::AtOffset{{}, last, {}}, engine.rules());
   }
 
+  /// Whether everything that the partition's symbols said at `from` or later is here; error
+  /// `environment` (recovering) while it is still being folded for.
+  [[nodiscard]] Result<void> know_history(market::Partition partition,
+                                          std::optional<market::TimeNs> from) const {
+    const auto gap = history == nullptr ? std::nullopt : history->gap(partition);
+    if (!gap) return {};
+    const auto checkpoints = state.checkpoints(partition);
+    if (!checkpoints) return tl::unexpected(checkpoints.error());
+    const auto begin = std::ranges::find(*checkpoints, gap->to, &storage::Checkpoint::next);
+    if (from && begin != checkpoints->end()) {
+      const auto latest = std::ranges::max_element(begin->feed_times, {},
+                                                   &storage::Checkpoint::FeedTime::feed_time);
+      if (latest != begin->feed_times.end() && *from >= latest->feed_time) return {};
+    }
+    return fail(ErrorCode::environment,
+                fmt::format("partition {} is recovering: what was said in it before offset {} is "
+                            "still being folded for here, ask again",
+                            partition, gap->to));
+  }
+  [[nodiscard]] Result<void> know_history(const std::string& symbol,
+                                          std::optional<market::TimeNs> from) const {
+    return know_history(storage::partition_of(symbol, tape.partitions()), from);
+  }
+
   /// What is said of a symbol whose partition is not this engine's, or not here yet.
   [[nodiscard]] Error elsewhere(const std::string& symbol) const {
     const auto partition = storage::partition_of(symbol, tape.partitions());
     const bool ours = engine.board().partitions().at(partition).open;
     return {ErrorCode::environment,
-            fmt::format("symbol '{}' is in partition {}, which {}", symbol, partition,
-                        ours ? "is just being opened here: ask again"
-                             : "another engine of the group serves, or none yet"),
+            fmt::format("symbol '{}' is in partition {}, which is recovering: {}; ask again",
+                        symbol, partition,
+                        ours ? "it is just being opened here"
+                             : "another engine of the group serves it, or none yet"),
             "symbol"};
   }
   [[nodiscard]] Error unknown(const std::string& symbol, const SymbolAnswer& answer) const {
@@ -106,8 +132,9 @@ struct EngineBackend::Impl {
 EngineBackend::EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                              const storage::StateReader& state,
                              const market::FoldSettings& settings, telemetry::Metrics& metrics,
-                             LiveDesk& live, const ReplayDeskOptions& replays)
-    : impl_(new Impl{engine, tape, state, settings, metrics, live,
+                             LiveDesk& live, const History* history,
+                             const ReplayDeskOptions& replays)
+    : impl_(new Impl{engine, tape, state, settings, metrics, live, history,
                      ReplayDesk(
                          tape, state, [&engine] { return engine.rules(); }, replays, metrics)}) {}
 
@@ -145,6 +172,8 @@ void EngineBackend::book(std::string symbol, std::size_t depth, api::At at,
   }
   impl_->post<market::BookView>(
       reply, [impl = impl_.get(), symbol, depth, moment = *moment]() -> Result<market::BookView> {
+        if (auto known = impl->know_history(symbol, {}); !known)
+          return tl::unexpected(known.error());
         auto past =
             replay::state_at(impl->tape, &impl->state, symbol, moment, impl->engine.rules());
         if (!past) return tl::unexpected(past.error());
@@ -200,6 +229,8 @@ void EngineBackend::candles(api::CandleQuery query,
             [impl, symbol, range, down, recovering, folded = std::move(folded),
              unstored = answer.unstored,
              delivered = answer.delivered]() -> Result<std::vector<market::CandleView>> {
+              if (auto known = impl->know_history(symbol, range.from); !known)
+                return tl::unexpected(known.error());
               auto live = folded;
               if (down) {
                 const auto before = impl->before_failure(symbol, delivered);
@@ -277,6 +308,8 @@ Result<std::vector<market::AlertView>> EngineBackend::read_alerts(AlertGathering
   }
   std::vector<market::AlertView> all;
   for (auto& one : gathering.answers) {
+    if (auto known = impl_->know_history(one.symbol, query.from); !known)
+      return tl::unexpected(known.error());
     if (one.down) {
       const auto before = impl_->before_failure(one.symbol, one.delivered);
       if (!before) return tl::unexpected(before.error());
@@ -341,6 +374,9 @@ void EngineBackend::dead_letters(std::string symbol,
                                  api::Reply<std::vector<api::DeadLetter>> reply) {
   impl_->post<std::vector<api::DeadLetter>>(
       reply, [impl = impl_.get(), symbol]() -> Result<std::vector<api::DeadLetter>> {
+        for (market::Partition p = 0; p < impl->tape.partitions(); ++p) {
+          if (auto known = impl->know_history(p, {}); !known) return tl::unexpected(known.error());
+        }
         const auto letters = replay::dead_letters(impl->tape, &impl->state, impl->engine.rules(),
                                                   impl->engine.control_records(), symbol, false);
         if (!letters) return tl::unexpected(letters.error());

@@ -7,6 +7,7 @@
 
 #include "actors/engine.hpp"
 #include "api/backend.hpp"
+#include "apps/history.hpp"
 #include "apps/live_desk.hpp"
 #include "apps/replay_desk.hpp"
 #include "market/settings.hpp"
@@ -17,7 +18,7 @@
 namespace tapedeck::apps {
 
 /// Questions about the past run on threads of its own, never on the engine's. All arguments outlive
-/// it.
+/// it. `history`: what the state lacks; null: nothing.
 class EngineBackend : public api::Backend {
 public:
   /// At this many questions waiting for the past, more are refused (ErrorCode::environment, HTTP
@@ -26,7 +27,8 @@ public:
 
   EngineBackend(actors::Engine& engine, const storage::TapeReader& tape,
                 const storage::StateReader& state, const market::FoldSettings& settings,
-                telemetry::Metrics& metrics, LiveDesk& live, const ReplayDeskOptions& replays = {});
+                telemetry::Metrics& metrics, LiveDesk& live, const History* history = nullptr,
+                const ReplayDeskOptions& replays = {});
   ~EngineBackend() override;
 
   void symbols(api::Reply<std::vector<market::SymbolView>> reply) override;

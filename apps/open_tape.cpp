@@ -43,6 +43,9 @@ Result<OpenTape> open_tape(const TapeOptions& options) {
   if (!state && state.error().code != ErrorCode::not_found)
     return tl::unexpected(with_state_remedy(state.error(), options));
   if (state) open.state = std::move(*state);
+  auto gaps = History::read(options.state_folder());
+  if (!gaps) return tl::unexpected(gaps.error());
+  open.gaps = std::move(*gaps);
   return open;
 }
 

@@ -2,10 +2,12 @@
 // settings in force.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
 #include "apps/cli.hpp"
+#include "apps/history.hpp"
 #include "config/config.hpp"
 #include "market/result.hpp"
 #include "market/settings.hpp"
@@ -21,7 +23,12 @@ namespace tapedeck::apps {
 struct OpenTape {
   std::unique_ptr<storage::TapeReader> tape;
   std::unique_ptr<storage::StateReader> state;
-  replay::FoldRules rules;  ///< with what is in quarantine
+  replay::FoldRules rules;                         ///< with what is in quarantine
+  std::map<market::Partition, HistoryGap> gaps{};  ///< outputs that `state` lacks
+  /// Where outputs are looked for: null where some are missing, they are folded for then.
+  [[nodiscard]] const storage::StateReader* outputs_of(market::Partition partition) const {
+    return gaps.contains(partition) ? nullptr : state.get();
+  }
 };
 [[nodiscard]] Result<OpenTape> open_tape(const TapeOptions& options);
 /// A damaged DIR/state costs nothing but the time to make it again: says how.

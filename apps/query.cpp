@@ -143,31 +143,31 @@ Result<std::vector<market::CandleView>> candles_of(const OpenTape& open,
     return fail(ErrorCode::not_found, "no record of symbol '" + arguments.symbol + "' on this tape",
                 "--symbol");
   const auto partition = storage::partition_of(arguments.symbol, open.tape->partitions());
+  const auto* state = open.outputs_of(partition);
   storage::Offset cursor = 0;
-  if (open.state) {
-    const auto stored = open.state->cursor(partition);
+  if (state != nullptr) {
+    const auto stored = state->cursor(partition);
     if (!stored) return tl::unexpected(stored.error());
     cursor = *stored;
   }
-  auto restored =
-      replay::newest_good(open.state.get(), arguments.symbol, partition, cursor, open.rules);
+  auto restored = replay::newest_good(state, arguments.symbol, partition, cursor, open.rules);
   if (!restored) return tl::unexpected(restored.error());
   const auto end = open.tape->end(partition);
   if (!end) return tl::unexpected(end.error());
   market::Outputs newer;
   if (auto done = replay::catch_up(restored->fold, *open.tape, *end, replay::Marks::merged, newer,
-                                   {}, open.state.get());
+                                   {}, state);
       !done) {
     return tl::unexpected(done.error());
   }
   while (restored->fold.next_turn() <= *end) {
-    const auto met = replay::meet_turn(restored->fold, *open.tape, open.state.get(),
-                                       restored->fold.next_turn(), newer);
+    const auto met =
+        replay::meet_turn(restored->fold, *open.tape, state, restored->fold.next_turn(), newer);
     if (!met) return tl::unexpected(met.error());
   }
   const auto live = replay::live_candles(restored->fold.state(), range.width);
-  auto views = replay::candles(open.state.get(), open.rules.candle_widths(), arguments.symbol,
-                               range, newer, live);
+  auto views =
+      replay::candles(state, open.rules.candle_widths(), arguments.symbol, range, newer, live);
   if (views) {
     const auto instrument = restored->fold.state().view().instrument;
     for (auto& view : *views) view.instrument = instrument;

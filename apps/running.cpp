@@ -173,6 +173,29 @@ Result<void> open_stores(Running& running, const TapeOptions& tape, const config
   auto state = storage::open_state_store(tape.state_folder());
   if (!state) return tl::unexpected(with_state_remedy(state.error(), tape));
   running.state = std::move(*state);
+  if (!*kafka) return {};
+  auto history = History::open(tape.state_folder());
+  if (!history) return tl::unexpected(history.error());
+  running.history = std::move(*history);
+  return {};
+}
+
+Result<void> share_snapshots(Running& running, const config::Config& config) {
+  if (config.outputs.snapshots.empty()) return {};
+  auto& group = running.delivery->group();
+  auto topic = sinks::KafkaSnapshots::open(group, config.outputs.snapshots);
+  if (!topic) return tl::unexpected(topic.error());
+  running.delivery->share_snapshots(std::make_unique<SnapshotSharing>(SnapshotSharing::Parts{
+      group, std::move(*topic), *running.tape, *running.state, *running.control, *running.history,
+      config.outputs.snapshot_interval, config.outputs.adopt_events}));
+  return {};
+}
+
+Result<void> tell_others(Running& running, const config::Config& config) {
+  if (config.kafka.members.empty()) return {};
+  auto nodes = sinks::KafkaNodes::open(running.delivery->group().options(), config.kafka.members);
+  if (!nodes) return tl::unexpected(nodes.error());
+  running.delivery->tell_others(std::move(*nodes), running.tape->partitions());
   return {};
 }
 
@@ -227,6 +250,9 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
       running->delivery ? &running->delivery->sink() : nullptr);
   running->live->attach(*running->engine);
   if (running->delivery) {
+    if (auto told = tell_others(*running, config); !told) return tl::unexpected(told.error());
+    if (auto shared = share_snapshots(*running, config); !shared)
+      return tl::unexpected(shared.error());
     if (auto joined = running->delivery->join(*running->engine); !joined)
       return tl::unexpected(joined.error());
   }

@@ -7,6 +7,7 @@
 #include "actors/engine.hpp"
 #include "apps/cli.hpp"
 #include "apps/delivery.hpp"
+#include "apps/history.hpp"
 #include "apps/live_desk.hpp"
 #include "config/config.hpp"
 #include "market/result.hpp"
@@ -23,6 +24,7 @@ struct Running {
   storage::TapeReader* tape = nullptr;
   std::unique_ptr<storage::ControlStore> control;
   std::unique_ptr<storage::StateStore> state;
+  std::unique_ptr<History> history;  ///< null: the state lacks nothing
   market::FoldSettings settings;
   market::QualitySettings quality;
   std::unique_ptr<telemetry::Metrics> metrics;

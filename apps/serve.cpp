@@ -2,7 +2,9 @@
 #include "apps/serve.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -25,17 +27,29 @@ constexpr auto kLookEvery = std::chrono::milliseconds(20);
 
 Result<std::unique_ptr<api::Server>> start_server(const config::Config& config,
                                                   api::Backend& backend,
-                                                  telemetry::Metrics& metrics) {
+                                                  telemetry::Metrics& metrics,
+                                                  const api::Peers* peers) {
   api::ServerOptions options;
   options.address = config.http.address;
   options.port = static_cast<std::uint16_t>(config.http.port);
   options.threads = config.http.threads;
+  options.peers = peers;
   options.files = [](std::string_view path) -> std::optional<api::StaticFile> {
     const auto* asset = web::find(path);
     if (asset == nullptr) return std::nullopt;
     return api::StaticFile{asset->content_type, asset->bytes};
   };
   return api::Server::start(std::move(options), backend, &metrics);
+}
+
+/// An address that stands for every one of the machine's is of no use to others.
+std::string advertised(const config::Config& config, std::uint16_t port) {
+  if (!config.http.advertise.empty()) return config.http.advertise;
+  const auto& address = config.http.address;
+  if (address != "0.0.0.0" && address != "::") return fmt::format("{}:{}", address, port);
+  std::array<char, 256> host{};
+  (void)gethostname(host.data(), host.size() - 1);
+  return fmt::format("{}:{}", host.data(), port);
 }
 
 ReplayDeskOptions replay_options(const config::Config& config) {
@@ -115,9 +129,12 @@ int serve(const ServeOptions& options) {
   if (!running) return report(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
                         (*running)->settings, *(*running)->metrics, *(*running)->live,
-                        replay_options(*config));
-  auto server = start_server(*config, backend, *(*running)->metrics);
+                        (*running)->history.get(), replay_options(*config));
+  auto* delivery = (*running)->delivery.get();
+  auto server = start_server(*config, backend, *(*running)->metrics,
+                             delivery == nullptr ? nullptr : delivery->peers());
   if (!server) return report(server.error());
+  if (delivery != nullptr) delivery->announce(advertised(*config, (*server)->port()));
   std::unique_ptr<Recording> recording;
   if (options.recording) {
     recording = std::make_unique<Recording>(*options.recording, *(*running)->writer);

@@ -30,6 +30,13 @@ Result<std::optional<storage::KafkaOptions>> kafka_options(const TapeOptions& op
   kafka.topic = config->kafka.topic;
   kafka.client = config->kafka.client;
   kafka.state = options.state;
+  const auto asked = [&](const char* key) { return config->origins.contains(key); };
+  if (asked("kafka.codec") || asked("kafka.columns") || asked("kafka.price_exponent") ||
+      asked("kafka.size_exponent")) {
+    kafka.codec = {static_cast<storage::TopicCodec::Kind>(config->kafka.codec),
+                   config->kafka.columns, config->kafka.price_exponent,
+                   config->kafka.size_exponent};
+  }
   return kafka;
 }
 

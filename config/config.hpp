@@ -63,9 +63,13 @@ struct RecordSettings {
 struct HttpSettings {
   std::string address = "127.0.0.1";  ///< an IP address
   std::uint16_t port = 8080;          ///< 0: any free one
+  std::string advertise;              ///< host:port for other engines; empty: address and port
   std::uint32_t threads = 1;
   friend bool operator==(const HttpSettings&, const HttpSettings&) = default;
 };
+
+/// What the records of a topic are: tapedeck's own, or rows that other clients write.
+enum class TopicCodec : std::uint8_t { capnp, json, csv };
 
 /// Players of the HTTP interface.
 struct ReplaySettings {
@@ -98,6 +102,10 @@ struct KafkaSettings {
   std::string topic;
   std::string group;  ///< empty: tapedeck.TOPIC
   std::string node;   ///< empty: made of the machine's name and the state folder
+  std::string members = "tapedeck.members";  ///< topic; empty: no question is forwarded
+  TopicCodec codec = TopicCodec::capnp;
+  std::string columns;  ///< of json and csv; empty: the codec's own
+  int price_exponent = -8, size_exponent = -8;
   /// [kafka.client]: settings of librdkafka by its names, as they are. Secrets among them are never
   /// shown.
   std::map<std::string, std::string> client;
@@ -112,7 +120,10 @@ struct OutputSettings {
   std::string processed = "orderbook.processed";
   std::string alerts = "orderbook.alerts";
   std::string dlq = "orderbook.dlq";
-  std::uint64_t max_rows = 20'000;  ///< of one delivery
+  std::uint64_t max_rows = 20'000;               ///< of one delivery
+  std::string snapshots = "tapedeck.snapshots";  ///< empty: none are published
+  TimeNs snapshot_interval = 30 * kSecond;
+  std::uint64_t adopt_events = 1'000'000;
   friend bool operator==(const OutputSettings&, const OutputSettings&) = default;
 };
 

@@ -19,6 +19,7 @@ constexpr std::int64_t kMillion = 1'000'000;  ///< of a ratio
 
 constexpr std::array<std::string_view, 3> kFsync = {"never", "interval", "always"};
 constexpr std::array<std::string_view, 3> kDeliveries = {"transactional", "idempotent", "none"};
+constexpr std::array<std::string_view, 3> kCodecs = {"capnp", "json", "csv"};
 constexpr std::array<std::string_view, market::kFurtherMetrics> kFurther = {
     "weighted_imbalance", "vtob", "microprice", "depth", "trade_flow", "variance"};
 constexpr std::array<std::string_view, 6> kLevels = {"trace", "debug", "info",
@@ -235,6 +236,22 @@ const Setting kSettings[] = {
          "Name of this engine in the group, no other's; empty: of the machine's name and the state "
          "folder",
          AT(kafka.node)),
+    make("kafka.members", Kind::text, 0, 0,
+         "Compacted topic in which the group's engines say where they answer and what they own; "
+         "empty: questions are not forwarded",
+         AT(kafka.members)),
+    make("kafka.codec", Kind::choice, 0, 0,
+         "What the topic's records are: tapedeck's own, or a JSON object or a line of CSV each, "
+         "keyed by symbol, that other clients write; kept with the tape",
+         AT(kafka.codec), kCodecs),
+    make("kafka.columns", Kind::text, 0, 0,
+         "Fields of such JSON or CSV, like \"ts_ms=T,price=p,size=q,side\"; empty: the usual ones. "
+         "A sequence is named only where each record has it, contiguous for a symbol",
+         AT(kafka.columns)),
+    make("kafka.price_exponent", Kind::integer, -18, 9, "Their prices are counted in 10^this",
+         AT(kafka.price_exponent)),
+    make("kafka.size_exponent", Kind::integer, -18, 9, "Their sizes are counted in 10^this",
+         AT(kafka.size_exponent)),
 
     make("outputs.delivery", Kind::choice, 0, 0,
          "How an engine on Kafka sends outputs: in transactions with the group's offsets (each row "
@@ -248,11 +265,24 @@ const Setting kSettings[] = {
     make("outputs.max_rows", Kind::integer, 1, 1'000'000,
          "Rows that one delivery of a partition brings at most; those of one record stay together",
          AT(outputs.max_rows)),
+    make("outputs.snapshots", Kind::text, 0, 0,
+         "Compacted topic of checkpoints, from which a partition's next owner begins; empty: none",
+         AT(outputs.snapshots)),
+    make("outputs.snapshot_interval", Kind::duration, 10 * kMillisecond, kDay,
+         "A partition's checkpoints are published at most this often",
+         AT(outputs.snapshot_interval)),
+    make("outputs.adopt_events", Kind::integer, 1, std::int64_t{1} << 62,
+         "A new owner begins at a published checkpoint that is so many events ahead of its own; it "
+         "folds a smaller distance",
+         AT(outputs.adopt_events)),
 
     make("http.address", Kind::address, 0, 0,
          "IP address to listen on; 127.0.0.1 is reached from this machine only", AT(http.address)),
     make("http.port", Kind::integer, 0, 65'535, "Port to listen on; 0: any free one",
          AT(http.port)),
+    make("http.advertise", Kind::text, 0, 0,
+         "host:port at which the group's other engines reach this one; empty: address and port",
+         AT(http.advertise)),
     make("http.threads", Kind::integer, 1, 64, "Threads that answer requests", AT(http.threads)),
 
     make("replays.max", Kind::integer, 0, 1024,

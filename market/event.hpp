@@ -34,8 +34,10 @@ enum class EventKind : std::uint8_t {
   status = 15,  ///< code = StatusKind, other = value (packed characters), price/size where the kind
                 ///< has them
   gap = 16,     ///< other = number of messages known to be missing (0: unknown)
+  undecodable = 17,  ///< a foreign record that means nothing: always refused. other = its number in
+                     ///< its partition from 1 on, code = why (schemas::RowFault)
 };
-constexpr std::uint8_t kEventKinds = 17;
+constexpr std::uint8_t kEventKinds = 18;
 [[nodiscard]] std::string_view name(EventKind kind) noexcept;
 
 /// Book side; for a trade the aggressor's (bid = buyer was the aggressor).

@@ -59,6 +59,7 @@ void Fold::settle_message() {
 std::optional<Refused> Fold::broken_rule(const Event& event) const {
   const EventKind kind = event.kind;
   if (static_cast<std::uint8_t>(kind) >= kEventKinds) return Refused::bad_value;
+  if (kind == EventKind::undecodable) return Refused::undecodable;
   const bool sided = kind == EventKind::add || kind == EventKind::level || kind == EventKind::quote;
   if (event.side > Side::ask || (sided && event.side == Side::none)) return Refused::bad_side;
   if (kind == EventKind::status || kind == EventKind::instrument) return std::nullopt;

@@ -22,9 +22,14 @@ void put_head(std::string& out, const IdentityHead& head, SourceId source) {
   put_be(out, source, 8);
 }
 
+/// In place of a stream, where an event is of none and has no sequence but its record's number.
+constexpr std::uint8_t kByRecord = kStreams + 1;
+
 void put_cause(std::string& out, const Event& event, std::uint32_t message_index) {
-  out.push_back(static_cast<char>(stream_of(event.kind)));
-  put_be(out, event.sequence, 8);
+  const bool by_record = event.kind == EventKind::undecodable;
+  out.push_back(
+      static_cast<char>(by_record ? kByRecord : static_cast<std::uint8_t>(stream_of(event.kind))));
+  put_be(out, by_record ? event.other : event.sequence, 8);
   put_be(out, message_index, 4);
 }
 
@@ -76,8 +81,8 @@ std::string_view name(Refused rule) noexcept {
                                         "price_not_allowed", "duplicate_order",   "sequence_jump",
                                         "bad_side",          "unknown_source",    "resync_overflow",
                                         "bad_value",         "quarantined",       "quarantined_due",
-                                        "future_time",       "zero_size",         "price_band",
-                                        "crossed_quote",     "unknown_symbol"};
+                                        "undecodable",       "future_time",       "zero_size",
+                                        "price_band",        "crossed_quote",     "unknown_symbol"};
   const auto index = static_cast<std::size_t>(rule);
   return index < std::size(names) ? names[index] : "unknown";
 }
@@ -103,23 +108,10 @@ std::string_view name(AlertLevel level) noexcept {
 }
 
 std::string_view name(EventKind kind) noexcept {
-  constexpr std::string_view names[kEventKinds] = {"session",
-                                                   "instrument",
-                                                   "add",
-                                                   "execute",
-                                                   "execute_price",
-                                                   "reduce",
-                                                   "remove",
-                                                   "replace",
-                                                   "level",
-                                                   "quote",
-                                                   "trade",
-                                                   "trade_break",
-                                                   "snapshot_begin",
-                                                   "snapshot_end",
-                                                   "clear",
-                                                   "status",
-                                                   "gap"};
+  constexpr std::string_view names[kEventKinds] = {
+      "session",        "instrument",   "add",   "execute", "execute_price", "reduce",
+      "remove",         "replace",      "level", "quote",   "trade",         "trade_break",
+      "snapshot_begin", "snapshot_end", "clear", "status",  "gap",           "undecodable"};
   const auto index = static_cast<std::size_t>(kind);
   return index < std::size(names) ? names[index] : "unknown";
 }

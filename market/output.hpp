@@ -107,14 +107,15 @@ enum class Refused : std::uint8_t {
   /// A due item left out likewise. Its event: time = due time, other = width, sequence = width,
   /// code = OutputKind.
   quarantined_due = 11,
+  undecodable = 12,  ///< a foreign record that means nothing; its bytes are on the tape
   // Those of RefusalSettings.
-  future_time = 12,     ///< event time too far past its receive time
-  zero_size = 13,       ///< a trade of size 0
-  price_band = 14,      ///< a print too far from the last trade
-  crossed_quote = 15,   ///< a quote after which the bid is not below the ask
-  unknown_symbol = 16,  ///< of a symbol that is not among those known
+  future_time = 13,     ///< event time too far past its receive time
+  zero_size = 14,       ///< a trade of size 0
+  price_band = 15,      ///< a print too far from the last trade
+  crossed_quote = 16,   ///< a quote after which the bid is not below the ask
+  unknown_symbol = 17,  ///< of a symbol that is not among those known
 };
-constexpr std::uint8_t kRefusalRules = 17;
+constexpr std::uint8_t kRefusalRules = 18;
 [[nodiscard]] std::string_view name(Refused rule) noexcept;
 
 /// A dead letter of the fold: the event whole.

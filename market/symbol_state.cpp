@@ -222,6 +222,7 @@ bool Fold::ready_for_plain() noexcept {
     case EventKind::clear: return fold_clear(event);
     case EventKind::status: return fold_status(event);
     case EventKind::gap: return fold_gap(event);
+    case EventKind::undecodable: return refuse(Refused::undecodable, event);
   }
   refuse(Refused::bad_value, event);
 }

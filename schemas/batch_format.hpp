@@ -63,6 +63,7 @@ constexpr std::uint16_t bit(Column column) { return static_cast<std::uint16_t>(1
     case EventKind::snapshot_end:
     case EventKind::gap: return bit(values);
     case EventKind::status: return bit(prices) | bit(sizes) | bit(values) | bit(codes);
+    case EventKind::undecodable: return bit(values) | bit(codes);
   }
   return 0;
 }
@@ -126,6 +127,7 @@ template <class Visit>
     TAPEDECK_KIND(clear);
     TAPEDECK_KIND(status);
     TAPEDECK_KIND(gap);
+    TAPEDECK_KIND(undecodable);
     default: __builtin_unreachable();
   }
 #undef TAPEDECK_KIND

@@ -30,11 +30,15 @@ constexpr std::array<std::string_view, kRowFaults> kExpectations = {
     "expected a trade (price and size), a quote or levels",
     "expected a JSON object",
     "expected a row of less than 64 KiB",
+    "expected a key that is the symbol: 1 to 64 characters without spaces",
+    "expected the record's key and its row to name the same symbol",
+    "expected the record in the partition of its key by murmur2, as Kafka's own clients choose it "
+    "(librdkafka: partitioner=murmur2_random)",
 };
 
 constexpr std::array<std::string_view, kRowFaults> kNames = {
-    "none", "fields", "symbol", "time",     "price", "size", "side",
-    "id",   "quote",  "level",  "sequence", "empty", "json", "length"};
+    "none",  "fields",   "symbol", "time", "price",  "size", "side",        "id",       "quote",
+    "level", "sequence", "empty",  "json", "length", "key",  "key_differs", "partition"};
 
 RowFault decode_time(Column column, std::string_view text, Row& row) {
   if (column == Column::time) {
@@ -133,6 +137,7 @@ bool parse_side(std::string_view text, Side& side) noexcept {
 }
 
 RowFields::RowFields(const RowFormat& format, Row& row) : format_(&format), row_(&row) {
+  row.symbol = {};
   row.sequence = 0;
   row.id = 0;
   row.side = Side::none;
@@ -158,7 +163,9 @@ RowFault RowFields::take(Column column, std::string_view text) {
     case Column::size: return decode_number(text, size, RowFault::size, row.size, size_);
     case Column::side: return parse_side(text, row.side) ? RowFault::none : RowFault::side;
     case Column::id: return decode_whole(text, RowFault::id, row.id);
-    case Column::sequence: return decode_whole(text, RowFault::sequence, row.sequence);
+    case Column::sequence:
+      has_sequence_ = true;
+      return decode_whole(text, RowFault::sequence, row.sequence);
     case Column::bid: return decode_number(text, price, RowFault::price, row.bid, bid_);
     case Column::bid_size:
       return decode_number(text, size, RowFault::size, row.bid_size, bid_size_);
@@ -185,8 +192,9 @@ RowFault RowFields::take_level(Side side, std::string_view price, std::string_vi
 }
 
 RowFault RowFields::finish() const {
-  if (!has_symbol_) return RowFault::symbol;
+  if (!has_symbol_ && !format_->keyed) return RowFault::symbol;
   if (!has_time_) return RowFault::time;
+  if (format_->sequenced && !has_sequence_) return RowFault::sequence;
   if (price_ != size_) return price_ ? RowFault::size : RowFault::price;
   if (bid_ != bid_size_ || ask_ != ask_size_) return RowFault::quote;
   row_->has_trade = price_;

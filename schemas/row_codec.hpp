@@ -12,24 +12,29 @@
 
 namespace tapedeck::schemas {
 
-/// Why a row could not be decoded.
+/// Why a row could not be decoded. Stored: numbers never change meaning.
 enum class RowFault : std::uint8_t {
   none = 0,
-  fields,    ///< too few or too many
-  symbol,    ///< empty, too long, control characters
-  time,      ///< missing, no number, or out of range
-  price,     ///< no decimal number of the exponent
-  size,      ///< no decimal number of the exponent
-  side,      ///< none of the words for a side
-  id,        ///< no whole number
-  quote,     ///< a price without its size, or the other way round
-  level,     ///< no list of [price, size]
-  sequence,  ///< no whole number
-  empty,     ///< neither trade nor quote nor level
-  json,      ///< no JSON object
-  length,    ///< longer than a row may be
+  fields,       ///< too few or too many
+  symbol,       ///< empty, too long, control characters
+  time,         ///< missing, no number, or out of range
+  price,        ///< no decimal number of the exponent
+  size,         ///< no decimal number of the exponent
+  side,         ///< none of the words for a side
+  id,           ///< no whole number
+  quote,        ///< a price without its size, or the other way round
+  level,        ///< no list of [price, size]
+  sequence,     ///< no whole number
+  empty,        ///< neither trade nor quote nor level
+  json,         ///< no JSON object
+  length,       ///< longer than a row may be
+  key,          ///< of a record: no symbol
+  key_differs,  ///< of a record: another symbol than its row names
+  partition,    ///< of a record: not where its key belongs
 };
-constexpr std::uint8_t kRowFaults = 14;
+constexpr std::uint8_t kRowFaults = 17;
+/// A row is shorter than this.
+constexpr std::size_t kMaxRowBytes = std::size_t{64} << 10;
 /// `price`: the field at fault.
 [[nodiscard]] std::string_view name(RowFault fault) noexcept;
 /// What was expected, for a person.

@@ -21,7 +21,7 @@ public:
 private:
   const RowFormat* format_;
   Row* row_;
-  bool has_symbol_ = false, has_time_ = false;
+  bool has_symbol_ = false, has_time_ = false, has_sequence_ = false;
   bool price_ = false, size_ = false, bid_ = false, bid_size_ = false;
   bool ask_ = false, ask_size_ = false;
 };

@@ -33,7 +33,7 @@ Result<RowFormat> checked(RowFormat format, const std::string& field, bool one_t
                   field);
     times += is_time(each.column) ? 1 : 0;
   }
-  if (!format.has(Column::symbol))
+  if (!format.keyed && !format.has(Column::symbol))
     return fail(ErrorCode::invalid, "expected a column symbol", field);
   if (times == 0 || (one_time && times > 1)) {
     return fail(ErrorCode::invalid,
@@ -76,8 +76,9 @@ const RowFormat& json_format() {
   return format;
 }
 
-Result<RowFormat> parse_format(std::string_view text, const std::string& field) {
+Result<RowFormat> parse_format(std::string_view text, const std::string& field, bool keyed) {
   RowFormat format;
+  format.keyed = keyed;
   std::array<std::string_view, kMaxFields> parts;
   const std::size_t count = split_csv(text, parts);
   if (count > kMaxFields)

@@ -51,6 +51,8 @@ struct RowFormat {
   };
   std::vector<Field> fields;  ///< CSV: in the order of the line
   int price_exponent = -8, size_exponent = -8;
+  bool keyed = false;      ///< a record's key says the symbol: a row need not
+  bool sequenced = false;  ///< every row has to say its sequence
 
   [[nodiscard]] bool has(Column column) const noexcept;
   friend bool operator==(const RowFormat&, const RowFormat&) = default;
@@ -65,9 +67,10 @@ constexpr std::size_t kMaxFields = 64;
 [[nodiscard]] const RowFormat& json_format();
 
 /// `symbol,ts_ms=T,price=p,-`: columns, where wanted with the name they have in the input. Error
-/// `invalid` names `field` and what is wrong: an unknown column, one twice, no symbol, no time or
-/// two of them.
-[[nodiscard]] Result<RowFormat> parse_format(std::string_view text, const std::string& field);
+/// `invalid` names `field` and what is wrong: an unknown column, one twice, no symbol (unless
+/// `keyed`), no time or two of them.
+[[nodiscard]] Result<RowFormat> parse_format(std::string_view text, const std::string& field,
+                                             bool keyed = false);
 
 /// True if a field of `line` has the name of one of the time columns of `format`: then the line
 /// says the order of columns.

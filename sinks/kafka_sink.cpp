@@ -6,6 +6,8 @@
 #include <atomic>
 
 #include "api/output_json.hpp"
+#include "schemas/row_codec.hpp"
+#include "sinks/kafka_originals.hpp"
 #include "storage/kafka_client.hpp"
 #include "storage/kafka_record.hpp"
 
@@ -58,15 +60,37 @@ std::uint32_t revision_of(const market::Output& output) {
   return candle == nullptr ? 0 : candle->revision;
 }
 
+void add_headers(rd_kafka_headers_t& headers, const market::Output& output, std::string_view kind) {
+  const auto& at = output.position;
+  storage::add_header(headers, "schema", kRowSchema);
+  storage::add_header(headers, "kind", kind);
+  storage::add_header(headers, "identity", hex(market::identity(output)));
+  storage::add_header(headers, "revision", std::to_string(revision_of(output)));
+  storage::add_header(headers, "position",
+                      fmt::format("{}:{}:{}", at.partition, at.offset, at.index));
+}
+
 storage::HeadersHandle headers_of(const market::Output& output) {
   storage::HeadersHandle headers(rd_kafka_headers_new(5));
-  const auto& at = output.position;
-  storage::add_header(*headers, "schema", kRowSchema);
-  storage::add_header(*headers, "kind", market::name(output.kind()));
-  storage::add_header(*headers, "identity", hex(market::identity(output)));
-  storage::add_header(*headers, "revision", std::to_string(revision_of(output)));
-  storage::add_header(*headers, "position",
-                      fmt::format("{}:{}:{}", at.partition, at.offset, at.index));
+  add_headers(*headers, output, market::name(output.kind()));
+  return headers;
+}
+
+/// The record's own headers, then ours, which are the last of their name.
+storage::HeadersHandle headers_of(const Row& row, const Original& original) {
+  storage::HeadersHandle headers(rd_kafka_headers_new(original.headers.size() + 8));
+  for (const auto& [name, value] : original.headers) {
+    const auto size = value ? static_cast<ssize_t>(value->size()) : 0;
+    (void)rd_kafka_header_add(headers.get(), name.c_str(), -1, value ? value->data() : nullptr,
+                              size);
+  }
+  const auto& event = std::get<market::Refusal>(row.output->body).event;
+  add_headers(*headers, *row.output, "undecodable");
+  storage::add_header(*headers, "symbol", row.symbol);
+  storage::add_header(*headers, "reason",
+                      schemas::expectation(static_cast<schemas::RowFault>(event.code)));
+  if (original.timestamp_ms >= 0)
+    storage::add_header(*headers, "timestamp", std::to_string(original.timestamp_ms));
   return headers;
 }
 
@@ -79,7 +103,7 @@ void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
 class KafkaSink final : public OutputSink {
 public:
   KafkaSink(KafkaGroup& group, OutputTopics topics, DeliveryMode mode)
-      : group_(group), names_(std::move(topics)), mode_(mode) {}
+      : group_(group), names_(std::move(topics)), mode_(mode), originals_(group.options().kafka) {}
 
   Result<std::vector<Offset>> committed(std::span<const Partition> partitions) override {
     if (auto ok = ensure_producer(); !ok) return tl::unexpected(ok.error());
@@ -88,6 +112,8 @@ public:
 
   Result<void> deliver(std::span<const Delivery> deliveries) override {
     if (auto ok = ensure_producer(); !ok) return ok;
+    // Before the transaction, whose time is short.
+    if (auto ok = originals_.gather(deliveries); !ok) return ok;
     KafkaGroup::Upto upto;
     for (const auto& delivery : deliveries) upto.emplace_back(delivery.partition, delivery.upto);
     return mode_ == DeliveryMode::transactional ? in_a_transaction(deliveries, upto)
@@ -181,15 +207,26 @@ private:
   }
 
   Result<void> send(const Row& row) {
-    const auto value = api::to_json(row.symbol, *row.output);
-    auto headers = headers_of(*row.output);
     auto& topic = *topics_[route(row.output->kind())];
+    if (is_undecodable(*row.output)) {
+      const auto& at = row.output->position;
+      const auto original = originals_.at(at.partition, at.offset);
+      if (!original) return tl::unexpected(original.error());
+      const auto& key = (*original)->key;
+      return send(topic, key ? std::optional<std::string_view>(*key) : std::nullopt,
+                  (*original)->value, headers_of(row, **original));
+    }
+    return send(topic, row.symbol, api::to_json(row.symbol, *row.output), headers_of(*row.output));
+  }
+
+  Result<void> send(rd_kafka_topic_t& topic, std::optional<std::string_view> key,
+                    std::string_view value, storage::HeadersHandle headers) {
     const storage::Deadline deadline(kAnswerMs);
     while (true) {
       const auto code = rd_kafka_producev(
           producer_->get(), RD_KAFKA_V_RKT(&topic), RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-          RD_KAFKA_V_KEY(row.symbol.data(), row.symbol.size()),
+          RD_KAFKA_V_KEY((key ? key->data() : nullptr), (key ? key->size() : 0)),
           RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
           RD_KAFKA_V_HEADERS(headers.get()), RD_KAFKA_V_OPAQUE(&failed_), RD_KAFKA_V_END);
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -238,6 +275,7 @@ private:
   std::atomic<std::uint64_t> failed_ = 0;  ///< rows; the producer counts here
   std::unique_ptr<KafkaClient> producer_;
   std::array<TopicHandle, 3> topics_;
+  KafkaOriginals originals_;
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "storage/kafka_log.hpp"
 
 #include <charconv>
-#include <optional>
 
 #include "storage/kafka_record.hpp"
 
@@ -9,6 +8,8 @@ namespace tapedeck::storage {
 namespace {
 
 constexpr std::string_view kTapeKey = "tape";
+/// What the records are; a tape without it has tapedeck's own.
+constexpr const char* kFormatHeader = "format";
 
 /// What a delivery report said.
 struct Delivery {
@@ -71,30 +72,41 @@ Result<void> KafkaLog::append(std::string_view key, std::string_view value,
   return tl::unexpected(producer_->error(delivery.code, "writing to " + topic_));
 }
 
-Result<std::uint32_t> settle_tape_record(KafkaLog& control, std::uint32_t partitions, bool write) {
-  std::optional<std::uint32_t> stored;
-  const auto look = [&](const rd_kafka_message_t& message) -> Result<void> {
+Result<std::optional<TapeIdentity>> read_identity(KafkaLog& control) {
+  std::optional<TapeIdentity> stored;
+  const auto done = control.read([&](const rd_kafka_message_t& message) -> Result<void> {
     if (stored || key_of(message) != kTapeKey) return {};
     const auto text = value_of(message);
-    std::uint32_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc{} || count == 0 || header(message, "schema") != kKafkaSchema) {
+    TapeIdentity found;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), found.partitions);
+    const auto format = header(message, kFormatHeader);
+    const auto codec = format.empty() ? TopicCodec{} : parse_codec(format);
+    if (error != std::errc{} || found.partitions == 0 || !codec ||
+        header(message, "schema") != kKafkaSchema) {
       return fail(ErrorCode::corrupt, "control record " + at(control.topic(), 0, message.offset) +
                                           " does not say what tape this is");
     }
-    stored = count;
+    found.codec = *codec;
+    stored = found;
     return {};
-  };
-  if (auto ok = control.read(look); !ok) return tl::unexpected(ok.error());
-  if (stored || !write) return stored.value_or(partitions);
-  if (auto ok = control.append(
-          kTapeKey, std::to_string(partitions),
-          {{"schema", std::string(kKafkaSchema)}, {"codec", std::string(kControlCodec)}});
-      !ok) {
+  });
+  if (!done) return tl::unexpected(done.error());
+  return stored;
+}
+
+Result<TapeIdentity> settle_identity(KafkaLog& control, const TapeIdentity& wanted) {
+  auto stored = read_identity(control);
+  if (!stored) return tl::unexpected(stored.error());
+  if (*stored) return **stored;
+  KafkaLog::Headers headers = {{"schema", std::string(kKafkaSchema)},
+                               {"codec", std::string(kControlCodec)}};
+  if (wanted.codec.foreign()) headers.emplace_back(kFormatHeader, to_text(wanted.codec));
+  if (auto ok = control.append(kTapeKey, std::to_string(wanted.partitions), headers); !ok)
     return tl::unexpected(ok.error());
-  }
-  if (auto ok = control.read(look); !ok) return tl::unexpected(ok.error());
-  return stored.value_or(partitions);
+  stored = read_identity(control);
+  if (!stored) return tl::unexpected(stored.error());
+  return stored->value_or(wanted);
 }
 
 }  // namespace tapedeck::storage

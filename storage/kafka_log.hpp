@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,9 +38,15 @@ private:
   TopicHandle producer_topic_;
 };
 
-/// The control record that says what a tape is: written by who makes the topics. Returns the number
-/// of partitions the tape was made with (`partitions` where nobody has written it yet).
-[[nodiscard]] Result<std::uint32_t> settle_tape_record(KafkaLog& control, std::uint32_t partitions,
-                                                       bool write);
+/// What a tape was made as; a control record says it.
+struct TapeIdentity {
+  std::uint32_t partitions = 0;
+  TopicCodec codec;
+};
+/// None where nobody has written it yet.
+[[nodiscard]] Result<std::optional<TapeIdentity>> read_identity(KafkaLog& control);
+/// Written by who makes the topics. Two at once: the record with the lowest offset is in force,
+/// which is returned.
+[[nodiscard]] Result<TapeIdentity> settle_identity(KafkaLog& control, const TapeIdentity& wanted);
 
 }  // namespace tapedeck::storage

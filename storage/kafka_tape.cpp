@@ -17,6 +17,15 @@ Result<std::unique_ptr<KafkaClient>> admin(const KafkaOptions& options) {
   return KafkaClient::make(RD_KAFKA_PRODUCER, options, {});
 }
 
+Result<void> check_codec(const KafkaOptions& asked, const TopicCodec& stored) {
+  if (!asked.codec || *asked.codec == stored) return {};
+  return fail(ErrorCode::conflict,
+              "topic " + asked.topic + " was made as a tape of " + to_text(stored) + ", not of " +
+                  to_text(*asked.codec) +
+                  ": leave kafka.codec out, or copy the records into another topic",
+              "kafka.codec");
+}
+
 class KafkaControl final : public ControlStore {
 public:
   explicit KafkaControl(const KafkaOptions& options) : log_(options, control_topic(options)) {}
@@ -91,27 +100,64 @@ private:
 
 }  // namespace
 
-Result<void> settle_count(const KafkaOptions& options, std::uint32_t partitions, bool write) {
-  KafkaLog control(options, control_topic(options));
-  const auto stored = settle_tape_record(control, partitions, write);
-  if (!stored) return tl::unexpected(stored.error());
-  if (*stored == partitions) return {};
-  return fail(ErrorCode::conflict,
-              "topic " + options.topic + " has " + std::to_string(partitions) +
-                  " partitions, the tape was made with " + std::to_string(*stored) +
-                  ": symbols would be looked for where they are not; copy the tape into a new "
-                  "topic",
-              "partitions");
+Result<KafkaOptions> with_codec(const KafkaClient& client, KafkaOptions options) {
+  const auto control = count_partitions(client, control_topic(options));
+  if (!control) return tl::unexpected(control.error());
+  std::optional<TapeIdentity> stored;
+  if (*control) {
+    KafkaLog log(options, control_topic(options));
+    auto read = read_identity(log);
+    if (!read) return tl::unexpected(read.error());
+    stored = std::move(*read);
+  }
+  if (stored) {
+    if (auto ok = check_codec(options, stored->codec); !ok) return tl::unexpected(ok.error());
+    options.codec = stored->codec;
+  }
+  if (!options.codec) options.codec.emplace();
+  if (options.codec->foreign()) {
+    if (const auto rows = row_format(*options.codec); !rows) return tl::unexpected(rows.error());
+  }
+  return options;
 }
 
-Result<std::vector<std::string>> create_kafka_topics(const KafkaOptions& options) {
-  const auto client = admin(options);
+Result<KafkaOptions> settle_tape(KafkaOptions options, std::uint32_t partitions, bool write) {
+  KafkaLog control(options, control_topic(options));
+  const TapeIdentity wanted{partitions, options.codec.value_or(TopicCodec{})};
+  auto stored = wanted;
+  if (write) {
+    auto settled = settle_identity(control, wanted);
+    if (!settled) return tl::unexpected(settled.error());
+    stored = std::move(*settled);
+  } else {
+    auto read = read_identity(control);
+    if (!read) return tl::unexpected(read.error());
+    stored = read->value_or(wanted);
+  }
+  if (stored.partitions != partitions) {
+    return fail(ErrorCode::conflict,
+                "topic " + options.topic + " has " + std::to_string(partitions) +
+                    " partitions, the tape was made with " + std::to_string(stored.partitions) +
+                    ": symbols would be looked for where they are not; copy the tape into a new "
+                    "topic",
+                "partitions");
+  }
+  if (auto ok = check_codec(options, stored.codec); !ok) return tl::unexpected(ok.error());
+  options.codec = stored.codec;
+  options.partitions = partitions;
+  return options;
+}
+
+Result<std::vector<std::string>> create_kafka_topics(const KafkaOptions& asked) {
+  const auto client = admin(asked);
   if (!client) return tl::unexpected(client.error());
-  auto made = settle_topics(**client, options);
+  const auto options = with_codec(**client, asked);
+  if (!options) return tl::unexpected(options.error());
+  auto made = settle_topics(**client, *options);
   if (!made) return made;
-  const auto partitions = check_tape_topic(**client, options);
+  const auto partitions = check_tape_topic(**client, *options);
   if (!partitions) return tl::unexpected(partitions.error());
-  if (auto ok = settle_count(options, *partitions, true); !ok) return tl::unexpected(ok.error());
+  if (auto ok = settle_tape(*options, *partitions, true); !ok) return tl::unexpected(ok.error());
   return made;
 }
 
@@ -130,17 +176,21 @@ Result<std::vector<std::string>> create_output_topics(const KafkaOptions& option
   return made;
 }
 
-Result<std::unique_ptr<TapeReader>> open_kafka_reader(const KafkaOptions& options) {
-  const auto client = admin(options);
+Result<std::unique_ptr<TapeReader>> open_kafka_reader(const KafkaOptions& asked) {
+  const auto client = admin(asked);
   if (!client) return tl::unexpected(client.error());
-  const auto partitions = check_tape_topic(**client, options);
+  auto options = with_codec(**client, asked);
+  if (!options) return tl::unexpected(options.error());
+  const auto partitions = check_tape_topic(**client, *options);
   if (!partitions) return tl::unexpected(partitions.error());
-  const auto control = count_partitions(**client, control_topic(options));
+  const auto control = count_partitions(**client, control_topic(*options));
   if (!control) return tl::unexpected(control.error());
   if (*control) {
-    if (auto ok = settle_count(options, *partitions, false); !ok) return tl::unexpected(ok.error());
+    options = settle_tape(*options, *partitions, false);
+    if (!options) return tl::unexpected(options.error());
   }
-  return KafkaTapeReader::open(options, *partitions);
+  options->partitions = *partitions;
+  return KafkaTapeReader::open(*options);
 }
 
 Result<std::unique_ptr<ControlStore>> open_kafka_control(const KafkaOptions& options) {

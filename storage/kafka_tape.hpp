@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/foreign_decoder.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
 
@@ -24,11 +25,15 @@ struct KafkaOptions {
   /// 0: kDefaultPartitions for a new topic, as it is for an old one. Another count than the topic's
   /// is error `conflict`.
   std::uint32_t partitions = 0;
+  /// What the records are; none: as the tape was made, Cap'n Proto for a new one. Another codec
+  /// than the tape's is error `conflict`.
+  std::optional<TopicCodec> codec{};
 };
 
-/// Makes the topics that are missing and checks the settings of those that are there. Returns what
-/// it made. Errors: `conflict` (field names the setting) where a topic has a setting under which
-/// records would be lost; `environment` where the brokers cannot be reached.
+/// Makes the topics that are missing and checks the settings of those that are there, and keeps
+/// with them what the records are. Returns what it made. Errors: `conflict` (field names the
+/// setting) where a topic has a setting under which records would be lost; `environment` where the
+/// brokers cannot be reached.
 [[nodiscard]] Result<std::vector<std::string>> create_kafka_topics(const KafkaOptions& options);
 
 /// Makes the output topics that are missing, with as many partitions as the tape has, for readers
@@ -39,8 +44,8 @@ struct KafkaOptions {
 
 /// Opens the tape to write; makes its topics if they are missing. Each append is one transaction: a
 /// reader sees all of it or nothing. The newest writer owns the tape: an older one is fenced, its
-/// next append is error `conflict`. An append that failed left nothing; what returned from append()
-/// is seen by every reader that refreshes.
+/// next append is error `conflict`; so is a topic that other clients write. An append that failed
+/// left nothing; what returned from append() is seen by every reader that refreshes.
 [[nodiscard]] Result<std::unique_ptr<TapeWriter>> open_kafka_writer(const KafkaOptions& options);
 
 /// Opens the tape to read; writes to no topic. Offsets may have holes. Error `not_found` names the

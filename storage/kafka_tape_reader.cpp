@@ -29,19 +29,22 @@ bool possible(std::string_view symbol) {
 
 }  // namespace
 
-Result<std::unique_ptr<KafkaTapeReader>> KafkaTapeReader::open(const KafkaOptions& options,
-                                                               std::uint32_t partitions) {
-  std::unique_ptr<KafkaTapeReader> reader(new KafkaTapeReader(options, partitions));
+Result<std::unique_ptr<KafkaTapeReader>> KafkaTapeReader::open(const KafkaOptions& options) {
+  const auto partitions = options.partitions;
+  std::unique_ptr<KafkaTapeReader> reader(new KafkaTapeReader(options));
   auto streams = KafkaStreams::open(options, options.topic, partitions);
   if (!streams) return tl::unexpected(streams.error());
   reader->streams_ = std::move(*streams);
   auto jumps = KafkaStreams::open(options, options.topic, partitions, KafkaStreams::Use::jumps);
   if (!jumps) return tl::unexpected(jumps.error());
   reader->jumps_ = std::move(*jumps);
+  // An index of other records than these would give others again.
+  const auto tape =
+      options.topic + (options.codec->foreign() ? " as " + to_text(*options.codec) : std::string());
   auto index = options.state.empty() ? make_temporary_index(partitions)
-                                     : open_tape_index(options.state, options.topic, partitions);
+                                     : open_tape_index(options.state, tape, partitions);
   if (!index && index.error().code == ErrorCode::conflict && index.error().field.empty())
-    index = open_index_beside(options.state, options.topic, partitions);
+    index = open_index_beside(options.state, tape, partitions);
   if (!index) return tl::unexpected(index.error());
   reader->index_ = std::move(*index);
   if (auto ok = reader->check_kept(); !ok) return tl::unexpected(ok.error());
@@ -102,12 +105,13 @@ Result<RecordBlockPtr> KafkaTapeReader::read(Partition partition, Offset from,
   if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
   const Offset end = parts_[partition].end;
   if (from >= end) return BlockBuilder(0).finish();
+  auto foreign = begin_pass(partition, from);
+  if (!foreign) return tl::unexpected(foreign.error());
   BlockBuilder block(std::min(limits.bytes, (end - from) * std::size_t{8} << 10));
   const auto done = streams_->read(
       partition, from, end, kPatienceMs, [&](const rd_kafka_message_t& message) -> Result<bool> {
-        const auto record = open_message(options_.topic, partition, message);
-        if (!record) return tl::unexpected(record.error());
-        block.add(*record);
+        if (auto added = add(partition, message, *foreign, true, block); !added)
+          return tl::unexpected(added.error());
         return block.bytes() < limits.bytes && block.records() < limits.records;
       });
   // What is good before a bad record is handed out; the next call names the bad one.
@@ -115,6 +119,27 @@ Result<RecordBlockPtr> KafkaTapeReader::read(Partition partition, Offset from,
   auto finished = block.finish();
   if (auto ok = take_in(partition, from, *finished); !ok) return tl::unexpected(ok.error());
   return finished;
+}
+
+/// What a foreign topic's messages stand behind has to be in the index.
+Result<std::optional<ForeignPass>> KafkaTapeReader::begin_pass(Partition partition,
+                                                               Offset from) const {
+  if (!options_.codec->foreign()) return std::optional<ForeignPass>{};
+  if (auto ok = ensure_indexed(partition, from); !ok) return tl::unexpected(ok.error());
+  auto pass = ForeignPass::begin(options_, *index_, partition, from);
+  if (!pass) return tl::unexpected(pass.error());
+  return std::optional(std::move(*pass));
+}
+
+/// The message's record; `marks`: and the mark that a foreign one is taken for.
+Result<void> KafkaTapeReader::add(Partition partition, const rd_kafka_message_t& message,
+                                  std::optional<ForeignPass>& foreign, bool marks,
+                                  BlockBuilder& block) const {
+  if (foreign) return foreign->add(message, block, marks);
+  const auto record = open_message(options_.topic, partition, message);
+  if (!record) return tl::unexpected(record.error());
+  block.add(*record);
+  return {};
 }
 
 /// Whoever reads on where the index ends brings it forward.
@@ -165,24 +190,29 @@ Result<RecordBlockPtr> KafkaTapeReader::gather(Partition partition,
   std::size_t bytes = 0;
   for (const auto& entry : wanted) bytes += entry.payload_bytes + kMaxSymbolBytes;
   BlockBuilder block(bytes);
+  auto foreign = begin_pass(partition, wanted.empty() ? 0 : wanted.front().offset);
+  if (!foreign) return tl::unexpected(foreign.error());
   for (std::size_t next = 0; next < wanted.size();) {
     std::size_t last = next;
     while (last + 1 < wanted.size() && wanted[last + 1].offset - wanted[last].offset <= kRunGap)
       ++last;
     const bool stretch = wanted[last].offset - wanted[next].offset >= kStretch;
-    const auto done = (stretch ? streams_ : jumps_)
-                          ->read(partition, wanted[next].offset, wanted[last].offset + 1, -1,
-                                 [&](const rd_kafka_message_t& message) -> Result<bool> {
-                                   const auto offset = static_cast<Offset>(message.offset);
-                                   if (offset < wanted[next].offset) return true;
-                                   if (offset > wanted[next].offset)
-                                     return tl::unexpected(missing(partition, wanted[next].offset));
-                                   const auto record =
-                                       open_message(options_.topic, partition, message);
-                                   if (!record) return tl::unexpected(record.error());
-                                   block.add(*record);
-                                   return ++next <= last;
-                                 });
+    const auto done =
+        (stretch ? streams_ : jumps_)
+            ->read(partition, wanted[next].offset, wanted[last].offset + 1, -1,
+                   [&](const rd_kafka_message_t& message) -> Result<bool> {
+                     const auto offset = static_cast<Offset>(message.offset);
+                     if (offset < wanted[next].offset) return true;
+                     if (offset > wanted[next].offset)
+                       return tl::unexpected(missing(partition, wanted[next].offset));
+                     if (*foreign) {
+                       if (auto ok = (*foreign)->stand_at(offset); !ok)
+                         return tl::unexpected(ok.error());
+                     }
+                     if (auto ok = add(partition, message, *foreign, false, block); !ok)
+                       return tl::unexpected(ok.error());
+                     return ++next <= last;
+                   });
     if (!done) return tl::unexpected(done.error());
     if (next <= last) return tl::unexpected(missing(partition, wanted[next].offset));
   }
@@ -217,7 +247,7 @@ Result<std::optional<schemas::MarkPayload>> KafkaTapeReader::last_mark(Partition
   if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
   if (auto ok = ensure_indexed(partition, parts_[partition].end); !ok)
     return tl::unexpected(ok.error());
-  return index_->last_mark(partition);
+  return index_->last_mark(partition, kNoOffset);
 }
 
 Result<std::vector<std::string>> KafkaTapeReader::symbols() const {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "storage/frame.hpp"
+#include "storage/kafka_foreign.hpp"
 #include "storage/kafka_log.hpp"
 #include "storage/kafka_streams.hpp"
 #include "storage/tape_index.hpp"
@@ -17,9 +19,8 @@ namespace tapedeck::storage {
 
 class KafkaTapeReader final : public TapeReader {
 public:
-  /// The topic has been checked; shows it as of now.
-  static Result<std::unique_ptr<KafkaTapeReader>> open(const KafkaOptions& options,
-                                                       std::uint32_t partitions);
+  /// The topic has been checked, and `options` say its partitions and codec; shows it as of now.
+  static Result<std::unique_ptr<KafkaTapeReader>> open(const KafkaOptions& options);
 
   std::uint32_t partitions() const override { return static_cast<std::uint32_t>(parts_.size()); }
   Result<Offset> end(Partition partition) const override;
@@ -50,14 +51,17 @@ private:
   };
   using Clock = std::chrono::steady_clock;
 
-  KafkaTapeReader(const KafkaOptions& options, std::uint32_t partitions)
-      : options_(options), letters_(options, options.topic + ".dlq"), parts_(partitions) {}
+  explicit KafkaTapeReader(const KafkaOptions& options)
+      : options_(options), letters_(options, options.topic + ".dlq"), parts_(options.partitions) {}
   Result<void> check(Partition partition) const;
   Result<void> look(const std::vector<Offset>& ends);
   Result<void> check_kept() const;
   Result<void> check_count();
   Result<void> ensure_indexed(Partition partition, Offset to) const;
   Result<void> ensure_all_indexed() const;
+  Result<std::optional<ForeignPass>> begin_pass(Partition partition, Offset from) const;
+  Result<void> add(Partition partition, const rd_kafka_message_t& message,
+                   std::optional<ForeignPass>& foreign, bool marks, BlockBuilder& block) const;
   Result<void> take_in(Partition partition, Offset from, const RecordBlock& block) const;
   Result<RecordBlockPtr> gather(Partition partition, std::span<const IndexEntry> wanted) const;
   Error missing(Partition partition, Offset offset) const;

@@ -175,21 +175,28 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<TapeWriter>> open_kafka_writer(const KafkaOptions& options) {
-  auto producer =
-      KafkaClient::make(RD_KAFKA_PRODUCER, options, writing_settings(options), on_delivery);
+Result<std::unique_ptr<TapeWriter>> open_kafka_writer(const KafkaOptions& asked) {
+  auto producer = KafkaClient::make(RD_KAFKA_PRODUCER, asked, writing_settings(asked), on_delivery);
   if (!producer) return tl::unexpected(producer.error());
-  if (auto made = settle_topics(**producer, options); !made) return tl::unexpected(made.error());
-  const auto partitions = check_tape_topic(**producer, options);
+  auto options = with_codec(**producer, asked);
+  if (!options) return tl::unexpected(options.error());
+  if (options->codec->foreign()) {
+    return fail(ErrorCode::conflict,
+                "topic " + asked.topic + " holds records of other clients (" +
+                    to_text(*options->codec) + "): record into a topic of its own",
+                "topic");
+  }
+  if (auto made = settle_topics(**producer, *options); !made) return tl::unexpected(made.error());
+  const auto partitions = check_tape_topic(**producer, *options);
   if (!partitions) return tl::unexpected(partitions.error());
-  if (auto ok = settle_count(options, *partitions, true); !ok) return tl::unexpected(ok.error());
+  options = settle_tape(*options, *partitions, true);
+  if (!options) return tl::unexpected(options.error());
   // Ends what an earlier recorder left open, and fences it.
   if (const ErrorHandle refused{rd_kafka_init_transactions((*producer)->get(), kCommitMs)})
-    return tl::unexpected(
-        (*producer)->error(*refused, "becoming the recorder of " + options.topic));
-  auto reader = KafkaTapeReader::open(options, *partitions);
+    return tl::unexpected((*producer)->error(*refused, "becoming the recorder of " + asked.topic));
+  auto reader = KafkaTapeReader::open(*options);
   if (!reader) return tl::unexpected(reader.error());
-  return std::make_unique<KafkaTapeWriter>(options, std::move(*producer), std::move(*reader));
+  return std::make_unique<KafkaTapeWriter>(*options, std::move(*producer), std::move(*reader));
 }
 
 }  // namespace tapedeck::storage

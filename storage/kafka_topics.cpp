@@ -31,7 +31,8 @@ Error bad_setting(const std::string& topic, const std::string& name, const std::
           name};
 }
 
-Result<void> check_settings(const std::string& topic, const Settings& found) {
+/// `foreign`: nothing of ours is written there.
+Result<void> check_settings(const std::string& topic, const Settings& found, bool foreign) {
   const auto of = [&](const char* name) {
     const auto it = found.find(name);
     return it == found.end() ? std::string() : it->second;
@@ -49,7 +50,7 @@ Result<void> check_settings(const std::string& topic, const Settings& found) {
     return tl::unexpected(bad_setting(topic, "retention.bytes", of("retention.bytes"),
                                       "-1 (by size, records could go at any time)"));
   }
-  if (number("max.message.bytes") < kMaxMessageBytes) {
+  if (!foreign && number("max.message.bytes") < kMaxMessageBytes) {
     return tl::unexpected(bad_setting(topic, "max.message.bytes", of("max.message.bytes"),
                                       std::to_string(kMaxMessageBytes) + " at least"));
   }
@@ -144,12 +145,13 @@ Result<bool> make_missing(const KafkaClient& client, const std::string& topic,
 }
 
 /// Makes the topic if it is missing (true), else checks its settings.
-Result<bool> settle(const KafkaClient& client, const std::string& topic, std::uint32_t partitions) {
+Result<bool> settle(const KafkaClient& client, const std::string& topic, std::uint32_t partitions,
+                    bool foreign) {
   const auto missing = make_missing(client, topic, partitions, wanted_settings());
   if (!missing) return missing;
   const auto settings = read_settings(client, topic);
   if (!settings) return tl::unexpected(settings.error());
-  if (auto ok = check_settings(topic, *settings); !ok) return tl::unexpected(ok.error());
+  if (auto ok = check_settings(topic, *settings, foreign); !ok) return tl::unexpected(ok.error());
   return missing;
 }
 
@@ -202,7 +204,8 @@ Result<std::vector<std::string>> settle_topics(const KafkaClient& client,
   const std::pair<std::string, std::uint32_t> topics[] = {
       {control_topic(options), 1}, {dead_letter_topic(options), 1}, {options.topic, partitions}};
   for (const auto& [topic, count] : topics) {
-    const auto missing = settle(client, topic, count);
+    const bool foreign = topic == options.topic && options.codec && options.codec->foreign();
+    const auto missing = settle(client, topic, count, foreign);
     if (!missing) return tl::unexpected(missing.error());
     if (*missing) made.push_back(topic);
   }
@@ -227,6 +230,21 @@ Result<bool> settle_output_topic(const KafkaClient& client, const std::string& t
   return missing;
 }
 
+Result<std::uint32_t> settle_compacted_topic(const KafkaClient& client, const std::string& topic,
+                                             std::uint32_t partitions) {
+  const auto missing = make_missing(client, topic, partitions, {{"cleanup.policy", "compact"}});
+  if (!missing) return tl::unexpected(missing.error());
+  auto settings = read_settings(client, topic);
+  if (!settings) return tl::unexpected(settings.error());
+  if (const auto& policy = (*settings)["cleanup.policy"]; policy != "compact") {
+    return tl::unexpected(bad_setting(topic, "cleanup.policy", policy,
+                                      "compact (each record replaces the one of its key)"));
+  }
+  const auto found = count_partitions(client, topic);
+  if (!found) return tl::unexpected(found.error());
+  return found->value_or(partitions);
+}
+
 Result<std::uint32_t> check_tape_topic(const KafkaClient& client, const KafkaOptions& options) {
   const auto found = count_partitions(client, options.topic);
   if (!found) return tl::unexpected(found.error());
@@ -239,7 +257,9 @@ Result<std::uint32_t> check_tape_topic(const KafkaClient& client, const KafkaOpt
   if (auto ok = check_count(options, **found); !ok) return tl::unexpected(ok.error());
   const auto settings = read_settings(client, options.topic);
   if (!settings) return tl::unexpected(settings.error());
-  if (auto ok = check_settings(options.topic, *settings); !ok) return tl::unexpected(ok.error());
+  const bool foreign = options.codec && options.codec->foreign();
+  if (auto ok = check_settings(options.topic, *settings, foreign); !ok)
+    return tl::unexpected(ok.error());
   return **found;
 }
 

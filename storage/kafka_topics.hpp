@@ -25,13 +25,23 @@ namespace tapedeck::storage {
 [[nodiscard]] Result<bool> settle_output_topic(const KafkaClient& client, const std::string& topic,
                                                std::uint32_t partitions);
 
+/// Makes a compacted topic if it is missing, else checks that it is compacted. Returns how many
+/// partitions it has.
+[[nodiscard]] Result<std::uint32_t> settle_compacted_topic(const KafkaClient& client,
+                                                           const std::string& topic,
+                                                           std::uint32_t partitions);
+
 /// `not_found` where there is no such topic; `conflict` where a setting of it loses records.
 [[nodiscard]] Result<std::uint32_t> check_tape_topic(const KafkaClient& client,
                                                      const KafkaOptions& options);
 
-/// Compares with the number the tape was made with, which its control topic says; `write`: says it
-/// there if nobody has. Error `conflict` where they differ.
-[[nodiscard]] Result<void> settle_count(const KafkaOptions& options, std::uint32_t partitions,
-                                        bool write);
+/// The options with what the tape was made as filled in, as far as its control topic says it. Error
+/// `conflict` where they ask for another codec.
+[[nodiscard]] Result<KafkaOptions> with_codec(const KafkaClient& client, KafkaOptions options);
+
+/// The options with the tape's number of partitions. Compares with what its control topic says;
+/// `write`: says it there if nobody has. Error `conflict` where they differ.
+[[nodiscard]] Result<KafkaOptions> settle_tape(KafkaOptions options, std::uint32_t partitions,
+                                               bool write);
 
 }  // namespace tapedeck::storage

@@ -53,9 +53,10 @@ public:
     return both.finish();
   }
 
-  Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition) const override {
-    auto found = top_->last_mark(partition);
-    return !found || *found ? found : base_->last_mark(partition);
+  Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition,
+                                                        Offset before) const override {
+    auto found = top_->last_mark(partition, before);
+    return !found || *found ? found : base_->last_mark(partition, before);
   }
 
   Result<std::vector<std::string>> symbols() const override {

@@ -146,13 +146,15 @@ public:
     return block.finish();
   }
 
-  Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition) const override {
+  Result<std::optional<schemas::MarkPayload>> last_mark(Partition partition,
+                                                        Offset before) const override {
+    if (before == 0) return std::optional<schemas::MarkPayload>{};
     const std::string lower = be32(partition);
     const rocksdb::Slice bound(lower);
     rocksdb::ReadOptions options;
     options.iterate_lower_bound = &bound;
     const Iterator it(db()->NewIterator(options, marks_));
-    it->SeekForPrev(be32(partition) + be64(std::numeric_limits<Offset>::max()));
+    it->SeekForPrev(be32(partition) + be64(before - 1));
     if (!it->status().ok()) return tl::unexpected(error(it->status()));
     if (!it->Valid()) return std::optional<schemas::MarkPayload>{};
     return schemas::decode_mark(std::as_bytes(std::span(view(it->value()))))

@@ -106,9 +106,9 @@ std::vector<DigestRow> unwanted(const std::vector<DigestRow>& rows, TimeNs keep_
 
 RowStateStore::RowStateStore(std::unique_ptr<Rows> rows) : rows_(std::move(rows)) {}
 
-Result<std::optional<DigestRow>> RowStateStore::newest_kept(std::string_view symbol,
-                                                            Partition partition,
-                                                            Offset at_most) const {
+Result<std::optional<DigestRow>> RowStateStore::newest_row(std::string_view symbol,
+                                                           Partition partition,
+                                                           Offset at_most) const {
   std::optional<DigestRow> newest;
   std::optional<Error> error;
   const auto lower = snapshot_key(partition, symbol, 0);
@@ -130,7 +130,7 @@ Result<std::optional<StoredSnapshot>> RowStateStore::newest_snapshot(std::string
                                                                      Partition partition,
                                                                      Offset at_most) const {
   while (true) {
-    auto row = newest_kept(symbol, partition, at_most);
+    auto row = newest_row(symbol, partition, at_most);
     if (!row) return tl::unexpected(std::move(row.error()));
     if (!*row) return std::optional<StoredSnapshot>{};
     const auto key = snapshot_key(partition, symbol, (*row)->key.next);
@@ -143,7 +143,7 @@ Result<std::optional<StoredSnapshot>> RowStateStore::newest_snapshot(std::string
     if (!*sealed) {
       // Thinned since its row was read, or beside a writer not yet visible; else it is lost, and
       // the caller is told.
-      auto again = newest_kept(symbol, partition, at_most);
+      auto again = newest_row(symbol, partition, at_most);
       if (!again) return tl::unexpected(std::move(again.error()));
       const Offset next = (*row)->key.next;
       if (!*again || (*again)->key.next != next) continue;

@@ -16,6 +16,9 @@ public:
 
   [[nodiscard]] Result<std::optional<StoredSnapshot>> newest_snapshot(
       std::string_view symbol, Partition partition, Offset at_most) const override;
+  [[nodiscard]] Result<std::optional<DigestRow>> newest_row(std::string_view symbol,
+                                                            Partition partition,
+                                                            Offset at_most) const override;
   [[nodiscard]] Result<std::vector<DigestRow>> snapshots(std::string_view symbol,
                                                          Partition partition) const override;
   [[nodiscard]] Result<std::vector<DigestRow>> digests(std::string_view symbol,
@@ -41,9 +44,6 @@ private:
   [[nodiscard]] Result<std::vector<DigestRow>> digest_rows(std::string_view symbol,
                                                            Partition partition,
                                                            bool only_kept) const;
-  [[nodiscard]] Result<std::optional<DigestRow>> newest_kept(std::string_view symbol,
-                                                             Partition partition,
-                                                             Offset at_most) const;
   Result<std::uint64_t> verify_family(Family family) const;
 
   std::unique_ptr<Rows> rows_;

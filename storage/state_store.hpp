@@ -93,6 +93,10 @@ public:
   /// (older_than gives it directly).
   [[nodiscard]] virtual Result<std::optional<StoredSnapshot>> newest_snapshot(
       std::string_view symbol, Partition partition, Offset at_most) const = 0;
+  /// The same without its bytes, which are not looked at.
+  [[nodiscard]] virtual Result<std::optional<DigestRow>> newest_row(std::string_view symbol,
+                                                                    Partition partition,
+                                                                    Offset at_most) const = 0;
   /// The stored snapshots of a symbol (keys, times), ascending, without their bytes.
   [[nodiscard]] virtual Result<std::vector<DigestRow>> snapshots(std::string_view symbol,
                                                                  Partition partition) const = 0;

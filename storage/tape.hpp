@@ -95,7 +95,7 @@ public:
   [[nodiscard]] virtual bool dense() const { return true; }
   /// First offset that is not there yet: one past the last record's.
   [[nodiscard]] virtual Result<Offset> end(Partition partition) const = 0;
-  /// Records from `from` on, in order; an empty block at the end.
+  /// Records from `from` on, in order; empty at the end. A foreign record's mark shares its offset.
   [[nodiscard]] virtual Result<RecordBlockPtr> read(Partition partition, Offset from,
                                                     ReadLimits limits) const = 0;
   /// Only this symbol's records in [from, to), through the index.

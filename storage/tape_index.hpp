@@ -31,8 +31,9 @@ public:
   /// Marks in [from, to), ascending, with their payloads.
   [[nodiscard]] virtual Result<RecordBlockPtr> marks(Partition partition, Offset from,
                                                      Offset to) const = 0;
+  /// The newest mark with a lower offset than `before`.
   [[nodiscard]] virtual Result<std::optional<schemas::MarkPayload>> last_mark(
-      Partition partition) const = 0;
+      Partition partition, Offset before) const = 0;
   [[nodiscard]] virtual Result<std::vector<std::string>> symbols() const = 0;
   [[nodiscard]] virtual Result<std::vector<SourceInfo>> sources() const = 0;
 };

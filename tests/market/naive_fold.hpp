@@ -137,7 +137,8 @@ private:
   [[nodiscard]] std::optional<Refused> broken(const Event& e) const {
     if (e.time > e.feed_time) return Refused::time_ahead;
     const auto kind = static_cast<unsigned>(e.kind);
-    if (kind > 16) return Refused::bad_value;
+    if (kind > 17) return Refused::bad_value;
+    if (e.kind == EventKind::undecodable) return Refused::undecodable;
     if (e.kind == EventKind::status) {
       return e.code < 8 ? std::nullopt : std::optional(Refused::bad_value);
     }

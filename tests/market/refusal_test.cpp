@@ -41,7 +41,8 @@ TEST_CASE("each field rule refuses its event and leaves the state as it was", "[
   check_refused(add_order(6, 2, Side::none, 101, 1), Refused::bad_side);
   check_refused(set_level(6, Side::none, 101, 1), Refused::bad_side);
   check_refused(trade_of(6, 101, 1, static_cast<Side>(3)), Refused::bad_side);
-  check_refused(event_at(static_cast<EventKind>(17), 6), Refused::bad_value);
+  check_refused(event_at(EventKind::undecodable, 6), Refused::undecodable);
+  check_refused(event_at(static_cast<EventKind>(kEventKinds), 6), Refused::bad_value);
   check_refused(event_at(static_cast<EventKind>(255), 6), Refused::bad_value);
   Event status = event_at(EventKind::status, 6);
   status.code = 8;

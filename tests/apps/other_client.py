@@ -1,0 +1,71 @@
+"""Another Kafka client (confluent-kafka) at work, run by the Python that `scripts/kafka client` makes.
+
+usage: other_client.py BROKERS create TOPIC PARTITIONS
+       other_client.py BROKERS produce TOPIC [PARTITIONER]   lines of JSON from stdin: key, value, and where wanted
+                                                            headers, partition, timestamp (ms); null is no key
+       other_client.py BROKERS consume TOPIC                 committed records up to the end as lines of JSON
+"""
+
+import json
+import sys
+import time
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+DEADLINE_S = 60
+
+
+def create(brokers, topic, partitions):
+    client = AdminClient({"bootstrap.servers": brokers})
+    client.create_topics([NewTopic(topic, int(partitions), 1)])[topic].result(DEADLINE_S)
+
+
+def produce(brokers, topic, partitioner="murmur2_random"):
+    failed = []
+    client = Producer({"bootstrap.servers": brokers, "partitioner": partitioner, "enable.idempotence": True})
+    for line in sys.stdin:
+        record = json.loads(line)
+        more = {name: record[name] for name in ("partition", "timestamp") if name in record}
+        while True:
+            try:
+                client.produce(topic, key=record["key"], value=record["value"],
+                               headers=list(record.get("headers", {}).items()),
+                               on_delivery=lambda error, _: failed.append(error) if error else None, **more)
+                break
+            except BufferError:
+                client.poll(0.1)
+        client.poll(0)
+    left = client.flush(DEADLINE_S)
+    if left or failed:
+        sys.exit(f"{left} records did not get through, {failed[:1]}")
+
+
+def consume(brokers, topic):
+    client = Consumer({"bootstrap.servers": brokers, "group.id": "nobody", "enable.auto.commit": False,
+                       "isolation.level": "read_committed", "enable.partition.eof": True,
+                       "auto.offset.reset": "earliest"})
+    partitions = client.list_topics(topic, DEADLINE_S).topics[topic].partitions
+    client.assign([TopicPartition(topic, p, 0) for p in partitions])
+    open_ends, end = set(partitions), time.monotonic() + DEADLINE_S
+    while open_ends:
+        if time.monotonic() > end:
+            sys.exit("the topic's end did not come")
+        message = client.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            if message.error().code() != -191:  # the partition's end
+                raise KafkaException(message.error())
+            open_ends.discard(message.partition())
+            continue
+        key, value = message.key(), message.value()
+        print(json.dumps({"partition": message.partition(), "offset": message.offset(),
+                          "key": key if key is None else key.decode("latin-1"),
+                          "value": value if value is None else value.decode("latin-1"),
+                          "headers": [[name, text.decode("latin-1")] for name, text in message.headers() or []]}))
+    client.close()
+
+
+if __name__ == "__main__":
+    {"create": create, "produce": produce, "consume": consume}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
