@@ -62,6 +62,7 @@ void Ingress::start(std::optional<Offset> committed) {
                               entries_[index].newest_snapshot});
   }
   release(work);
+  if (context_.board != nullptr) context_.board->symbols_begin(context_.partition);
   publish();
   port_.wake_self();
 }

@@ -89,6 +89,12 @@ public:
   void on(const Release& release);
   /// Sends again what the last checkpointer did not confirm.
   void resend_unstored();
+  /// The sink failed, with what it was handed.
+  void sink_lost() { sink_lost_ = true; }
+  /// Another one has opened, everything below `committed` is out: hands over the rest again.
+  void sink_renewed(Offset committed);
+  /// The last thing of an ingress that ends.
+  void store_delivered() { flush(false); }
 
 private:
   /// Something sent to symbols whose outputs are awaited. Its `begin` holds the frontier back.
@@ -188,6 +194,12 @@ private:
   std::deque<std::shared_ptr<const StoreRequest>> unstored_;  ///< sent, not confirmed
   std::size_t unstored_outputs_ = 0;
   std::vector<SaidPtr> said_;  ///< for the sink, not yet handed over
+  struct HandedOver {
+    SaidPtr said;
+    Offset last = 0;  ///< emission offset of its last output
+  };
+  std::vector<HandedOver> handed_over_;  ///< to the sink, and not out as far as is known
+  bool sink_lost_ = false;               ///< nothing is handed over meanwhile
   std::size_t undelivered_outputs_ = 0;
   Offset told_sink_ = 0;        ///< the frontier that the sink knows
   Offset committed_ = 0;        ///< outputs emitted below are out

@@ -122,11 +122,6 @@ struct Ask {
   bool outputs = false;
   std::shared_ptr<Question> question;
 };
-/// Makes a question for each symbol; `count` says how many there will be, once per partition.
-struct AskAll {
-  std::function<void(std::size_t count)> count;
-  Question::Reply reply;
-};
 /// How many symbols one partition has to answer is said exactly once: none, where its ingress dies
 /// first.
 class HeadCount {
@@ -144,6 +139,11 @@ private:
 };
 struct AskPartition {
   std::shared_ptr<HeadCount> head;
+  Question::Reply reply;
+};
+/// Makes a question for each symbol; the heads, one for each partition, say how many there will be.
+struct AskAll {
+  std::vector<std::shared_ptr<HeadCount>> heads;
   Question::Reply reply;
 };
 
@@ -205,6 +205,10 @@ struct Delivered {
   Offset committed = 0;
   std::size_t outputs = 0;
 };
+/// Too much failed in the partition: store what is delivered, then end with this reason.
+struct LastWords {
+  caf::error reason;
+};
 /// Fold what is read, store everything with a last checkpoint, then report to the supervisor.
 struct Drain {
   bool at_end = false;  ///< read on to the tape's end first
@@ -237,13 +241,14 @@ using SymbolActor =
 
 struct Store;
 struct NewCheckpointer;
+struct NewSink;
 using IngressActor =
     caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>,
                      caf::reacts_to<Tick>, caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>,
                      caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
                      caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>,
-                     caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>,
-                     caf::reacts_to<Release>>;
+                     caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>, caf::reacts_to<Release>,
+                     caf::reacts_to<NewSink>, caf::reacts_to<LastWords>>;
 
 struct Store {
   std::shared_ptr<const StoreRequest> request;
@@ -277,6 +282,10 @@ struct SinkForget {
 struct SinkPump {};
 using SinkActor = caf::typed_actor<caf::reacts_to<SinkOpen>, caf::reacts_to<SinkTake>,
                                    caf::reacts_to<SinkForget>, caf::reacts_to<SinkPump>>;
+/// In the place of one that failed: each ingress opens there, and says again what is not out.
+struct NewSink {
+  SinkActor sink;
+};
 
 // ---- to supervisors
 
@@ -297,9 +306,9 @@ struct Drained {};
 struct RestartChild {
   std::uint64_t child = 0;
 };
-using PartitionActor =
-    caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<Drain>,
-                     caf::reacts_to<NewCheckpointer>, caf::reacts_to<Refund>>;
+using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>,
+                                        caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>,
+                                        caf::reacts_to<NewSink>, caf::reacts_to<Refund>>;
 struct PartitionDrained {
   Partition partition = 0;
 };
@@ -314,9 +323,11 @@ struct ClosePartition {
   bool in_order = true;
   std::function<void()> done;
 };
+/// What was to be flushed before the process ends had its time.
+struct FlushOver {};
 using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>,
                                    caf::reacts_to<RestartChild>, caf::reacts_to<OpenPartition>,
-                                   caf::reacts_to<ClosePartition>>;
+                                   caf::reacts_to<ClosePartition>, caf::reacts_to<FlushOver>>;
 using GatewayActor =
     caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>, caf::reacts_to<Release>>;
 
@@ -344,6 +355,9 @@ TAPEDECK_LOCAL_MESSAGE(Drain)
 TAPEDECK_LOCAL_MESSAGE(Store)
 TAPEDECK_LOCAL_MESSAGE(Retry)
 TAPEDECK_LOCAL_MESSAGE(NewCheckpointer)
+TAPEDECK_LOCAL_MESSAGE(NewSink)
+TAPEDECK_LOCAL_MESSAGE(LastWords)
+TAPEDECK_LOCAL_MESSAGE(FlushOver)
 TAPEDECK_LOCAL_MESSAGE(Watch)
 TAPEDECK_LOCAL_MESSAGE(Drained)
 TAPEDECK_LOCAL_MESSAGE(RestartChild)

@@ -18,6 +18,8 @@ constexpr std::int64_t kMillion = 1'000'000;  ///< of a ratio
 
 constexpr std::array<std::string_view, 3> kFsync = {"never", "interval", "always"};
 constexpr std::array<std::string_view, 3> kDeliveries = {"transactional", "idempotent", "none"};
+constexpr std::array<std::string_view, 2> kStrategies = {"one_for_one", "one_for_all"};
+constexpr std::array<std::string_view, 2> kEscalations = {"escalate", "retry"};
 constexpr std::array<std::string_view, 6> kLevels = {"trace", "debug", "info",
                                                      "warn",  "error", "off"};
 
@@ -58,6 +60,28 @@ constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::i
 }
 
 #define AT(member) ([](auto& config) -> auto& { return config.member; })
+
+#define STRATEGY(name, node, description)                                \
+  make("supervision." name ".strategy", Kind::choice, 0, 0, description, \
+       AT(supervision.node.strategy), kStrategies)
+#define NODE(name, node)                                                                         \
+  make("supervision." name ".backoff_min", Kind::duration, kMillisecond, kDay,                   \
+       "Wait before the second restart (the first is at once); doubles with each",               \
+       AT(supervision.node.backoff_min)),                                                        \
+      make("supervision." name ".backoff_max", Kind::duration, kMillisecond, kDay,               \
+           "Longest such wait", AT(supervision.node.backoff_max)),                               \
+      make("supervision." name ".jitter_percent", Kind::integer, 0, 100,                         \
+           "How much of a wait is left to chance", AT(supervision.node.jitter_percent)),         \
+      make("supervision." name ".reset_after", Kind::duration, kMillisecond, kDay,               \
+           "Time of health after which the waits start anew", AT(supervision.node.reset_after)), \
+      make("supervision." name ".budget", Kind::integer, 1, 1'000'000,                           \
+           "Restarts within the window", AT(supervision.node.budget)),                           \
+      make("supervision." name ".budget_window", Kind::duration, kMillisecond, kDay,             \
+           "That window", AT(supervision.node.budget_window)),                                   \
+      make("supervision." name ".escalation", Kind::choice, 0, 0,                                \
+           "Where the budget is spent: the supervisor fails in turn, up to the process, or "     \
+           "tries again after the longest wait",                                                 \
+           AT(supervision.node.escalation), kEscalations)
 
 const Setting kSettings[] = {
     make("candles.widths", Kind::durations, kMillisecond, kDay,
@@ -161,21 +185,25 @@ const Setting kSettings[] = {
     make("engine.watchdog", Kind::duration, 10 * kMillisecond, kDay,
          "A fold that makes no progress for so long ends the process with exit code 4",
          AT(engine.watchdog)),
-    make("engine.restart.min", Kind::duration, kMillisecond, kDay,
-         "Wait before the second restart of a failed actor (the first is at once); doubles with "
-         "each",
-         AT(engine.restart.min)),
-    make("engine.restart.max", Kind::duration, kMillisecond, kDay, "Longest such wait",
-         AT(engine.restart.max)),
-    make("engine.restart.jitter_percent", Kind::integer, 0, 100,
-         "How much of a wait is left to chance", AT(engine.restart.jitter_percent)),
-    make("engine.restart.reset_after", Kind::duration, kMillisecond, kDay,
-         "Time of health after which the waits start anew", AT(engine.restart.reset_after)),
-    make("engine.restart.budget", Kind::integer, 1, 1'000'000,
-         "Restarts of one actor within the window before its supervisor gives up",
-         AT(engine.restart.budget)),
-    make("engine.restart.budget_window", Kind::duration, kMillisecond, kDay, "That window",
-         AT(engine.restart.budget_window)),
+
+    make("supervision.seed", Kind::integer, 0, std::int64_t{1} << 62,
+         "Seed of what is left to chance in waits", AT(supervision.seed)),
+    make("supervision.root.budget", Kind::integer, 1, 1'000'000,
+         "Restarts of all actors below the root together within the window; one more ends the "
+         "process with exit code 4",
+         AT(supervision.root.budget)),
+    make("supervision.root.budget_window", Kind::duration, kMillisecond, kDay, "That window",
+         AT(supervision.root.budget_window)),
+    make("supervision.root.flush_within", Kind::duration, 0, kDay,
+         "How long what was read may take to be folded and stored before the process ends so",
+         AT(supervision.root.flush_within)),
+    STRATEGY("partition", partition, "A failed partition restarts alone, or all of them with it"),
+    NODE("partition", partition),
+    STRATEGY("symbol", symbol, "A failed symbol restarts alone, or its whole partition with it"),
+    NODE("symbol", symbol),
+    NODE("checkpointer", checkpointer),
+    NODE("sink", sink),
+    NODE("gateway", gateway),
 
     make("record.partitions", Kind::integer, 1, 4096, "Partitions of a new tape",
          AT(record.partitions)),
@@ -241,6 +269,8 @@ const Setting kSettings[] = {
     make("log.level", Kind::choice, 0, 0, "How much is logged", AT(log.level), kLevels),
 };
 
+#undef NODE
+#undef STRATEGY
 #undef AT
 
 std::string list(std::span<const std::string_view> names) {
@@ -401,13 +431,33 @@ std::string to_toml(const Setting& setting, const Value& value) {
   return {};
 }
 
+namespace {
+
+std::optional<std::pair<std::string_view, std::string>> backoff_contradiction(
+    const SupervisionSettings& nodes) {
+  const auto wrong =
+      [](const NodeSettings& node,
+         std::string_view key) -> std::optional<std::pair<std::string_view, std::string>> {
+    if (node.backoff_min <= node.backoff_max) return std::nullopt;
+    return {{key, format_duration(node.backoff_min) + " is more than the longest wait, " +
+                      format_duration(node.backoff_max)}};
+  };
+  for (const auto& [node, key] :
+       {std::pair(&nodes.partition, "supervision.partition.backoff_min"),
+        std::pair(&nodes.symbol, "supervision.symbol.backoff_min"),
+        std::pair(&nodes.checkpointer, "supervision.checkpointer.backoff_min"),
+        std::pair(&nodes.sink, "supervision.sink.backoff_min"),
+        std::pair(&nodes.gateway, "supervision.gateway.backoff_min")}) {
+    if (auto found = wrong(*node, key)) return found;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<std::pair<std::string_view, std::string>> contradiction(const Config& config) {
   const auto& engine = config.engine;
-  if (engine.restart.min > engine.restart.max) {
-    return {{"engine.restart.min", format_duration(engine.restart.min) +
-                                       " is more than engine.restart.max, " +
-                                       format_duration(engine.restart.max)}};
-  }
+  if (auto wrong = backoff_contradiction(config.supervision)) return wrong;
   if (engine.poll_bytes > engine.max_inflight_bytes) {
     return {{"engine.poll_bytes",
              format_size(static_cast<std::int64_t>(engine.poll_bytes)) +

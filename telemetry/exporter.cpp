@@ -52,6 +52,7 @@ public:
     fold();
     checkpoints();
     process();
+    supervision();
     http();
     replays();
   }
@@ -62,6 +63,7 @@ private:
   void fold();
   void checkpoints();
   void process();
+  void supervision();
   void http();
   void replays();
 
@@ -225,6 +227,24 @@ void Collector::process() {
   one.label = {{"compiler", __VERSION__}, {"version", TAPEDECK_VERSION}};
   one.gauge.value = 1;
   build.metric.push_back(std::move(one));
+}
+
+void Collector::supervision() {
+  const auto each = [this](std::string_view name, std::string_view help,
+                           Counter NodeMetrics::*field) {
+    auto& out = family(name, help, MetricType::Counter);
+    for (std::size_t i = 0; i < kNodes; ++i) {
+      ClientMetric metric;
+      metric.label.push_back({"node", kNodeNames[i]});
+      metric.counter.value =
+          static_cast<double>((metrics_.nodes[i].*field).load(std::memory_order_relaxed));
+      out.metric.push_back(std::move(metric));
+    }
+  };
+  each("supervision_failures_total", "Failures of supervised nodes.", &NodeMetrics::failures);
+  each("supervision_budgets_spent_total",
+       "Failures of supervised nodes that their restart budget did not cover.",
+       &NodeMetrics::budgets_spent);
 }
 
 void Collector::http() {

@@ -24,7 +24,7 @@ actors::EngineOptions small_engine(storage::ControlStore& control) {
   options.max_inflight_bytes = 128 << 10;
   options.checkpoint_events = 3'000;
   options.snapshots = {1'000, 16};
-  options.restart.backoff_min = std::chrono::milliseconds(1);
+  options.supervision.symbol.backoff_min = std::chrono::milliseconds(1);
   options.store_interval = std::chrono::milliseconds(5);
   options.control = &control;
   options.control_records = control.records().value();
@@ -120,8 +120,8 @@ TEST_CASE("poison refunds the restart budget: one event after another is quarant
   storage::MemoryStateStore state;
   storage::MemoryControlStore control;
   auto options = small_engine(control);
-  options.restart.budget = 3;
-  options.restart.backoff_max = std::chrono::milliseconds(2);
+  options.supervision.symbol.budget = 3;
+  options.supervision.symbol.backoff_max = std::chrono::milliseconds(2);
   for (std::size_t i = 2; i < 8; ++i)
     options.faults.push_back({victim.symbol, {victim.partition, index[i].offset, 0}, 1'000'000});
   telemetry::Metrics metrics(tape.partitions());
