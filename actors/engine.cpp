@@ -173,6 +173,16 @@ void Engine::release(std::string symbol, const market::FoldItem& item,
                                     }});
 }
 
+void Engine::change_settings(market::Partition partition, const market::FoldSettings& settings,
+                             std::function<void(Result<market::Offset>)> reply) {
+  auto once = std::make_shared<AnswerOnce>(std::move(reply));
+  if (const auto gateway = impl_->shared.directory.gateway())
+    caf::anon_send(
+        gateway,
+        ChangeSettings{partition, std::make_shared<const market::FoldSettings>(settings),
+                       [once = std::move(once)](auto result) { once->answer(std::move(result)); }});
+}
+
 void Engine::ask(std::string symbol, bool with_outputs, SymbolQuestion reply) {
   auto question = std::make_shared<Question>(
       [reply = std::move(reply)](const Answer& answer) { reply(public_answer(answer)); });

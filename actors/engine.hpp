@@ -77,6 +77,9 @@ public:
   /// `environment`: try again).
   void release(std::string symbol, const market::FoldItem& item,
                std::function<void(Result<market::Offset>)> reply);
+  /// The partition goes over to these fold settings where it stands. `reply` likewise.
+  void change_settings(market::Partition partition, const market::FoldSettings& settings,
+                       std::function<void(Result<market::Offset>)> reply);
 
 private:
   struct Impl;

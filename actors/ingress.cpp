@@ -53,6 +53,8 @@ void Ingress::start(std::optional<Offset> committed) {
       std::make_shared<const std::vector<storage::Checkpoint::FeedTime>>(newest_marks_);
   stored_at_ = checkpoint_at_ = port_.now();
   quarantine_known();
+  if (context_.rules != nullptr)
+    changes_met_ = context_.rules->rules().changes_before(context_.partition, next_ + 1);
   const auto work = start_work_ = open_work(next_, 0);
   for (const auto& symbol : plan.symbols) {
     const auto index = entry_of(symbol);
@@ -108,6 +110,7 @@ void Ingress::dispatch(storage::RecordBlockPtr block) {
     std::ranges::copy(poll->marks, std::back_inserter(recent_marks_));
     tell_due(poll->marks);
   }
+  meet_changes();
   prune_marks();
 }
 
@@ -442,7 +445,7 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
   const std::chrono::nanoseconds down = port_.now() - entry.down_since;
   context_.metrics->restart_ns.record(static_cast<std::uint64_t>(down.count()));
   tell_later_marks(index);
-  if (std::exchange(entry.new_rules, false)) apply_rules(index);
+  if (std::exchange(entry.new_rules, false)) apply_rules(index, next_);
   floors_.erase(floors_.find(entry.missing_from));
   if (context_.board != nullptr) context_.board->child("symbol " + entry.symbol, "running");
   publish();

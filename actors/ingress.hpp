@@ -87,6 +87,7 @@ public:
   void on(Ask ask);
   void on(const AskPartition& ask);
   void on(const Release& release);
+  void on(const ChangeSettings& change);
   /// Sends again what the last checkpointer did not confirm.
   void resend_unstored();
   /// The sink failed, with what it was handed.
@@ -113,7 +114,9 @@ private:
     Offset missing_from = 0;  ///< down or refilling: outputs emitted from here on are not delivered
     Offset missed = 0;        ///< end of the last record dropped while down
     std::chrono::steady_clock::time_point down_since{};
-    bool changed = false;                 ///< since the last barrier
+    bool changed = false;  ///< since the last barrier
+    /// Where a barrier found a turn met: what is stored there is the state before it.
+    std::optional<Offset> turned_at;
     bool accused = false;                 ///< attempts are counted against something of it
     bool new_rules = false;               ///< came while it was refilling by older ones
     Offset newest_snapshot = ~Offset{0};  ///< none behind is to be used
@@ -152,7 +155,10 @@ private:
   bool quarantine_poison(std::string_view symbol, Offset& newest_snapshot);
   void quarantine_known();
   [[nodiscard]] Result<void> may_release(const Release& release) const;
-  void apply_rules(EntryIndex index);
+  void meet_changes();
+  /// All entries go by the rules in force; what changes for them begins at `from`.
+  void apply_rules_to_all(Offset from);
+  void apply_rules(EntryIndex index, Offset from);
 
   void maybe_checkpoint();
   void begin_checkpoint();
@@ -183,7 +189,8 @@ private:
   std::size_t inflight_bytes_ = 0;
   std::int64_t inflight_batches_ = 0;
   bool waiting_for_credit_ = false, caught_up_ = false;
-  bool idle_ = false;  ///< the last read found the tape's end
+  std::size_t changes_met_ = 0;  ///< of the fold settings, that all symbols were told of
+  bool idle_ = false;            ///< the last read found the tape's end
 
   std::vector<storage::Checkpoint::FeedTime> newest_marks_;  ///< newest mark of each source
   std::deque<market::TimeMark> recent_marks_;                ///< since the oldest work in flight

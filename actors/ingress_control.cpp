@@ -1,6 +1,6 @@
-// Control records: what kills a symbol again and again is quarantined, and released on request. The
-// ingress owns its partition, so it alone says at which offset they take effect: it stands still
-// until they are stored.
+// Control records: what kills a symbol again and again is quarantined, and released on request;
+// fold settings change on request. The ingress owns its partition, so it alone says at which offset
+// they take effect: it stands still until they are stored.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -88,18 +88,62 @@ void Ingress::on(const Release& release) {
   gathering_->batch.forget.push_back({context_.partition, release.symbol, next_});
   if (const auto found = by_symbol_.find(release.symbol); found != by_symbol_.end()) {
     auto& entry = entries_[found->second];
-    if (entry.state == Entry::State::live) apply_rules(found->second);
+    if (entry.state == Entry::State::live) apply_rules(found->second, next_);
     if (entry.state == Entry::State::refilling) entry.new_rules = true;
   }
   release.reply(next_);
 }
 
-void Ingress::apply_rules(EntryIndex index) {
+void Ingress::on(const ChangeSettings& change) {
+  const auto refuse = [&](Error why) { change.reply(tl::unexpected(std::move(why))); };
+  if (context_.rules == nullptr || !context_.rules->writable())
+    return refuse({ErrorCode::invalid, "this engine has no control store", {}});
+  const auto rules = context_.rules->rules();
+  const auto changes = rules.changes_before(context_.partition, replay::kNoTurn);
+  const bool earlier = changes > 0 && next_ < rules.change(context_.partition, changes - 1)->at;
+  // Before that, what is stored of later offsets would be of other settings.
+  if (next_ < resume_cursor_ || earlier)
+    return refuse({ErrorCode::environment, "the engine has not read so far yet: try again", {}});
+  schemas::ControlRecord record{
+      schemas::ControlRecord::Kind::settings, "", {{context_.partition, 0, 0}, {}}, next_};
+  record.settings = *change.settings;
+  for (const auto& [source, feed_time] : newest_marks_)
+    record.feed_times.push_back({source, feed_time});
+  if (auto stored = context_.rules->append(record); !stored) return refuse(stored.error());
+  spdlog::info("fold settings change at {}:{}", context_.partition, next_);
+  for (const auto& entry : entries_)
+    gathering_->batch.forget.push_back({context_.partition, entry.symbol, next_});
+  changes_met_ = changes + 1;
+  apply_rules_to_all(next_);
+  change.reply(next_);
+}
+
+/// Changes that the tape held already: a symbol without records there may have something due by the
+/// new settings that nobody knows of.
+void Ingress::meet_changes() {
+  if (context_.rules == nullptr) return;
+  const auto rules = context_.rules->rules();
+  const auto* first = rules.change(context_.partition, changes_met_);
+  if (first == nullptr || first->at > next_) return;
+  changes_met_ = rules.changes_before(context_.partition, next_ + 1);
+  apply_rules_to_all(first->at);
+}
+
+void Ingress::apply_rules_to_all(Offset from) {
+  for (EntryIndex index = 0; index < entries_.size(); ++index) {
+    auto& entry = entries_[index];
+    if (entry.state == Entry::State::live) apply_rules(index, from);
+    if (entry.state == Entry::State::refilling) entry.new_rules = true;
+  }
+}
+
+void Ingress::apply_rules(EntryIndex index, Offset from) {
   Entry& entry = entries_[index];
   const auto marks = std::make_shared<const std::vector<market::TimeMark>>(recent_marks_.begin(),
                                                                            recent_marks_.end());
   const auto* untold = untold_mark(entry);
-  const auto work = open_work(untold == nullptr ? next_ : untold->position.offset, 0);
+  const auto begin = untold == nullptr ? from : std::min(from, untold->position.offset);
+  const auto work = open_work(begin, 0);
   entry.told = next_;
   entry.changed = true;
   send_work(index, work);

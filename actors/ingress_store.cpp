@@ -165,7 +165,13 @@ void Ingress::on(const BarrierAck& ack) {
   Entry& entry = entries_.at(ack.entry);
   if (ack.incarnation != entry.incarnation || entry.barrier != ack.id) return;
   entry.barrier = 0;
-  if (ack.snapshot) gathering_->batch.snapshots.push_back(std::move(*ack.snapshot));
+  if (ack.snapshot) {
+    gathering_->batch.snapshots.push_back(std::move(*ack.snapshot));
+  } else {  // at the next one; until then it is known by what it has stored, if it has
+    checkpointing_.row.behind.push_back({entry.symbol, checkpointing_.row.next});
+    entry.changed = true;
+    entry.turned_at = checkpointing_.row.next;
+  }
   if (gathering_->batch.snapshots.size() >= 1024) flush(true);
   barrier_done();
 }
@@ -196,7 +202,8 @@ void Ingress::maybe_drained() {
   if (!draining_ || drained_ || (drain_to_end_ && !idle_)) return;
   if (!works_.empty() || down_ > 0 || checkpointing_.active || !unstored_.empty()) return;
   // A symbol that failed during the last checkpoint has changed since: then one more follows.
-  const bool changed = std::ranges::any_of(entries_, &Entry::changed);
+  const bool changed = std::ranges::any_of(
+      entries_, [this](const Entry& entry) { return entry.changed && entry.turned_at != next_; });
   if (changed || next_ != checkpoint_ || next_ > cursor_ || gathering_->outputs > 0) {
     begin_checkpoint();
     return;

@@ -65,8 +65,8 @@ struct Restore {
   Offset newest_snapshot = ~Offset{0};  ///< a snapshot with a higher next is not to be used
 };
 
-/// Fold by these rules from here on. All records before `upto` were sent already; a release at
-/// `upto` is met.
+/// Fold by these rules from here on. All records before `upto` were sent already; turns at `upto`
+/// are met.
 struct ApplyRules {
   replay::FoldRules rules;
   std::shared_ptr<const std::vector<market::TimeMark>> earlier_marks;
@@ -177,7 +177,7 @@ struct BarrierAck {
   EntryIndex entry = 0;
   std::uint32_t incarnation = 0;
   std::uint64_t id = 0;
-  /// The ingress takes it. Null: a release was met right here, what is stored stays.
+  /// The ingress takes it. Null: a turn was met right here, what is stored stays.
   std::shared_ptr<storage::StoredSnapshot> snapshot;
 };
 /// The tape has news, or the ingress told itself to read on.
@@ -222,6 +222,13 @@ struct Release {
   std::function<void(Result<Offset>)> reply;
 };
 
+/// The partition's folds go over to these settings where it stands. `reply` as above.
+struct ChangeSettings {
+  Partition partition = 0;
+  std::shared_ptr<const market::FoldSettings> settings;
+  std::function<void(Result<Offset>)> reply;
+};
+
 // ---- to the checkpointer
 
 struct StoreRequest {
@@ -248,7 +255,8 @@ using IngressActor =
                      caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
                      caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>,
                      caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>, caf::reacts_to<Release>,
-                     caf::reacts_to<NewSink>, caf::reacts_to<LastWords>>;
+                     caf::reacts_to<NewSink>, caf::reacts_to<LastWords>,
+                     caf::reacts_to<ChangeSettings>>;
 
 struct Store {
   std::shared_ptr<const StoreRequest> request;
@@ -328,8 +336,8 @@ struct FlushOver {};
 using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>,
                                    caf::reacts_to<RestartChild>, caf::reacts_to<OpenPartition>,
                                    caf::reacts_to<ClosePartition>, caf::reacts_to<FlushOver>>;
-using GatewayActor =
-    caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>, caf::reacts_to<Release>>;
+using GatewayActor = caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>,
+                                      caf::reacts_to<Release>, caf::reacts_to<ChangeSettings>>;
 
 }  // namespace tapedeck::actors
 
@@ -340,6 +348,7 @@ TAPEDECK_LOCAL_MESSAGE(Restore)
 TAPEDECK_LOCAL_MESSAGE(Barrier)
 TAPEDECK_LOCAL_MESSAGE(ApplyRules)
 TAPEDECK_LOCAL_MESSAGE(Release)
+TAPEDECK_LOCAL_MESSAGE(ChangeSettings)
 TAPEDECK_LOCAL_MESSAGE(Refund)
 TAPEDECK_LOCAL_MESSAGE(Ask)
 TAPEDECK_LOCAL_MESSAGE(AskAll)

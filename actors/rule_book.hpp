@@ -39,6 +39,19 @@ public:
     return {};
   }
 
+  /// What other engines of the tape have stored since; before a partition of theirs is folded.
+  Result<void> refresh() {
+    if (control_ == nullptr) return {};
+    const std::scoped_lock writing(writing_);
+    auto records = control_->records();
+    if (!records) return tl::unexpected(records.error());
+    const std::scoped_lock lock(mutex_);
+    if (*records == records_) return {};
+    records_ = std::move(*records);
+    rules_ = replay::FoldRules(settings_, records_);
+    return {};
+  }
+
 private:
   const market::FoldSettings& settings_;
   storage::ControlStore* control_;

@@ -132,7 +132,11 @@ public:
     }
   }
   void start(std::optional<Offset> committed) {
-    if (!std::exchange(started_, true)) ingress_->start(committed);
+    if (std::exchange(started_, true)) return;
+    if (shared_->sink != nullptr) {  // another engine may have had the partition
+      if (auto fresh = shared_->rules.refresh(); !fresh) throw EngineFailure(fresh.error());
+    }
+    ingress_->start(committed);
   }
   void opened(const SinkOpened& message) {
     started_ ? ingress_->sink_renewed(message.committed) : start(message.committed);
@@ -168,6 +172,10 @@ public:
     }
   }
   void release(const Release& message) {
+    if (started_) return ingress_->on(message);
+    message.reply(fail(ErrorCode::environment, "the engine is starting: try again"));
+  }
+  void change(const ChangeSettings& message) {
     if (started_) return ingress_->on(message);
     message.reply(fail(ErrorCode::environment, "the engine is starting: try again"));
   }
@@ -274,6 +282,7 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       [&shell](const Release& release) { shell.release(release); },
       [&shell](const NewSink& message) { shell.take(message); },
       [&shell](const LastWords& message) { shell.end(message); },
+      [&shell](const ChangeSettings& change) { shell.change(change); },
   };
 }
 
@@ -381,6 +390,18 @@ GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
             self->send(ingress, release);
           } else {
             release.reply(fail(ErrorCode::environment, "its partition restarts: try again"));
+          }
+        },
+        [=](const ChangeSettings& change) {
+          const auto ingress = change.partition < all->directory.partitions()
+                                   ? all->directory.ingress(change.partition)
+                                   : IngressActor();
+          if (ingress) {
+            self->send(ingress, change);
+          } else {
+            change.reply(fail(ErrorCode::environment,
+                              "partition " + std::to_string(change.partition) +
+                                  " is not this engine's now: ask its owner, or try again"));
           }
         },
         [=](const AskAll& ask) {

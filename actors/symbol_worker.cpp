@@ -146,13 +146,15 @@ void SymbolWorker::meet_fault(const storage::Record& record) {
 }
 
 /// Where putting something through kills the fold again, that is to blame.
-void SymbolWorker::meet_releases(Offset upto) {
-  while (fold_.next_release() <= upto) {
-    const auto at = fold_.next_release();
-    blamed_ = fold_.released_item(at);
-    FoldScope::blame(&*blamed_);
-    if (context_.faults) context_.faults->strike_release(fold_.state().symbol(), *blamed_);
-    const auto met = replay::meet_release(fold_, *context_.tape, context_.state, at, outputs());
+void SymbolWorker::meet_turns(Offset upto) {
+  while (fold_.next_turn() <= upto) {
+    const auto at = fold_.next_turn();
+    if (fold_.next_release() == at) {
+      blamed_ = fold_.released_item(at);
+      FoldScope::blame(&*blamed_);
+      if (context_.faults) context_.faults->strike_release(fold_.state().symbol(), *blamed_);
+    }
+    const auto met = replay::meet_turn(fold_, *context_.tape, context_.state, at, outputs());
     if (!met) throw std::runtime_error(met.error().message);
     FoldScope::moved(fold_.state());
     FoldScope::blame(nullptr);
@@ -162,13 +164,13 @@ void SymbolWorker::meet_releases(Offset upto) {
 
 void SymbolWorker::apply(const storage::Record& record) {
   meet_fault(record);
-  meet_releases(record.offset);
+  meet_turns(record.offset);
   if (auto applied = fold_.apply(record, outputs()); !applied)
     throw std::runtime_error(applied.error().message);
 }
 
 void SymbolWorker::advance(const market::TimeMark& mark) {
-  meet_releases(mark.position.offset);
+  meet_turns(mark.position.offset);
   if (mark.feed_time >= fold_.state().next_due()) fold_.advance(mark, outputs());
 }
 
@@ -229,7 +231,7 @@ FoldAck SymbolWorker::fold(const FoldBatch& batch) {
   }
   for (; mark != poll.marks.end(); ++mark) advance(*mark);
   fold_.pass(poll.end);
-  meet_releases(poll.end);
+  meet_turns(poll.end);
   auto done = ack(batch.work, context_.silent_below);
   done.snapshots = std::move(snapshots);
   const auto spent = std::chrono::steady_clock::now() - begin;
@@ -244,7 +246,7 @@ FoldAck SymbolWorker::on(const TellMarks& tell) {
     if (context_.faults) context_.faults->message(fold_.state().symbol());
     for (const auto& mark : *tell.marks) advance(mark);
     fold_.pass(tell.upto);
-    meet_releases(tell.upto);
+    meet_turns(tell.upto);
     return ack(tell.work, context_.silent_below);
   });
 }
@@ -255,7 +257,7 @@ FoldAck SymbolWorker::on(const ApplyRules& apply) {
     for (const auto& mark : *apply.earlier_marks) advance(mark);
     fold_.pass(apply.upto);
     fold_.set_rules(apply.rules);
-    meet_releases(apply.upto);
+    meet_turns(apply.upto);
     return ack(apply.work, context_.silent_below);
   });
 }
@@ -295,7 +297,7 @@ FoldAck SymbolWorker::restore(const Restore& restore) {
   const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto,
                                           replay::Marks::merged, outputs(), fault, context_.state);
   if (!caught_up) throw std::runtime_error(caught_up.error().message);
-  meet_releases(restore.upto);
+  meet_turns(restore.upto);
   auto done = ack(restore.work, restore.silent_below);
   done.restored = true;
   done.unsaved = !notes.empty() || fold_.state().counts().read != read;

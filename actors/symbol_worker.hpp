@@ -73,7 +73,7 @@ private:
   [[nodiscard]] static market::Outputs& outputs();
   void meet_fault(const storage::Record& record);
   void plan_due_fault();
-  void meet_releases(Offset upto);
+  void meet_turns(Offset upto);
   void apply(const storage::Record& record);
   void advance(const market::TimeMark& mark);
   [[nodiscard]] FoldAck fold(const FoldBatch& batch);

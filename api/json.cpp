@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "api/json_writer.hpp"
+#include "api/metrics_json.hpp"
 
 namespace tapedeck::api {
 namespace {
@@ -122,9 +123,10 @@ void write(JsonWriter& out, const market::CandleView& view) {
   const int size = view.instrument.size_exponent;
   out.open('{');
   out.key("symbol").string(view.symbol);
-  out.key("width").string(format_duration(candle.width));
+  out.key("width").string(format_width(candle.width));
+  if (market::by_activity(candle.width)) out.key("number").integer(candle.number);
   out.key("open_time").time(candle.open_time);
-  out.key("close_time").time(candle.open_time + candle.width);
+  out.key("close_time").time(market::close_time(candle));
   out.key("open").decimal(candle.open, price);
   out.key("high").decimal(candle.high, price);
   out.key("low").decimal(candle.low, price);
@@ -167,6 +169,13 @@ void write(JsonWriter& out, const market::MetricsView& metrics) {
       write_ratio(out, metrics.microprice, price, std::max(kRatioDigits, decimals(price)));
   out.key("order_flow_imbalance")
       .decimal(metrics.order_flow_imbalance, metrics.instrument.size_exponent);
+  out.key("bid_depth").decimal(metrics.bid_depth, metrics.instrument.size_exponent);
+  out.key("ask_depth").decimal(metrics.ask_depth, metrics.instrument.size_exponent);
+  if (!metrics.further.empty()) {
+    out.key("window"), out.open('{');
+    write_further(out, metrics.further, price, metrics.instrument.size_exponent);
+    out.close('}');
+  }
   out.close('}');
 }
 

@@ -7,12 +7,12 @@
 
 #include "api/json.hpp"
 #include "api/json_writer.hpp"
+#include "api/metrics_json.hpp"
 
 namespace tapedeck::api {
 namespace {
 
 constexpr int kPpm = -6;  ///< imbalances are counted in millionths
-constexpr int kMeanDigits = 9;
 constexpr int kSpreadExtraDigits = 4;
 constexpr std::size_t kGuess = 640;  ///< a first guess of a row's bytes
 
@@ -25,17 +25,6 @@ void write_end(JsonWriter& out, const market::Output& output) {
   out.key("position").raw(to_json(output.position));
 }
 
-void write(JsonWriter& out, const market::Summary& summary, std::uint64_t samples, int exponent,
-           int mean_digits) {
-  if (samples == 0) return out.null();
-  out.open('{');
-  out.key("min").decimal(summary.min, exponent);
-  out.key("mean").string(decimal_ratio(summary.sum, samples, exponent, mean_digits));
-  out.key("max").decimal(summary.max, exponent);
-  out.key("last").decimal(summary.last, exponent);
-  out.close('}');
-}
-
 void write(JsonWriter& out, std::string_view symbol, const market::Output& output,
            const market::MetricsRow& row) {
   const int price = output.scale.price;
@@ -44,18 +33,19 @@ void write(JsonWriter& out, std::string_view symbol, const market::Output& outpu
   out.key("open_time").time(row.open_time);
   out.key("close_time").time(row.open_time + row.width);
   out.key("samples").integer(row.samples);
-  out.key("imbalance"), write(out, row.imbalance_ppm, row.samples, kPpm, kMeanDigits);
-  out.key("spread"),
-      write(out, row.spread, row.spread_samples, price, std::max(0, -price) + kSpreadExtraDigits);
+  out.key("imbalance"), write_summary(out, row.imbalance_ppm, row.samples, kPpm, kMeanDigits);
+  out.key("spread"), write_summary(out, row.spread, row.spread_samples, price,
+                                   std::max(0, -price) + kSpreadExtraDigits);
   out.key("spread_samples").integer(row.spread_samples);
   out.key("order_flow_imbalance").decimal(row.order_flow_imbalance, output.scale.size);
+  write_further(out, row.further, price, output.scale.size);
 }
 
 void write(JsonWriter& out, std::string_view symbol, const market::Output& output,
            const market::LateTrade& late) {
   const auto& event = late.event;
   out.key("symbol").string(symbol);
-  out.key("width").string(format_duration(late.width));
+  out.key("width").string(format_width(late.width));
   out.key("kind").string(market::name(event.kind));
   out.key("time").time(event.time);
   out.key("price").decimal(event.price, output.scale.price);

@@ -111,7 +111,7 @@ Result<CandleQuery> parse_candle_query(const Call& call) {
   query.symbol = call.symbol;
   const auto width = call.parameter("width");
   if (!width) return fail(ErrorCode::invalid, "width: expected one, such as width=1m", "width");
-  if (const auto parsed = parse_duration(*width, "width"); !parsed)
+  if (const auto parsed = parse_width(*width, "width"); !parsed)
     return tl::unexpected(parsed.error());
   query.width = *width;
   query.from = call.parameter("from"), query.to = call.parameter("to");

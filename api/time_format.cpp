@@ -178,4 +178,18 @@ Result<std::int64_t> parse_duration(std::string_view text, std::string_view fiel
   return static_cast<std::int64_t>(count) * *ns;
 }
 
+std::string format_width(market::CandleWidth width) {
+  return market::by_activity(width) ? market::activity_text(width) : format_duration(width);
+}
+
+Result<market::CandleWidth> parse_width(std::string_view text, std::string_view field) {
+  if (const auto activity = market::parse_activity(text)) return *activity;
+  auto duration = parse_duration(text, field);
+  if (duration && *duration <= market::kMaxAmount) return duration;
+  return fail(ErrorCode::invalid,
+              std::string(field) + ": expected a duration like 10s or an amount of trading like " +
+                  "100t, 5000v, 1000000n, 500i, found \"" + std::string(text) + "\"",
+              std::string(field));
+}
+
 }  // namespace tapedeck::api

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "market/candle_width.hpp"
 #include "market/result.hpp"
 #include "market/units.hpp"
 
@@ -26,5 +27,11 @@ void append_time(std::string& out, market::TimeNs time);
 
 /// A whole number and a unit, as above, positive. Errors are ErrorCode::invalid and carry `field`.
 [[nodiscard]] Result<std::int64_t> parse_duration(std::string_view text, std::string_view field);
+
+/// A candle's: a duration from 1ms to 1d, or an amount of trading as market/candle_width.hpp has
+/// it.
+[[nodiscard]] std::string format_width(market::CandleWidth width);
+[[nodiscard]] Result<market::CandleWidth> parse_width(std::string_view text,
+                                                      std::string_view field);
 
 }  // namespace tapedeck::api

@@ -104,7 +104,7 @@ Result<market::Offset> release(const DlqArguments& arguments, const replay::Dead
   const auto lock = storage::open_state_store(folder);
   if (lock) return release_here(arguments, record);
   if (lock.error().code != ErrorCode::conflict) return tl::unexpected(lock.error());
-  return request_release(folder, record, kPatience);
+  return request_control(folder, record, kPatience);
 }
 
 int run_replay(const DlqArguments& arguments) {

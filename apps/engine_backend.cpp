@@ -155,7 +155,7 @@ namespace {
 
 Result<replay::CandleRange> parse_range(const api::CandleQuery& query) {
   replay::CandleRange range;
-  const auto width = api::parse_duration(query.width, "width");
+  const auto width = api::parse_width(query.width, "width");
   if (!width) return tl::unexpected(width.error());
   range.width = *width;
   range.fill_previous = query.fill_previous;
@@ -205,8 +205,8 @@ void EngineBackend::candles(api::CandleQuery query,
                 if (!before) return tl::unexpected(before.error());
                 live = replay::live_candles(before->fold.state(), range.width);
               }
-              auto views =
-                  replay::candles(&impl->state, impl->settings, symbol, range, unstored, live);
+              auto views = replay::candles(&impl->state, impl->engine.rules().candle_widths(),
+                                           symbol, range, unstored, live);
               if (views && recovering) {
                 for (auto& view : *views) view.trust = market::Trust::recovering;
               }

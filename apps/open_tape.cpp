@@ -80,19 +80,34 @@ std::string asked_otherwise(const config::Config& config, const market::FoldSett
 
 }  // namespace
 
+market::FoldSettings changed_settings(const market::FoldSettings& settings,
+                                      const config::Config& config) {
+  config::Config changed = config;
+  changed.fold = settings;
+  for (const auto& [key, origin] : config.origins) {
+    if (const auto* setting = config::find_setting(key))
+      setting->set(changed, setting->get(config));
+  }
+  if (!config.fold.symbol_alerts.empty()) changed.fold.symbol_alerts = config.fold.symbol_alerts;
+  if (!config.fold.patterns.empty()) changed.fold.patterns = config.fold.patterns;
+  return changed.fold;
+}
+
 Result<market::FoldSettings> settle_settings(storage::ControlStore& control,
                                              const config::Config& config) {
   auto settings = control.settle(config.fold);
   if (!settings) return settings;
-  const auto field = asked_otherwise(config, *settings);
+  const auto records = control.records();
+  if (!records) return tl::unexpected(records.error());
+  const auto field =
+      asked_otherwise(config, replay::FoldRules(*settings, *records).newest_settings());
   if (field.empty()) return settings;
-  return fail(
-      ErrorCode::conflict,
-      fmt::format("{} differs from the setting stored with this tape: leave it out to go "
-                  "on with the stored "
-                  "settings (`tapedeck config apply`, which changes them, is not in this version)",
-                  field),
-      field);
+  return fail(ErrorCode::conflict,
+              fmt::format("{} differs from the setting stored with this tape: leave it out to go "
+                          "on with the stored "
+                          "settings, or change them by `tapedeck config apply`",
+                          field),
+              field);
 }
 
 }  // namespace tapedeck::apps

@@ -36,10 +36,14 @@ struct OpenTape {
 [[nodiscard]] Result<replay::Moment> parse_moment(const std::string& text,
                                                   const std::string& field);
 
-/// Takes the fold settings that a tape's engine stored, or stores those of `config` where it is the
-/// first. Error `conflict` (field names the setting) where the user asked for another value than
-/// the stored one.
+/// Takes the fold settings that a tape's first engine stored, or stores those of `config` where it
+/// is the first. Error `conflict` (field names the setting) where the user asked for another value
+/// than the one in force by now.
 [[nodiscard]] Result<market::FoldSettings> settle_settings(storage::ControlStore& control,
                                                            const config::Config& config);
+
+/// The settings with what the user gave in their place.
+[[nodiscard]] market::FoldSettings changed_settings(const market::FoldSettings& settings,
+                                                    const config::Config& config);
 
 }  // namespace tapedeck::apps

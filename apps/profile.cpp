@@ -281,7 +281,7 @@ Result<ProfileResult> profile(const ProfileArguments& arguments) {
   }
   const auto open = open_tape(arguments.tape);
   if (!open) return tl::unexpected(open.error());
-  Watcher watcher(*settings, open->rules.settings(), std::move(expectations));
+  Watcher watcher(*settings, open->rules.newest_settings(), std::move(expectations));
   result.input = arguments.tape.name();
   if (auto done = watch_tape(*open, watcher, result); !done) return tl::unexpected(done.error());
   watcher.fill(result);

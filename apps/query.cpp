@@ -75,7 +75,7 @@ struct CandleArguments {
 
 Result<replay::CandleRange> range_of(const CandleArguments& arguments) {
   replay::CandleRange range;
-  const auto width = api::parse_duration(arguments.width, "--width");
+  const auto width = api::parse_width(arguments.width, "--width");
   if (!width) return tl::unexpected(width.error());
   range.width = *width;
   range.fill_previous = arguments.fill == "previous";
@@ -160,14 +160,14 @@ Result<std::vector<market::CandleView>> candles_of(const OpenTape& open,
       !done) {
     return tl::unexpected(done.error());
   }
-  while (restored->fold.next_release() <= *end) {
-    const auto met = replay::meet_release(restored->fold, *open.tape, open.state.get(),
-                                          restored->fold.next_release(), newer);
+  while (restored->fold.next_turn() <= *end) {
+    const auto met = replay::meet_turn(restored->fold, *open.tape, open.state.get(),
+                                       restored->fold.next_turn(), newer);
     if (!met) return tl::unexpected(met.error());
   }
   const auto live = replay::live_candles(restored->fold.state(), range.width);
-  auto views = replay::candles(open.state.get(), open.rules.settings(), arguments.symbol, range,
-                               newer, live);
+  auto views = replay::candles(open.state.get(), open.rules.candle_widths(), arguments.symbol,
+                               range, newer, live);
   if (views) {
     const auto instrument = restored->fold.state().view().instrument;
     for (auto& view : *views) view.instrument = instrument;

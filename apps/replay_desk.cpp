@@ -135,7 +135,7 @@ private:
     const auto rules = desk_.rules_();
     auto player = replay::Player::open(desk_.tape_, &desk_.state_, rules, std::move(*options));
     if (!player) return opened(tl::unexpected(player.error()));
-    player_ = &*player, settings_ = &rules.settings();
+    player_ = &*player;
     {
       const std::lock_guard lock(signal_->mutex);
       status_.symbols = player->symbols();
@@ -230,7 +230,7 @@ private:
       auto& candles = open_candles_told_[number];
       if (now - candles < kOpenCandlesEvery) continue;
       candles = now;
-      encoder_.open_candles((*fold)->state(), *settings_);
+      encoder_.open_candles((*fold)->state(), (*fold)->settings());
     }
     touched_.clear();
     if (player_->state() != told_state_) say_status();
@@ -361,7 +361,6 @@ private:
 
   // The thread's.
   replay::Player* player_ = nullptr;
-  const market::FoldSettings* settings_ = nullptr;
   api::StreamEncoder encoder_;
   std::set<std::uint32_t> touched_;
   std::map<std::uint32_t, replay::ClockNs> open_candles_told_;

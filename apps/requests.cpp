@@ -62,15 +62,15 @@ std::string request_folder(const std::string& state_folder) {
   return (fs::path(state_folder) / "requests").string();
 }
 
-Result<market::Offset> request_release(const std::string& state_folder,
-                                       const schemas::ControlRecord& release,
+Result<market::Offset> request_control(const std::string& state_folder,
+                                       const schemas::ControlRecord& record,
                                        std::chrono::milliseconds patience) {
   const auto folder = request_folder(state_folder);
   std::error_code error;
   fs::create_directories(folder, error);
   const auto name =
       fmt::format("{}/{}-{}", folder, ::getpid(), Clock::now().time_since_epoch().count());
-  if (auto asked = put(name + kRequest, schemas::encode(release)); !asked)
+  if (auto asked = put(name + kRequest, schemas::encode(record)); !asked)
     return tl::unexpected(asked.error());
   const auto deadline = Clock::now() + patience;
   while (Clock::now() < deadline) {
@@ -110,9 +110,14 @@ void RequestDesk::take_up(const std::string& file) {
     (void)put(answer_file, encode_answer(tl::unexpected(request.error())));
     return;
   }
-  engine_.release(request->symbol, request->item, [answer_file](Result<market::Offset> answer) {
+  auto reply = [answer_file](const Result<market::Offset>& answer) {
     (void)put(answer_file, encode_answer(answer));
-  });
+  };
+  if (request->kind == schemas::ControlRecord::Kind::settings) {
+    engine_.change_settings(request->item.position.partition, request->settings, std::move(reply));
+  } else {
+    engine_.release(request->symbol, request->item, std::move(reply));
+  }
 }
 
 }  // namespace tapedeck::apps

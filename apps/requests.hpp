@@ -15,10 +15,11 @@ namespace tapedeck::apps {
 /// STATE/requests of a folder that holds DIR/state.
 [[nodiscard]] std::string request_folder(const std::string& state_folder);
 
-/// Asks the engine to put a quarantined item through, and waits for its answer: the offset at which
-/// that takes effect. Errors: the engine's; `environment` where none answered within `patience`.
-[[nodiscard]] Result<market::Offset> request_release(const std::string& state_folder,
-                                                     const schemas::ControlRecord& release,
+/// Asks the engine to put a quarantined item through, or to change a partition's settings, and
+/// waits for its answer: the offset at which that takes effect. Errors: the engine's; `environment`
+/// where none answered within `patience`.
+[[nodiscard]] Result<market::Offset> request_control(const std::string& state_folder,
+                                                     const schemas::ControlRecord& record,
                                                      std::chrono::milliseconds patience);
 
 /// The engine's side: takes up what was asked since, at most every 200 ms.

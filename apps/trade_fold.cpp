@@ -143,7 +143,7 @@ std::string_view CandleFold::take_apart(SymbolIndex symbol, const schemas::Trade
     event.size = trade.size;
     event.side = trade.side;
     const market::TradeSnapshot snapshot{0, 0, trade.time, trade.price, trade.size, trade.side, 0};
-    (void)candles.add(snapshot, {event, 0, feed_time, lane.event_time, feed_time}, emitter_);
+    (void)candles.add(snapshot, {event, 0, feed_time, lane.event_time, feed_time, 0}, emitter_);
   }
   refresh(symbol);
   tell(symbol);

@@ -77,6 +77,7 @@ private:
 };
 
 /// A sink of TradeRows: market::Candles alone, the same candles and late trades as WholeFold says.
+/// For settings whose widths are all times.
 /// Runs of trades within one interval of every width are summed first and added at once.
 class CandleFold {
 public:

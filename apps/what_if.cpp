@@ -10,12 +10,10 @@ namespace {
 
 constexpr std::string_view kFoldSections[] = {"candles.", "metrics.", "alerts.", "fold."};
 
-}  // namespace
-
-Result<replay::FoldRules> changed_rules(const replay::FoldRules& rules,
-                                        const std::vector<std::string>& settings) {
+/// Sets what each "KEY=VALUE" names.
+Result<void> change_settings(market::FoldSettings& fold, const std::vector<std::string>& settings) {
   config::Config config;
-  config.fold = rules.settings();
+  config.fold = fold;
   for (const auto& text : settings) {
     const auto equals = text.find('=');
     const auto key = text.substr(0, equals);
@@ -35,7 +33,15 @@ Result<replay::FoldRules> changed_rules(const replay::FoldRules& rules,
   }
   if (const auto bad = config::contradiction(config))
     return fail(ErrorCode::invalid, bad->second, "--set " + std::string(bad->first));
-  return rules.with(config.fold);
+  fold = config.fold;
+  return {};
+}
+
+}  // namespace
+
+Result<replay::FoldRules> changed_rules(const replay::FoldRules& rules,
+                                        const std::vector<std::string>& settings) {
+  return rules.edited([&](market::FoldSettings& fold) { return change_settings(fold, settings); });
 }
 
 void add_set_option(CLI::App* command, std::vector<std::string>& settings) {

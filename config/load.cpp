@@ -310,7 +310,9 @@ private:
       case Kind::size:
         if (number) return *number;
         break;
-      case Kind::durations: return convert_list(node);
+      case Kind::durations:
+      case Kind::widths:
+      case Kind::names: return convert_list(setting, node);
       default: break;
     }
     return text ? parse_text(setting, *text) : std::nullopt;
@@ -328,16 +330,16 @@ private:
     return *millionths;
   }
 
-  static std::optional<Value> convert_list(const toml::node& node) {
+  static std::optional<Value> convert_list(const Setting& setting, const toml::node& node) {
     if (!node.is_array()) return std::nullopt;
     std::vector<std::int64_t> values;
     for (const toml::node& item : *node.as_array()) {
-      const auto duration =
-          item.is_string() ? parse_duration(*item.value<std::string>()) : std::nullopt;
-      if (!duration) return std::nullopt;
-      values.push_back(*duration);
+      const auto element =
+          item.is_string() ? parse_element(setting, *item.value<std::string>()) : std::nullopt;
+      if (!element) return std::nullopt;
+      values.push_back(*element);
     }
-    return values;
+    return list_value(setting, std::move(values));
   }
 
   static std::string shown(const toml::node& node) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <type_traits>
 
+#include "config/day_time.hpp"
 #include "config/value_text.hpp"
 
 namespace tapedeck::config {
@@ -20,6 +21,8 @@ constexpr std::array<std::string_view, 3> kFsync = {"never", "interval", "always
 constexpr std::array<std::string_view, 3> kDeliveries = {"transactional", "idempotent", "none"};
 constexpr std::array<std::string_view, 2> kStrategies = {"one_for_one", "one_for_all"};
 constexpr std::array<std::string_view, 2> kEscalations = {"escalate", "retry"};
+constexpr std::array<std::string_view, market::kFurtherMetrics> kFurther = {
+    "weighted_imbalance", "vtob", "microprice", "depth", "trade_flow", "variance"};
 constexpr std::array<std::string_view, 6> kLevels = {"trace", "debug", "info",
                                                      "warn",  "error", "off"};
 
@@ -84,8 +87,15 @@ constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::i
            AT(supervision.node.escalation), kEscalations)
 
 const Setting kSettings[] = {
-    make("candles.widths", Kind::durations, kMillisecond, kDay,
-         "Candle widths, ascending, at most 16", AT(fold.candle_widths), {}, 16),
+    make("candles.widths", Kind::widths, kMillisecond, kDay,
+         "Candle widths, at most 16: times, then trades (100t), volume (5000v), notional "
+         "(1000000n), "
+         "imbalance of buyers' and sellers' volume (500i), each ascending",
+         AT(fold.candle_widths), {}, 16),
+    make("candles.origin", Kind::day_time, 0, kDay - 1,
+         "Time of the day from which intervals are counted: \"13:30\" (UTC), \"09:30 -04:00\", or "
+         "\"09:30 America/New_York 2012-06-21\", with the offset that the zone had on that day",
+         AT(fold.candle_origin)),
     make("candles.lateness", Kind::duration, 0, kDay,
          "How far a symbol's event time must pass a candle's end to close it", AT(fold.lateness)),
     make(
@@ -101,6 +111,9 @@ const Setting kSettings[] = {
          AT(fold.metrics_levels)),
     make("metrics.window", Kind::duration, kMillisecond, kDay, "Tumbling window of the metric rows",
          AT(fold.metrics_window)),
+    make("metrics.further", Kind::names, 0, (1 << market::kFurtherMetrics) - 1,
+         "What metric rows hold beside imbalance, spread and order-flow imbalance",
+         AT(fold.further_metrics), kFurther),
     make("fold.max_sequence_jump", Kind::integer, 1, std::int64_t{1} << 62,
          "A larger jump of a sequence is believed only when the next message follows it",
          AT(fold.max_sequence_jump)),
@@ -288,19 +301,29 @@ bool is_address(const std::string& text) {
          inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1;
 }
 
-std::optional<Value> parse_list(std::string_view text) {
-  std::vector<std::int64_t> values;
+/// Items between commas, without the spaces around them; false as soon as `take` says so.
+template <class Take>
+bool each_item(std::string_view text, Take take) {
   while (!text.empty()) {
     const auto comma = std::min(text.find(','), text.size());
     std::string_view item = text.substr(0, comma);
     while (item.starts_with(' ')) item.remove_prefix(1);
     while (item.ends_with(' ')) item.remove_suffix(1);
-    const auto value = parse_duration(item);
-    if (!value) return std::nullopt;
-    values.push_back(*value);
+    if (!take(item)) return false;
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
-  return values;
+  return true;
+}
+
+std::optional<Value> parse_list(const Setting& setting, std::string_view text) {
+  std::vector<std::int64_t> values;
+  const bool good = each_item(text, [&](std::string_view item) {
+    const auto value = parse_element(setting, item);
+    if (value) values.push_back(*value);
+    return value.has_value();
+  });
+  if (!good) return std::nullopt;
+  return list_value(setting, std::move(values));
 }
 
 std::optional<Value> parse_kind(const Setting& setting, std::string_view text) {
@@ -310,7 +333,10 @@ std::optional<Value> parse_kind(const Setting& setting, std::string_view text) {
     case Kind::ratio: number = parse_ratio(text); break;
     case Kind::duration: number = parse_duration(text); break;
     case Kind::size: number = parse_size(text); break;
-    case Kind::durations: return parse_list(text);
+    case Kind::durations:
+    case Kind::widths:
+    case Kind::names: return parse_list(setting, text);
+    case Kind::day_time: number = parse_day_time(text); break;
     case Kind::address:
     case Kind::text: return std::string(text);
     case Kind::boolean:
@@ -358,11 +384,40 @@ std::string Setting::expected() const {
     case Kind::durations:
       return "at most " + std::to_string(most) + " ascending durations like \"2s\"" +
              range(&format_duration);
+    case Kind::widths:
+      return "at most " + std::to_string(most) + " widths, ascending: durations like \"2s\"" +
+             range(&format_duration) +
+             ", then amounts like \"100t\", \"5000v\", \"1000000n\", \"0.5i\"";
+    case Kind::day_time:
+      return "a time of the day like \"13:30\", \"09:30 -04:00\" or \"09:30 America/New_York "
+             "2012-06-21\"";
+    case Kind::names: return "some of " + list(choices);
     case Kind::address: return "an IP address";
     case Kind::text: return "a text";
     case Kind::choice: return "one of " + list(choices);
   }
   return {};
+}
+
+std::optional<std::int64_t> parse_element(const Setting& setting, std::string_view text) {
+  if (setting.kind == Kind::names) {
+    const auto found = std::find(setting.choices.begin(), setting.choices.end(), text);
+    if (found == setting.choices.end()) return std::nullopt;
+    return found - setting.choices.begin();
+  }
+  if (setting.kind == Kind::widths) {
+    if (const auto activity = market::parse_activity(text)) return activity;
+    const auto duration = parse_duration(text);  // a longer one would be taken for an amount
+    return duration && market::by_activity(*duration) ? std::nullopt : duration;
+  }
+  return parse_duration(text);
+}
+
+Value list_value(const Setting& setting, std::vector<std::int64_t> elements) {
+  if (setting.kind != Kind::names) return elements;
+  std::int64_t bits = 0;
+  for (const auto element : elements) bits |= std::int64_t{1} << element;
+  return bits;
 }
 
 std::optional<Value> parse_text(const Setting& setting, std::string_view text) {
@@ -377,11 +432,19 @@ bool in_range(const Setting& setting, const Value& value) {
     case Kind::integer:
     case Kind::ratio:
     case Kind::duration:
+    case Kind::day_time:
+    case Kind::names:
     case Kind::size: return within(std::get<std::int64_t>(value));
     case Kind::address: return is_address(std::get<std::string>(value));
     case Kind::durations: {
       const auto& all = std::get<std::vector<std::int64_t>>(value);
       return all.size() <= setting.most && std::all_of(all.begin(), all.end(), within) &&
+             std::adjacent_find(all.begin(), all.end(), std::greater_equal<>{}) == all.end();
+    }
+    case Kind::widths: {
+      const auto& all = std::get<std::vector<std::int64_t>>(value);
+      const auto good = [&](std::int64_t n) { return within(n) || market::is_activity_width(n); };
+      return all.size() <= setting.most && std::all_of(all.begin(), all.end(), good) &&
              std::adjacent_find(all.begin(), all.end(), std::greater_equal<>{}) == all.end();
     }
     case Kind::boolean:
@@ -420,6 +483,24 @@ std::string to_toml(const Setting& setting, const Value& value) {
     case Kind::choice:
       return quoted(
           std::string(setting.choices[static_cast<std::size_t>(std::get<std::int64_t>(value))]));
+    case Kind::day_time: return quoted(format_day_time(std::get<std::int64_t>(value)));
+    case Kind::names: {
+      std::string text;
+      for (std::size_t i = 0; i < setting.choices.size(); ++i) {
+        if ((std::get<std::int64_t>(value) >> i & 1) == 0) continue;
+        text += (text.empty() ? "" : ", ") + quoted(setting.choices[i]);
+      }
+      return "[" + text + "]";
+    }
+    case Kind::widths: {
+      std::string text;
+      for (const auto width : std::get<std::vector<std::int64_t>>(value)) {
+        text += (text.empty() ? "" : ", ") + quoted(market::by_activity(width)
+                                                        ? market::activity_text(width)
+                                                        : format_duration(width));
+      }
+      return "[" + text + "]";
+    }
     case Kind::durations: {
       std::string text;
       for (const auto ns : std::get<std::vector<std::int64_t>>(value)) {
@@ -429,59 +510,6 @@ std::string to_toml(const Setting& setting, const Value& value) {
     }
   }
   return {};
-}
-
-namespace {
-
-std::optional<std::pair<std::string_view, std::string>> backoff_contradiction(
-    const SupervisionSettings& nodes) {
-  const auto wrong =
-      [](const NodeSettings& node,
-         std::string_view key) -> std::optional<std::pair<std::string_view, std::string>> {
-    if (node.backoff_min <= node.backoff_max) return std::nullopt;
-    return {{key, format_duration(node.backoff_min) + " is more than the longest wait, " +
-                      format_duration(node.backoff_max)}};
-  };
-  for (const auto& [node, key] :
-       {std::pair(&nodes.partition, "supervision.partition.backoff_min"),
-        std::pair(&nodes.symbol, "supervision.symbol.backoff_min"),
-        std::pair(&nodes.checkpointer, "supervision.checkpointer.backoff_min"),
-        std::pair(&nodes.sink, "supervision.sink.backoff_min"),
-        std::pair(&nodes.gateway, "supervision.gateway.backoff_min")}) {
-    if (auto found = wrong(*node, key)) return found;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-std::optional<std::pair<std::string_view, std::string>> contradiction(const Config& config) {
-  const auto& engine = config.engine;
-  if (auto wrong = backoff_contradiction(config.supervision)) return wrong;
-  if (engine.poll_bytes > engine.max_inflight_bytes) {
-    return {{"engine.poll_bytes",
-             format_size(static_cast<std::int64_t>(engine.poll_bytes)) +
-                 " is more than engine.max_inflight_bytes, " +
-                 format_size(static_cast<std::int64_t>(engine.max_inflight_bytes))}};
-  }
-  const auto& alerts = config.fold.alerts;
-  if (alerts.imbalance_high != 0 && alerts.imbalance_medium > alerts.imbalance_high) {
-    return {{"alerts.imbalance_medium", format_ratio(alerts.imbalance_medium) +
-                                            " is more than alerts.imbalance_high, " +
-                                            format_ratio(alerts.imbalance_high)}};
-  }
-  for (const std::int64_t level : {alerts.imbalance_medium, alerts.imbalance_high}) {
-    if (level == 0 || alerts.imbalance_hysteresis < level) continue;
-    return {{"alerts.imbalance_hysteresis", format_ratio(alerts.imbalance_hysteresis) +
-                                                " is not less than the threshold, " +
-                                                format_ratio(level)}};
-  }
-  if (alerts.outlier != 0 && alerts.outlier_trades > config.fold.kept_trades) {
-    return {{"alerts.outlier_trades", std::to_string(alerts.outlier_trades) +
-                                          " is more than candles.kept_trades, " +
-                                          std::to_string(config.fold.kept_trades)}};
-  }
-  return std::nullopt;
 }
 
 }  // namespace tapedeck::config

@@ -21,6 +21,9 @@ enum class Kind : std::uint8_t {
   duration,   ///< ns
   size,       ///< bytes
   durations,  ///< list of durations
+  widths,     ///< list of candle widths: durations, then amounts of trading
+  day_time,   ///< time of the day, perhaps in a zone; ns since midnight UTC
+  names,      ///< some of Setting::choices; its value is a bit for each
   address,    ///< IP address
   text,       ///< as it is
   choice,     ///< one of Setting::choices; its value is the index
@@ -37,7 +40,7 @@ struct Setting {
   Value (*get)(const Config&);
   void (*set)(Config&, const Value&);
   std::span<const std::string_view> choices = {};
-  std::size_t most = 0;  ///< elements of `durations`
+  std::size_t most = 0;  ///< elements of `durations` and `widths`
 
   /// TAPEDECK_SUPERVISION_SYMBOL_BUDGET.
   [[nodiscard]] std::string variable() const;
@@ -48,6 +51,11 @@ struct Setting {
 /// All settings, sections together, in the order of the example file.
 [[nodiscard]] std::span<const Setting> settings();
 [[nodiscard]] const Setting* find_setting(std::string_view key);
+
+/// One element of a list; none if it is not one.
+[[nodiscard]] std::optional<std::int64_t> parse_element(const Setting& setting,
+                                                        std::string_view text);
+[[nodiscard]] Value list_value(const Setting& setting, std::vector<std::int64_t> elements);
 
 /// A value as typed in a variable or flag; none if it is not of the setting's kind or out of its
 /// range.

@@ -1,9 +1,8 @@
 #include "market/book_metrics.hpp"
 
 namespace tapedeck::market {
-namespace {
 
-[[nodiscard]] Int128 weighted_volume(const Book& book, Side side, std::uint32_t levels) noexcept {
+Int128 weighted_volume(const Book& book, Side side, std::uint32_t levels) noexcept {
   const Ladder& ladder = book.ladder(side);
   Int128 volume = 0;
   for (std::uint32_t rank = 0; rank < std::min(levels, ladder.size()); ++rank) {
@@ -12,13 +11,12 @@ namespace {
   return volume;
 }
 
-}  // namespace
-
 void fill_metrics(const Book& book, std::uint32_t levels, MetricsView& view) {
   const Int128 bid = book.top_volume(Side::bid);
   const Int128 ask = book.top_volume(Side::ask);
   view.levels = levels;
   view.imbalance = {bid - ask, bid + ask};
+  view.bid_depth = bid, view.ask_depth = ask;
   const Int128 weighted_bid = weighted_volume(book, Side::bid, levels);
   const Int128 weighted_ask = weighted_volume(book, Side::ask, levels);
   view.weighted_imbalance = {weighted_bid - weighted_ask, weighted_bid + weighted_ask};

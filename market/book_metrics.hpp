@@ -85,12 +85,6 @@ public:
   [[nodiscard]] Int128 spread_sum() const noexcept { return spreads_.sum; }
   [[nodiscard]] std::uint64_t spread_count() const noexcept { return spread_samples_; }
 
-  MetricsRow close(const Emitter& emitter) {
-    const MetricsRow closed = row();
-    emitter.say(end_, closed);
-    reset();
-    return closed;
-  }
   void reset() noexcept { *this = MetricsWindow(width_); }
 
   [[nodiscard]] MetricsRow row() const noexcept {
@@ -162,6 +156,8 @@ private:
   std::uint64_t spread_samples_ = 0;
 };
 
+/// Volume of a side's best `levels` levels, level k (1 = best) times levels + 1 - k.
+[[nodiscard]] Int128 weighted_volume(const Book& book, Side side, std::uint32_t levels) noexcept;
 /// Fills the metrics of a view: imbalances, spread, VTOB, microprice over the best `levels` levels.
 void fill_metrics(const Book& book, std::uint32_t levels, MetricsView& view);
 

@@ -7,12 +7,6 @@
 namespace tapedeck::market {
 namespace {
 
-[[nodiscard]] UInt128 term(const TradeSnapshot& trade) noexcept {
-  const std::uint64_t tail = static_cast<std::uint64_t>(trade.aggressor) |
-                             static_cast<std::uint64_t>(trade.in_candles) << 8;
-  return mixing::trade_term(trade.ordinal, trade.id, trade.time, trade.price, trade.size, tail);
-}
-
 struct Words {
   std::uint64_t low, high;
   explicit Words(Int128 value) noexcept
@@ -36,59 +30,25 @@ UInt128 candle_term(const CandleSnapshot& item) noexcept {
   const std::uint64_t tail = static_cast<std::uint64_t>(c.revision) << 2 |
                              static_cast<std::uint64_t>(c.closed) << 1 |
                              static_cast<std::uint64_t>(c.ohlc_exact);
+  if (by_activity(c.width)) {
+    return mixing::words_term({word(c.width), word(c.open_time), word(c.open), word(c.high),
+                               word(c.low), word(c.close), volume.low, volume.high, buy.low,
+                               buy.high, sell.low, sell.high, notional.low, notional.high, c.trades,
+                               tail, c.number, word(c.end_time)});
+  }
   return mixing::words_term({word(c.width), word(c.open_time), word(c.open), word(c.high),
                              word(c.low), word(c.close), volume.low, volume.high, buy.low, buy.high,
                              sell.low, sell.high, notional.low, notional.high, c.trades, tail,
                              word(item.first_time), word(item.last_time)});
 }
 
-void KeptTrades::push(const TradeSnapshot& trade) {
-  if (capacity_ == 0) return;
-  sum_ += term(trade);
-  price_sum_ += trade.price;
-  if (ring_.size() < capacity_) {
-    ring_.push_back(trade);
-    return;
-  }
-  sum_ -= term(ring_[oldest_]);
-  price_sum_ -= ring_[oldest_].price;
-  ring_[oldest_] = trade;
-  if (++oldest_ == ring_.size()) oldest_ = 0;
-}
-
-std::optional<TradeSnapshot> KeptTrades::take(std::uint64_t id) {
-  if (id == 0) return std::nullopt;
-  for (std::size_t age = ring_.size(); age-- > 0;) {
-    if ((*this)[age].id != id) continue;
-    const TradeSnapshot trade = (*this)[age];
-    sum_ -= term(trade);
-    price_sum_ -= trade.price;
-    std::rotate(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(oldest_), ring_.end());
-    ring_.erase(ring_.begin() + static_cast<std::ptrdiff_t>(age));
-    oldest_ = 0;
-    return trade;
-  }
-  return std::nullopt;
-}
-
-UInt128 KeptTrades::recompute_sum() const noexcept {
-  UInt128 sum = 0;
-  for (const TradeSnapshot& trade : ring_) sum += term(trade);
-  return sum;
-}
-
-void KeptTrades::clear() noexcept {
-  ring_ = {};
-  oldest_ = 0;
-  sum_ = 0;
-  price_sum_ = 0;
-}
-
-Candles::Candles(const FoldSettings& settings) : settings_(&settings), kept_(settings.kept_trades) {
-  series_.resize(settings.candle_widths.size());
-  for (std::size_t i = 0; i < series_.size(); ++i) {
-    series_[i].width = settings.candle_widths[i];
-    series_[i].bit = static_cast<std::uint16_t>(1U << i);
+Candles::Candles(const FoldSettings& settings)
+    : settings_(&settings), kept_(settings.kept_trades), activity_(settings) {
+  for (std::size_t i = 0; i < settings.candle_widths.size(); ++i) {
+    if (tapedeck::market::by_activity(settings.candle_widths[i])) continue;
+    CandleSeries& series = series_.emplace_back();
+    series.width = settings.candle_widths[i];
+    series.bit = static_cast<std::uint16_t>(1U << i);
   }
 }
 
@@ -96,11 +56,13 @@ void Candles::clear() noexcept {
   for (CandleSeries& series : series_) {
     series.items = {};
     series.first = series.first_open = 0;
+    series.after = kNoTime;
     series.refresh();
   }
   closed_sum_ = 0;
   idle_due_ = event_due_ = kNever;
   kept_.clear();
+  activity_.clear();
 }
 
 Candles::Due Candles::next(TimeNs after) noexcept {
@@ -158,6 +120,7 @@ void Candles::drop(const Due& due) {
 }
 
 void Candles::set_revision(const CandleRevision& revision) {
+  activity_.set_revision(revision);
   for (CandleSeries& series : series_) {
     if (series.width != revision.width) continue;
     const auto at = at_or_after(series.items, series.first, revision.open_time);
@@ -170,15 +133,19 @@ void Candles::set_revision(const CandleRevision& revision) {
 
 bool Candles::add_elsewhere(CandleSeries& series, TradeSnapshot& trade, const Cause& cause,
                             const Emitter& emitter) {
-  const TimeNs open_time = interval_start(trade.time, series.width);
+  const TimeNs open_time = start_of(trade.time, series.width);
+  if (open_time <= series.after) [[unlikely]]
+    return false;  // it began before the settings had this width
   const TimeNs end = open_time + series.width;
-  const bool closed = is_closed(end, cause);
+  auto at = at_or_after(series.items, series.first, open_time);
+  const bool exists = at != series.items.end() && at->candle.open_time == open_time;
+  // What earlier settings closed stays closed, and so is what lies before it.
+  const bool behind = static_cast<std::size_t>(at - series.items.begin()) < series.first_open;
+  const bool closed = behind || is_closed(end, cause);
   if (closed && cause.feed_time > later(end, settings_->correction_horizon)) {
     say_late(series, cause, emitter);
     return true;
   }
-  auto at = at_or_after(series.items, series.first, open_time);
-  const bool exists = at != series.items.end() && at->candle.open_time == open_time;
   if (!exists) {
     CandleSnapshot item;
     item.candle.width = series.width;
@@ -204,6 +171,7 @@ bool Candles::add_elsewhere(CandleSeries& series, TradeSnapshot& trade, const Ca
 
 Candles::Interval Candles::newest_interval() const noexcept {
   TimeNs begin = kNoTime, end = kNever;
+  if (!activity_.off()) return {};
   for (const CandleSeries& series : series_) {
     if (series.newest == kNever) return {};
     begin = std::max(begin, series.newest);
@@ -218,17 +186,19 @@ bool Candles::take_out(std::uint64_t trade_id, const Cause& cause, const Emitter
   for (CandleSeries& series : series_) {
     if (trade.has_value() && (trade->in_candles & series.bit) != 0) {
       late |= take_out_of(series, *trade, cause, emitter);
-    } else {
+    } else if (!trade || start_of(trade->time, series.width) > series.after) {
       say_late(series, cause, emitter);
       late = true;
     }
   }
+  if (!activity_.off())
+    late |= activity_.take_out(trade ? &*trade : nullptr, cause, kept_, emitter);
   return late;
 }
 
 bool Candles::take_out_of(CandleSeries& series, const TradeSnapshot& trade, const Cause& cause,
                           const Emitter& emitter) {
-  const TimeNs open_time = interval_start(trade.time, series.width);
+  const TimeNs open_time = start_of(trade.time, series.width);
   const auto at = at_or_after(series.items, series.first, open_time);
   const bool exists = at != series.items.end() && at->candle.open_time == open_time;
   if (!exists || (at->candle.closed && cause.feed_time > later(open_time + series.width,
@@ -251,13 +221,7 @@ bool Candles::take_out_of(CandleSeries& series, const TradeSnapshot& trade, cons
 void Candles::subtract(CandleSeries& series, CandleSnapshot& item,
                        const TradeSnapshot& trade) const {
   Candle& candle = item.candle;
-  --candle.trades;
-  candle.volume = wrapping_sub(candle.volume, trade.size);
-  if (trade.aggressor == Side::bid) candle.buy_volume = wrapping_sub(candle.buy_volume, trade.size);
-  if (trade.aggressor == Side::ask) {
-    candle.sell_volume = wrapping_sub(candle.sell_volume, trade.size);
-  }
-  candle.notional = wrapping_sub(candle.notional, Int128{trade.price} * trade.size);
+  subtract_sums(candle, trade);
 
   CandleSnapshot again;
   for (std::size_t age = 0; age < kept_.size(); ++age) {
@@ -290,15 +254,23 @@ UInt128 Candles::recompute_closed_sum() const {
       sum += candle_term(series.items[i]);
     }
   }
-  return sum;
+  return sum + activity_.recompute_closed_sum();
 }
 
 bool Candles::restore(const std::vector<CandleSnapshot>& candles,
                       const std::vector<TradeSnapshot>& trades) {
   std::size_t width = 0;
+  bool activity = false;
   for (const CandleSnapshot& item : candles) {
+    if (tapedeck::market::by_activity(item.candle.width)) {
+      activity = true;
+      if (!activity_.restore(item)) return false;
+      continue;
+    }
+    if (activity) return false;
     while (width < series_.size() && series_[width].width != item.candle.width) ++width;
-    if (width == series_.size()) return false;
+    if (width == series_.size() || item.candle.number != 0 || item.candle.end_time != 0)
+      return false;
     CandleSeries& series = series_[width];
     if (!series.items.empty()) {
       const Candle& before = series.items.back().candle;
@@ -309,10 +281,28 @@ bool Candles::restore(const std::vector<CandleSnapshot>& candles,
     if (item.candle.closed) ++series.first_open;
   }
   for (CandleSeries& series : series_) series.refresh();
-  closed_sum_ = recompute_closed_sum();
+  closed_sum_ = recompute_closed_sum() - activity_.closed_sum();
   for (const TradeSnapshot& trade : trades) kept_.push(trade);
   refresh_due();
   return true;
+}
+
+bool Candles::restore_starts(const std::vector<SymbolSnapshot::WidthStart>& starts) {
+  auto series = series_.begin();
+  for (const auto& [width, after] : starts) {
+    while (series != series_.end() && series->width != width) ++series;
+    if (series == series_.end() || after == kNoTime) return false;
+    (series++)->after = after;
+  }
+  return true;
+}
+
+std::vector<SymbolSnapshot::WidthStart> Candles::starts() const {
+  std::vector<SymbolSnapshot::WidthStart> starts;
+  for (const CandleSeries& series : series_) {
+    if (series.after != kNoTime) starts.push_back({series.width, series.after});
+  }
+  return starts;
 }
 
 }  // namespace tapedeck::market

@@ -1,52 +1,29 @@
 // market/candles.hpp -- folds trades into candles of every width, corrects closed ones, keeps
-// trades for breaks.
+// trades for breaks. Those by activity are in activity_candles.hpp.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "market/activity_candles.hpp"
+#include "market/candle_sums.hpp"
 #include "market/emitter.hpp"
+#include "market/kept_trades.hpp"
 #include "market/mixing.hpp"
 #include "market/quarantine.hpp"
 #include "market/settings.hpp"
 #include "market/snapshot.hpp"
+#include "market/trade_cause.hpp"
 #include "market/trade_run.hpp"
 
 namespace tapedeck::market {
 
-/// The last `kept_trades` trades, oldest first, with the sum of their digest terms.
-class KeptTrades {
-public:
-  explicit KeptTrades(std::uint32_t capacity) noexcept : capacity_(capacity) {}
-
-  void push(const TradeSnapshot& trade);
-  /// Newest trade with this id, taken out; none if id is 0 or unknown.
-  [[nodiscard]] std::optional<TradeSnapshot> take(std::uint64_t id);
-  [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
-  /// By age, 0 the oldest.
-  [[nodiscard]] const TradeSnapshot& operator[](std::size_t age) const noexcept {
-    const std::size_t i = oldest_ + age;
-    return ring_[i < ring_.size() ? i : i - ring_.size()];
-  }
-  [[nodiscard]] UInt128 sum() const noexcept { return sum_; }
-  [[nodiscard]] UInt128 recompute_sum() const noexcept;
-  [[nodiscard]] Int128 price_sum() const noexcept { return price_sum_; }
-  void clear() noexcept;
-
-private:
-  std::vector<TradeSnapshot> ring_;
-  std::size_t oldest_ = 0;
-  UInt128 sum_ = 0;
-  Int128 price_sum_ = 0;
-  std::uint32_t capacity_;
-};
-
 /// Digest term of a closed candle.
 [[nodiscard]] UInt128 candle_term(const CandleSnapshot& item) noexcept;
 
-/// Candles of one width by open time: a prefix that is closed (and still correctable), then the
-/// open ones.
+/// Candles of one time width by open time: a prefix that is closed (and still correctable), then
+/// the open ones.
 struct CandleSeries {
   TimeNs width = 0;
   std::uint16_t bit = 0;       ///< in TradeSnapshot::in_candles
@@ -54,6 +31,7 @@ struct CandleSeries {
   std::size_t first_open = 0;  ///< index in items
   TimeNs open_end = kNever;    ///< end of the oldest open candle; kNever: none is open
   TimeNs newest = kNever;      ///< open time of the newest candle if it is open
+  TimeNs after = kNoTime;      ///< the first interval begins after this
   std::vector<CandleSnapshot> items;
 
   [[nodiscard]] bool has_open() const noexcept { return open_end != kNever; }
@@ -72,14 +50,7 @@ struct CandleSeries {
 /// both go through the caller, which knows the order of everything that is due.
 class Candles {
 public:
-  /// What a trade or a break came with.
-  struct Cause {
-    const Event& event;
-    std::uint32_t message_index;
-    TimeNs due;  ///< time of the corrections it makes: the feed time of the event that is folded
-    TimeNs event_time;  ///< the symbol's, including this event
-    TimeNs feed_time;   ///< the symbol's, including this event
-  };
+  using Cause = TradeCause;
 
   explicit Candles(const FoldSettings& settings);
 
@@ -97,12 +68,15 @@ public:
       }
       late |= add_elsewhere(series, trade, cause, emitter);
     }
+    if (!activity_.off()) [[unlikely]]
+      activity_.add(trade, cause, kept_, emitter);
     kept_.push(trade);
     return late;
   }
 
   /// The times whose trades only add to the newest candle of every width, all of which are open:
-  /// [begin, begin + span); span 0 where there are none.
+  /// [begin, begin + span); span 0 where there are none, or where a trade may close a candle by
+  /// activity.
   struct Interval {
     TimeNs begin = 0;
     TimeNs span = 0;
@@ -141,17 +115,28 @@ public:
   [[nodiscard]] TimeNs idle_due() const noexcept { return idle_due_; }
   [[nodiscard]] TimeNs event_due() const noexcept { return event_due_; }
 
+  /// The source ends; what is due was closed before.
+  void end_session(const Emitter& emitter) {
+    activity_.end_session(emitter);
+    clear();
+  }
+  void set_instrument(const Instrument& instrument) noexcept {
+    activity_.set_instrument(instrument);
+  }
   void clear() noexcept;
 
+  [[nodiscard]] const ActivityCandles& by_activity() const noexcept { return activity_; }
   [[nodiscard]] const std::vector<CandleSeries>& series() const noexcept { return series_; }
   [[nodiscard]] const KeptTrades& kept() const noexcept { return kept_; }
-  [[nodiscard]] UInt128 closed_sum() const noexcept { return closed_sum_; }
+  [[nodiscard]] UInt128 closed_sum() const noexcept { return closed_sum_ + activity_.closed_sum(); }
   [[nodiscard]] UInt128 recompute_closed_sum() const;
 
   /// For restore(): candles by width, then open time; checked by the caller but for their order.
   /// False if it is wrong.
   [[nodiscard]] bool restore(const std::vector<CandleSnapshot>& candles,
                              const std::vector<TradeSnapshot>& trades);
+  [[nodiscard]] bool restore_starts(const std::vector<SymbolSnapshot::WidthStart>& starts);
+  [[nodiscard]] std::vector<SymbolSnapshot::WidthStart> starts() const;
 
 private:
   static void accumulate(CandleSnapshot& item, const TradeSnapshot& trade) noexcept {
@@ -166,14 +151,7 @@ private:
       if (trade.price > candle.high) candle.high = trade.price;
       if (trade.price < candle.low) candle.low = trade.price;
     }
-    ++candle.trades;
-    candle.volume = wrapping_add(candle.volume, trade.size);
-    if (trade.aggressor == Side::bid) {
-      candle.buy_volume = wrapping_add(candle.buy_volume, trade.size);
-    } else if (trade.aggressor == Side::ask) {
-      candle.sell_volume = wrapping_add(candle.sell_volume, trade.size);
-    }
-    candle.notional = wrapping_add(candle.notional, Int128{trade.price} * trade.size);
+    add_sums(candle, trade);
   }
 
   [[nodiscard]] Due next(TimeNs after) noexcept;
@@ -183,6 +161,10 @@ private:
   bool take_out_of(CandleSeries& series, const TradeSnapshot& trade, const Cause& cause,
                    const Emitter& emitter);
   void subtract(CandleSeries& series, CandleSnapshot& item, const TradeSnapshot& trade) const;
+  /// Start of the interval of the settings' grid that holds `time`.
+  [[nodiscard]] TimeNs start_of(TimeNs time, TimeNs width) const noexcept {
+    return interval_start(time, width, settings_->candle_origin);
+  }
   [[nodiscard]] bool is_closed(TimeNs end, const Cause& cause) const noexcept;
   void say_late(const CandleSeries& series, const Cause& cause, const Emitter& emitter) const;
 
@@ -192,6 +174,7 @@ private:
   TimeNs event_due_ = kNever;
   UInt128 closed_sum_ = 0;
   KeptTrades kept_;
+  ActivityCandles activity_;
 };
 
 }  // namespace tapedeck::market

@@ -33,6 +33,11 @@ void put(DigestWriter& writer, const CandleSnapshot& item) {
   writer.put(candle.revision);
   writer.put(candle.closed);
   writer.put(candle.ohlc_exact);
+  if (by_activity(candle.width)) {
+    writer.put(candle.number);
+    writer.put(candle.end_time);
+    return;
+  }
   writer.put(item.first_time);
   writer.put(item.last_time);
 }
@@ -49,6 +54,14 @@ void put(DigestWriter& writer, const MetricsRow& row) {
   }
   writer.put(row.spread_samples);
   writer.put(row.order_flow_imbalance);
+  for (const MetricSummary& one : row.further) {
+    writer.put(one.series);
+    writer.put(one.count);
+    writer.put(one.values.min);
+    writer.put(one.values.max);
+    writer.put(one.values.last);
+    writer.put(one.values.sum);
+  }
 }
 
 }  // namespace tapedeck::market

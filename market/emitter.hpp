@@ -40,5 +40,9 @@ struct Emitter {
   const TimeNs rest = time % width;
   return rest < 0 ? time - rest - width : time - rest;
 }
+/// The same, aligned to `origin`.
+[[nodiscard]] constexpr TimeNs interval_start(TimeNs time, TimeNs width, TimeNs origin) noexcept {
+  return interval_start(time - origin, width) + origin;
+}
 
 }  // namespace tapedeck::market

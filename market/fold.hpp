@@ -12,6 +12,7 @@
 #include "market/book_metrics.hpp"
 #include "market/candles.hpp"
 #include "market/emitter.hpp"
+#include "market/further_metrics.hpp"
 #include "market/quarantine.hpp"
 #include "market/snapshot.hpp"
 #include "market/symbol_state.hpp"
@@ -99,6 +100,7 @@ struct Fold {
   void close_due(TimeNs feed_time, By by);
   void close_candle(const Candles::Due& due);
   void close_window();
+  void open_window();
   void close_silence(TimeNs due);
   void close_by_event(const Event& event);
   /// After close_due(), once the times reached are set.
@@ -107,6 +109,11 @@ struct Fold {
     mark_due_ = std::min({window_.end(), candles_.idle_due(), silence.due});
     next_due_ = silence.on_event ? kNoTime : mark_due_;
     next_close_ = candles_.event_due();
+  }
+  [[nodiscard]] MetricsRow window_row() const {
+    MetricsRow row = window_.row();
+    row.further = further_.series();
+    return row;
   }
   [[nodiscard]] TimeNs max_event_time() const noexcept {
     return std::max(event_time_, earlier_event_time_);
@@ -118,7 +125,9 @@ struct Fold {
   [[nodiscard]] Digest digest() const;
   [[nodiscard]] Digest recompute_digest() const;
   void snapshot_into(SymbolSnapshot& snapshot) const;
-  [[nodiscard]] std::string restore_from(const SymbolSnapshot& snapshot);
+  enum class Overdue : std::uint8_t { refused, allowed };  ///< what is due and still open
+  [[nodiscard]] std::string restore_from(const SymbolSnapshot& snapshot, Overdue overdue);
+  void close_overdue(const Position& at, Outputs& outputs);
 
   [[nodiscard]] bool price_allowed(Price price) const noexcept {
     return price <= kMaxPrice && price >= lowest_price_;
@@ -150,7 +159,8 @@ struct Fold {
     return {due_feed_time_, stream, message_sequence_, message_index_};
   }
   [[nodiscard]] Candles::Cause cause(const Event& event) const noexcept {
-    return {event, message_index_, due_feed_time_, event_time_, feed_time_};
+    return {event,       message_index_, due_feed_time_,
+            event_time_, feed_time_,     trades_ - session_trades_};
   }
 
   // Hot, in the order of use.
@@ -188,6 +198,7 @@ struct Fold {
   Touch best_bid_, best_ask_;  ///< as of the last message
   Book book_;
   MetricsWindow window_;
+  FurtherMetrics further_;  ///< of that window
   Candles candles_;
   Alerts alerts_;
   TimeNs mark_due_ = kNever;  ///< feed time of a mark before which nothing is due

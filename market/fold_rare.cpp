@@ -86,13 +86,13 @@ void Fold::refuse(Refused rule, const Event& event) {
 
 void Fold::say_refusal(Refused rule, const Event& event) {
   ++counts_.refused;
-  Output output{event.time,
-                batch_->source,
-                emitter_.trust,
-                position_at(at_),
-                Refusal{rule, event, message_index_},
-                emitter_.scale()};
-  emitter_.outputs->push_back(std::move(output));
+  Output& output = emitter_.outputs->emplace_back();
+  output.time = event.time;
+  output.source = batch_->source;
+  output.trust = emitter_.trust;
+  output.position = position_at(at_);
+  output.body = Refusal{rule, event, message_index_};
+  output.scale = emitter_.scale();
 }
 
 void Fold::meet(const EventMark& mark, const Event& event) {
@@ -192,10 +192,19 @@ void Fold::close_candle(const Candles::Due& due) {
 
 void Fold::close_window() {
   if (meet_due({emitter_.source, OutputKind::metrics, settings_->metrics_window, window_.end()})) {
-    const MetricsRow row = window_.close(emitter_);
+    const MetricsRow row = window_row();
+    emitter_.say(window_.end(), row);
+    window_.reset();
+    further_.reset();
     return alerts_.window_closed(row.spread.sum, row.spread_samples);
   }
   window_.reset();
+  further_.reset();
+}
+
+void Fold::open_window() {
+  window_.open_at(feed_time_);
+  refresh_due();
 }
 
 void Fold::close_silence(TimeNs due) {
@@ -234,6 +243,7 @@ void Fold::fold_session(const Event& event) {
   if (message_index_ != 0) return refuse(Refused::bad_value, event);
   (void)emitter();
   close_due(kNever, By::event);  // the old source's time has run out
+  candles_.end_session(emitter_);
   earlier_event_time_ = max_event_time();
   if (emitter_.source != 0) earlier_sources_.push_back(emitter_.source);
   emitter_.source = event.other;
@@ -252,7 +262,6 @@ void Fold::fold_session(const Event& event) {
   flow_reset_ = true;
   in_snapshot_ = false;
   kept_updates_.clear();
-  candles_.clear();
   alerts_.clear();
   streams_ = {};
   statuses_ = {};
@@ -271,6 +280,7 @@ void Fold::fold_instrument(const Event& event) {
   commit_rare(event);
   emitter_.instrument = {static_cast<std::int32_t>(event.price),
                          static_cast<std::int32_t>(event.size), event.other};
+  candles_.set_instrument(emitter_.instrument);
 }
 
 void Fold::fold_status(const Event& event) {

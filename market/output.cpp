@@ -52,6 +52,7 @@ std::string identity(const Output& output) {
   key.reserve(40);
   put_head(key, identity_head(output), output.source);
   if (const auto* candle = std::get_if<Candle>(&output.body)) {
+    if (by_activity(candle->width)) put_be(key, candle->number, 8);
     put_be(key, candle->revision, 4);
   } else if (std::holds_alternative<MetricsRow>(output.body)) {
     put_be(key, 0, 4);

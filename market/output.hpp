@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "market/candle_width.hpp"
 #include "market/event.hpp"
 #include "market/settings.hpp"
 #include "market/trust.hpp"
@@ -15,10 +16,11 @@
 
 namespace tapedeck::market {
 
-/// Trades of [open_time, open_time + width) by event time.
+/// By time: trades of [open_time, open_time + width) by event time. By activity: trades in the
+/// order of the tape.
 struct Candle {
-  TimeNs width = 0;
-  TimeNs open_time = 0;
+  CandleWidth width = 0;
+  TimeNs open_time = 0;  ///< by activity: event time of its first trade
   Price open = 0, high = 0, low = 0, close = 0;
   Int128 volume = 0, buy_volume = 0, sell_volume = 0;  ///< size units; sides are the aggressor's
   Int128 notional = 0;  ///< sum of price * size: VWAP's numerator over volume
@@ -26,8 +28,16 @@ struct Candle {
   std::uint32_t revision = 0;  ///< 0 when first closed, n+1 with every correction
   bool closed = false;
   bool ohlc_exact = true;  ///< false once a break could not be taken out of open, high, low, close
+  /// By activity: number of its first trade in the source, from 1. Else 0.
+  std::uint64_t number = 0;
+  TimeNs end_time = 0;  ///< by activity: highest event time of its trades, plus 1 ns. Else 0
   friend bool operator==(const Candle&, const Candle&) = default;
 };
+
+/// Exclusive.
+[[nodiscard]] constexpr TimeNs close_time(const Candle& candle) noexcept {
+  return by_activity(candle.width) ? candle.end_time : candle.open_time + candle.width;
+}
 
 /// min, max, last and exact sum over `count` samples; mean = sum / count.
 struct Summary {
@@ -35,6 +45,27 @@ struct Summary {
   Int128 sum = 0;
   friend bool operator==(const Summary&, const Summary&) = default;
 };
+
+/// A further metric over a window. Stored: numbers never change meaning. Definitions and units:
+/// market/further_metrics.hpp.
+struct MetricSummary {
+  enum class Series : std::uint8_t {
+    weighted_imbalance = 0,
+    vtob = 1,
+    microprice = 2,
+    bid_depth = 3,
+    ask_depth = 4,
+    buys = 5,
+    sells = 6,
+    mid = 7,
+    mid_moves = 8,
+  };
+  Series series = Series::weighted_imbalance;
+  std::uint64_t count = 0;
+  Summary values;
+  friend bool operator==(const MetricSummary&, const MetricSummary&) = default;
+};
+constexpr std::uint8_t kMetricSeries = 9;
 
 /// Book metrics sampled after each message that changed the top N levels, over [open_time,
 /// open_time + width) of feed time.
@@ -46,14 +77,15 @@ struct MetricsRow {
                           ///< toward zero
   Summary spread;         ///< best ask - best bid, price units; samples with both sides only
   std::uint64_t spread_samples = 0;
-  Int128 order_flow_imbalance = 0;  ///< Cont, Kukanov, Stoikov 2014: sum of e_n over the window
+  Int128 order_flow_imbalance = 0;     ///< Cont, Kukanov, Stoikov 2014: sum of e_n over the window
+  std::vector<MetricSummary> further;  ///< those that the settings ask for, ascending by series
   friend bool operator==(const MetricsRow&, const MetricsRow&) = default;
 };
 
 /// A trade, or a break, that came after its candle could still be corrected. Counted, not in any
 /// candle of `width`.
 struct LateTrade {
-  TimeNs width = 0;
+  CandleWidth width = 0;
   Event event;
   std::uint32_t message_index = 0;  ///< index of the event in its message
   friend bool operator==(const LateTrade&, const LateTrade&) = default;
@@ -166,7 +198,8 @@ struct IdentityHead {
 
 /// Order-preserving key: kind, rule (width), time or causing event, source, revision. Same on every
 /// tape; the symbol goes before it in a store. Layout: docs/formats/outputs.md
-///   candle:     kind | width be64 | open_time be64 (sign flipped) | source be64 | revision be32
+///   candle:     kind | width be64 | open_time be64 (sign flipped) | source be64 | revision be32;
+///               by activity the number, be64, stands before the revision
 ///   metrics:    kind | width be64 | open_time | source | 0
 ///   late_trade: kind | width be64 | event time | source | stream u8 | sequence be64 | index be32
 ///   refusal:    kind | 0 be64 | event time | source | stream u8 | sequence be64 | index be32

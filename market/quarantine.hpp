@@ -41,6 +41,7 @@ struct DueRule {
 struct CandleRevision {
   TimeNs width = 0;
   TimeNs open_time = 0;
+  std::uint64_t number = 0;
   std::uint32_t revision = 0;
 };
 

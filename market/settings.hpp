@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "market/candle_width.hpp"
 #include "market/units.hpp"
 
 namespace tapedeck::market {
@@ -67,9 +68,21 @@ struct SymbolAlerts {
   friend bool operator==(const SymbolAlerts&, const SymbolAlerts&) = default;
 };
 
+/// What metric rows may hold beside imbalance, spread and order-flow imbalance. Stored: numbers
+/// never change meaning.
+enum class FurtherMetric : std::uint8_t {
+  weighted_imbalance = 0,
+  vtob = 1,
+  microprice = 2,
+  depth = 3,
+  trade_flow = 4,
+  variance = 5,
+};
+constexpr std::uint8_t kFurtherMetrics = 6;
+
 struct FoldSettings {
-  /// Candle widths, ascending, distinct, at least 1 ms, at most 1 day; at most 16 of them.
-  std::vector<TimeNs> candle_widths = {1 * kSecond, 10 * kSecond, 60 * kSecond};
+  /// Ascending, distinct, at most 16: times from 1 ms to 1 day, then those by activity.
+  std::vector<CandleWidth> candle_widths = {1 * kSecond, 10 * kSecond, 60 * kSecond};
   TimeNs lateness = 0;              ///< how far event time must pass a candle's end to close it
   TimeNs idle_after = 2 * kSecond;  ///< ... or feed time, where the symbol itself is silent
   TimeNs correction_horizon = 60 * kSecond;  ///< how long after its end a candle is still corrected
@@ -82,6 +95,10 @@ struct FoldSettings {
   AlertSettings alerts;
   std::vector<SymbolAlerts> symbol_alerts;  ///< ascending by symbol, at most 65,536
   std::vector<AlertPattern> patterns;       ///< at most 16
+  /// Intervals of time candles begin at this time of the day (UTC) and every width from there, so
+  /// that of 1970-01-01 is a boundary of each; in [0, 1 day).
+  TimeNs candle_origin = 0;
+  std::uint32_t further_metrics = 0;  ///< bit n: FurtherMetric n is in the metric rows
   friend bool operator==(const FoldSettings&, const FoldSettings&) = default;
 };
 

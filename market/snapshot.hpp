@@ -149,6 +149,13 @@ struct SymbolSnapshot {
   // Candles of all widths: by width as in the settings, then by open time. Closed ones can still be
   // corrected.
   std::vector<CandleSnapshot> candles;
+  /// Widths that the settings have since a change: their first interval begins after `after`.
+  struct WidthStart {
+    CandleWidth width = 0;
+    TimeNs after = 0;
+    friend bool operator==(const WidthStart&, const WidthStart&) = default;
+  };
+  std::vector<WidthStart> width_starts;    ///< ascending; times only
   std::vector<TradeSnapshot> kept_trades;  ///< oldest first
   std::uint64_t trades = 0;                ///< ordinal of the last trade of the symbol
   std::uint64_t session_trades = 0;        ///< trades of this source

@@ -87,19 +87,30 @@ Digest Fold::compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const {
     w.put(static_cast<std::uint64_t>(series.items.size() - series.first_open));
     for (std::size_t i = series.first_open; i < series.items.size(); ++i) put(w, series.items[i]);
   }
+  for (const ActivitySeries& series : candles_.by_activity().series()) {
+    const bool open = series.has_open();
+    w.put(static_cast<std::uint64_t>(series.items.size() - (open ? 1 : 0)));
+    w.put(open);
+    if (open) put(w, series.items.back());
+  }
   w.put(kept);
   w.put(static_cast<std::uint64_t>(candles_.kept().size()));
   w.put(trades_);
   w.put(session_trades_);
   w.put(last_trade_);
   w.put(window_.open());
-  if (window_.open()) put(w, window_.row());
+  if (window_.open()) put(w, window_row());
   if (alerts_.on()) {
     w.put(silent_since_);
     alerts_.put(w);
   }
   w.put(chain_);
-  if (suspect_) w.put(suspect_);  // last, so that a state with nothing left out keeps its digest
+  // Last, so that a state with nothing of the kind keeps its digest.
+  if (suspect_) w.put(suspect_);
+  for (const auto& [width, after] : candles_.starts()) {
+    w.put(width);
+    w.put(after);
+  }
   return w.digest();
 }
 
@@ -147,6 +158,10 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
                      series.items.begin() + static_cast<std::ptrdiff_t>(series.first),
                      series.items.end());
   }
+  for (const ActivitySeries& series : candles_.by_activity().series()) {
+    s.candles.insert(s.candles.end(), series.items.begin(), series.items.end());
+  }
+  s.width_starts = candles_.starts();
   s.kept_trades.reserve(candles_.kept().size());
   for (std::size_t age = 0; age < candles_.kept().size(); ++age) {
     s.kept_trades.push_back(candles_.kept()[age]);
@@ -155,7 +170,7 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
   s.session_trades = session_trades_;
   s.last_trade = last_trade_;
   s.window_open = window_.open();
-  if (s.window_open) s.window = window_.row();
+  if (s.window_open) s.window = window_row();
   if (alerts_.on()) {
     s.alerts.silent_since = silent_since_;
     alerts_.snapshot_into(s.alerts);
@@ -166,9 +181,12 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
 }
 
 /// Empty if all is well, else what is wrong.
-std::string Fold::restore_from(const SymbolSnapshot& s) {
+std::string Fold::restore_from(const SymbolSnapshot& s, Overdue overdue) {
   if (std::string wrong = check_fields(s, *settings_); !wrong.empty()) return wrong;
-  if (std::string wrong = check_candles(s, *settings_); !wrong.empty()) return wrong;
+  if (std::string wrong = check_candles(s, *settings_, overdue == Overdue::allowed);
+      !wrong.empty()) {
+    return wrong;
+  }
   if (std::string wrong = restore_book(s, *settings_, book_); !wrong.empty()) return wrong;
   emitter_.source = s.source;
   emitter_.trust = s.trust;
@@ -185,6 +203,7 @@ std::string Fold::restore_from(const SymbolSnapshot& s) {
   counts_ = s.counts;
   integrity_ = s.integrity;
   emitter_.instrument = s.instrument;
+  candles_.set_instrument(s.instrument);
   statuses_ = s.statuses;
   streams_ = s.streams;
   quotes_ = s.quotes;
@@ -194,10 +213,14 @@ std::string Fold::restore_from(const SymbolSnapshot& s) {
   crossing_ = s.crossing;
   kept_updates_ = s.kept_updates;
   if (!candles_.restore(s.candles, s.kept_trades)) return "candles out of order";
+  if (!candles_.restore_starts(s.width_starts)) return "a width that the settings do not have";
   trades_ = s.trades;
   session_trades_ = s.session_trades;
   last_trade_ = s.last_trade;
-  if (s.window_open) window_.restore(s.window);
+  if (s.window_open) {
+    window_.restore(s.window);
+    if (!further_.restore(s.window.further)) return "metric window does not fit the settings";
+  }
   silent_since_ = s.alerts.silent_since;
   if (std::string wrong = alerts_.restore(s.alerts); !wrong.empty()) return wrong;
   chain_ = joined(s.chain);
@@ -205,7 +228,8 @@ std::string Fold::restore_from(const SymbolSnapshot& s) {
   best_ask_ = touch_of(book_, Side::ask);
   refresh_due();
   const TimeNs open_until = std::min(window_.end(), candles_.idle_due());
-  if (feed_time_ >= open_until || event_time_ >= next_close_) return "something due is still open";
+  const bool due = feed_time_ >= open_until || event_time_ >= next_close_;
+  if (due && overdue == Overdue::refused) return "something due is still open";
   marked_ = s.marked;
   frozen_ = s.digest;
   if (!marked_ && digest() != s.digest) {
@@ -226,7 +250,7 @@ SymbolSnapshot SymbolState::snapshot() const {
 Result<SymbolState> SymbolState::restore(const SymbolSnapshot& snapshot,
                                          const FoldSettings& settings) {
   SymbolState state(snapshot.symbol, settings);
-  const std::string wrong = state.impl_->restore_from(snapshot);
+  const std::string wrong = state.impl_->restore_from(snapshot, Fold::Overdue::refused);
   if (!wrong.empty()) {
     return fail(ErrorCode::corrupt, "snapshot of symbol '" + snapshot.symbol + "': " + wrong);
   }

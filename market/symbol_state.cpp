@@ -38,6 +38,7 @@ Fold::Fold(std::string symbol_name, const FoldSettings& fold_settings)
     : lowest_price_(fold_settings.allow_negative_prices ? -kMaxPrice : 0),
       book_(fold_settings.metrics_levels),
       window_(fold_settings.metrics_window),
+      further_(fold_settings.further_metrics, fold_settings.metrics_levels),
       candles_(fold_settings),
       alerts_(fold_settings, symbol_name),
       settings_(&fold_settings),
@@ -353,6 +354,10 @@ template <EventKind kind>
   const TradeSnapshot trade{trades_, id, event.time, price, size, aggressor, 0};
   if (candles_.add(trade, cause(event), emitter())) [[unlikely]]
     ++integrity_.late_trades;
+  if (further_.wants_trades()) [[unlikely]] {
+    if (!window_.open()) open_window();
+    further_.trade(size, aggressor);
+  }
   // Only a candle that it opened makes anything due earlier.
   if (candles_.idle_due() < mark_due_ || candles_.event_due() != next_close_) refresh_due();
 }
@@ -365,10 +370,11 @@ template <EventKind kind>
   if (touched == Book::kTouchedBest) order_flow = best_changed();
   if (!window_.open()) [[unlikely]] {
     if (best_bid_.size == 0 && best_ask_.size == 0 && order_flow == 0) return;
-    window_.open_at(feed_time_);
-    refresh_due();
+    open_window();
   }
   const bool other_spread = window_.sample(book_, best_bid_, best_ask_, order_flow);
+  if (!further_.off()) [[unlikely]]
+    further_.sample(book_, best_bid_, best_ask_);
   if (other_spread || alerts_.imbalance_moves(window_.imbalance())) [[unlikely]]
     judge_sample(other_spread);
 }

@@ -56,6 +56,15 @@ public:
   /// digest is taken anew.
   void revise(std::span<const CandleRevision> revisions);
 
+  /// Goes over to other settings, between events. `marks`: the newest ones before that, by source;
+  /// what they and the new settings make due is said at `at`. What both settings have goes on, a
+  /// candle that was closed stays closed. An open candle of a width that goes is never said; a new
+  /// time width begins with the first interval after the symbol's event time, one by activity with
+  /// the next trade. The open metric window is dropped where its settings change. The digest is
+  /// taken anew. `next` must outlive the state.
+  void change_settings(const FoldSettings& next, std::span<const TimeMark> marks,
+                       const Position& at, Outputs& outputs);
+
   /// Earliest feed time at which advance() would do something; kNever if nothing waits.
   [[nodiscard]] TimeNs next_due() const noexcept;
   /// The source whose feed time this symbol goes by; 0 before its first session event.
@@ -77,9 +86,9 @@ public:
   [[nodiscard]] BookView book(std::size_t depth) const;
   [[nodiscard]] MetricsView metrics() const;
   [[nodiscard]] SymbolView view() const;
-  /// Candles of this width that are open now or still correctable, ascending by open time, newest
-  /// revision of each.
-  [[nodiscard]] std::vector<Candle> candles(TimeNs width) const;
+  /// Candles of this width that are open now or still correctable, ascending by open time (those by
+  /// activity: by number), newest revision of each.
+  [[nodiscard]] std::vector<Candle> candles(CandleWidth width) const;
 
   [[nodiscard]] const std::string& symbol() const noexcept;
   [[nodiscard]] const EventCounts& counts() const noexcept;

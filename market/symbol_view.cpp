@@ -49,6 +49,7 @@ MetricsView SymbolState::metrics() const {
   fill_head(*impl_, view);
   fill_metrics(impl_->book_, impl_->settings_->metrics_levels, view);
   view.order_flow_imbalance = impl_->window_.order_flow();
+  view.further = impl_->further_.series();
   return view;
 }
 
@@ -69,16 +70,20 @@ SymbolView SymbolState::view() const {
   return view;
 }
 
-std::vector<Candle> SymbolState::candles(TimeNs width) const {
+std::vector<Candle> SymbolState::candles(CandleWidth width) const {
   std::vector<Candle> result;
+  const auto take = [&](const Candle& candle, TimeNs end) {
+    const bool correctable = impl_->feed_time_ <= later(end, impl_->settings_->correction_horizon);
+    if (!candle.closed || correctable) result.push_back(candle);
+  };
   for (const CandleSeries& series : impl_->candles_.series()) {
     if (series.width != width) continue;
-    for (std::size_t i = series.first; i < series.items.size(); ++i) {
-      const bool correctable =
-          impl_->feed_time_ <= later(series.end_of(i), impl_->settings_->correction_horizon);
-      const Candle& candle = series.items[i].candle;
-      if (!candle.closed || correctable) result.push_back(candle);
-    }
+    for (std::size_t i = series.first; i < series.items.size(); ++i)
+      take(series.items[i].candle, series.end_of(i));
+  }
+  for (const ActivitySeries& series : impl_->candles_.by_activity().series()) {
+    if (series.width != width) continue;
+    for (const CandleSnapshot& item : series.items) take(item.candle, item.candle.end_time);
   }
   return result;
 }

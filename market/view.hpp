@@ -60,7 +60,9 @@ struct MetricsView {
   Rational vtob;                ///< volume at the touch / volume in N levels, both sides
   Rational microprice;  ///< (bid * ask volume + ask * bid volume) / (bid volume + ask volume),
                         ///< price units
-  Int128 order_flow_imbalance = 0;  ///< since the current window opened
+  Int128 order_flow_imbalance = 0;      ///< since the current window opened
+  Int128 bid_depth = 0, ask_depth = 0;  ///< volume of the best `levels` levels
+  std::vector<MetricSummary> further;   ///< since the current window opened
 };
 
 /// Counted in events: read = folded + duplicates + refused + filtered.

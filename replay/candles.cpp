@@ -3,24 +3,26 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 namespace tapedeck::replay {
 
 namespace {
 
-using Key = std::pair<TimeNs, market::SourceId>;  // open time, source
+using Key = std::tuple<TimeNs, market::SourceId, std::uint64_t>;  // open time, source, number
 
 struct Found {
   std::map<Key, market::CandleView> newest;
   void take(const CandleRange& range, const market::CandleView& view, market::SourceId source) {
     if (view.candle.open_time < range.from || view.candle.open_time >= range.to) return;
-    auto [at, fresh] = newest.try_emplace({view.candle.open_time, source}, view);
+    auto [at, fresh] =
+        newest.try_emplace({view.candle.open_time, source, view.candle.number}, view);
     if (!fresh && view.candle.revision >= at->second.candle.revision) at->second = view;
   }
 };
 
 /// The smallest identity of a candle of this width that opens at `open_time`.
-std::string lower_identity(TimeNs width, TimeNs open_time) {
+std::string lower_identity(market::CandleWidth width, TimeNs open_time) {
   market::Output probe;
   market::Candle candle;
   candle.width = width;
@@ -49,7 +51,7 @@ std::vector<market::CandleView> filled(std::vector<market::CandleView> views, Ti
 
 }  // namespace
 
-LiveCandles live_candles(const market::SymbolState& state, TimeNs width) {
+LiveCandles live_candles(const market::SymbolState& state, market::CandleWidth width) {
   const auto view = state.view();
   LiveCandles live{state.source(), view.instrument, {}};
   for (const auto& candle : state.candles(width)) {
@@ -59,18 +61,18 @@ LiveCandles live_candles(const market::SymbolState& state, TimeNs width) {
 }
 
 Result<std::vector<market::CandleView>> candles(const storage::StateReader* state,
-                                                const market::FoldSettings& settings,
+                                                std::span<const market::CandleWidth> widths,
                                                 std::string_view symbol, const CandleRange& range,
                                                 const market::Outputs& newer,
                                                 const LiveCandles& live) {
-  if (std::ranges::find(settings.candle_widths, range.width) == settings.candle_widths.end()) {
-    const auto seconds = [](TimeNs width) {
+  if (std::ranges::find(widths, range.width) == widths.end()) {
+    const auto seconds = [](market::CandleWidth width) {
+      if (market::by_activity(width)) return market::activity_text(width);
       return width % market::kSecond == 0 ? fmt::format("{}s", width / market::kSecond)
                                           : fmt::format("{}ns", width);
     };
     std::string kept;
-    for (const auto width : settings.candle_widths)
-      kept += (kept.empty() ? "" : ", ") + seconds(width);
+    for (const auto width : widths) kept += (kept.empty() ? "" : ", ") + seconds(width);
     return fail(ErrorCode::invalid,
                 fmt::format("this tape keeps no candles of {}: it keeps {}", seconds(range.width),
                             kept.empty() ? "none" : kept),
@@ -96,7 +98,9 @@ Result<std::vector<market::CandleView>> candles(const storage::StateReader* stat
   for (const auto& view : live.views) found.take(range, view, live.source);
   std::vector<market::CandleView> views;
   for (auto& [key, view] : found.newest) views.push_back(std::move(view));
-  return range.fill_previous ? filled(std::move(views), range.width) : views;
+  return range.fill_previous && !market::by_activity(range.width)
+             ? filled(std::move(views), range.width)
+             : views;
 }
 
 }  // namespace tapedeck::replay

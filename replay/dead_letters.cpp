@@ -87,6 +87,7 @@ void mark_quarantined(std::vector<DeadLetter>& letters,
   for (auto& letter : letters) {
     for (const auto& record : records) {
       if (record.symbol != letter.symbol || !same(record.item, *letter.item)) continue;
+      if (record.kind == schemas::ControlRecord::Kind::settings) continue;
       const bool quarantine = record.kind == schemas::ControlRecord::Kind::quarantine;
       letter.kind = DeadLetter::Kind::quarantined;
       letter.item = record.item;

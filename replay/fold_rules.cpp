@@ -14,18 +14,24 @@ Offset SymbolRules::next_release(Offset from) const noexcept {
 
 FoldRules::FoldRules(const market::FoldSettings& settings,
                      std::span<const schemas::ControlRecord> records)
-    : own_settings_(std::make_shared<const market::FoldSettings>(settings)),
-      settings_(own_settings_.get()) {
+    : settings_(std::make_shared<const market::FoldSettings>(settings)) {
+  using Kind = schemas::ControlRecord::Kind;
   std::map<std::string, std::map<market::FoldItem, Offset>, std::less<>> found;
+  auto changes = std::make_shared<Changes>();
   for (const auto& record : records) {
+    if (record.kind == Kind::settings) {
+      add_change(*changes, record);
+      continue;
+    }
     auto& items = found[record.symbol];
-    if (record.kind == schemas::ControlRecord::Kind::quarantine) {
+    if (record.kind == Kind::quarantine) {
       items[record.item] = kNotReleased;
     } else if (const auto item = items.find(record.item);
                item != items.end() && item->second == kNotReleased) {
       item->second = record.at;
     }
   }
+  if (!changes->empty()) changes_ = std::move(changes);
   if (found.empty()) return;
   auto symbols = std::make_shared<Symbols>();
   for (const auto& [symbol, items] : found) {
@@ -36,11 +42,69 @@ FoldRules::FoldRules(const market::FoldSettings& settings,
   symbols_ = std::move(symbols);
 }
 
-FoldRules FoldRules::with(const market::FoldSettings& settings) const {
+Result<FoldRules> FoldRules::edited(
+    const std::function<Result<void>(market::FoldSettings&)>& edit) const {
+  const auto copy = [&](const SettingsPtr& from) -> Result<SettingsPtr> {
+    auto settings = std::make_shared<market::FoldSettings>(*from);
+    if (auto done = edit(*settings); !done) return tl::unexpected(std::move(done.error()));
+    return settings;
+  };
   FoldRules other = *this;
-  other.own_settings_ = std::make_shared<const market::FoldSettings>(settings);
-  other.settings_ = other.own_settings_.get();
+  auto first = copy(settings_);
+  if (!first) return tl::unexpected(std::move(first.error()));
+  other.settings_ = std::move(*first);
+  if (newest_ == nullptr) return other;
+  auto newest = copy(newest_);
+  if (!newest) return tl::unexpected(std::move(newest.error()));
+  other.newest_ = std::move(*newest);
+  auto changes = std::make_shared<Changes>(*changes_);
+  for (auto& [partition, list] : *changes) {
+    for (auto& one : list) {
+      auto settings = copy(one.settings);
+      if (!settings) return tl::unexpected(std::move(settings.error()));
+      one.settings = std::move(*settings);
+    }
+  }
+  other.changes_ = std::move(changes);
   return other;
+}
+
+void FoldRules::add_change(Changes& changes, const schemas::ControlRecord& record) {
+  newest_ = std::make_shared<const market::FoldSettings>(record.settings);
+  changes[record.item.position.partition].push_back({record.at, newest_, record.feed_times});
+}
+
+std::vector<market::CandleWidth> FoldRules::candle_widths() const {
+  std::vector<market::CandleWidth> all = settings_->candle_widths;
+  if (changes_ != nullptr) {
+    for (const auto& [partition, list] : *changes_) {
+      for (const auto& change : list)
+        all.insert(all.end(), change.settings->candle_widths.begin(),
+                   change.settings->candle_widths.end());
+    }
+  }
+  std::ranges::sort(all);
+  all.erase(std::ranges::unique(all).begin(), all.end());
+  return all;
+}
+
+std::size_t FoldRules::changes_before(Partition partition, Offset next) const noexcept {
+  std::size_t count = 0;
+  for (const auto* one = change(partition, 0); one != nullptr && one->at < next;
+       one = change(partition, count)) {
+    ++count;
+  }
+  return count;
+}
+
+const SettingsChange* FoldRules::change(Partition partition, std::size_t index) const noexcept {
+  if (changes_ == nullptr) return nullptr;
+  const auto list = changes_->find(partition);
+  return list == changes_->end() || index >= list->second.size() ? nullptr : &list->second[index];
+}
+
+SettingsPtr FoldRules::settings_after(Partition partition, std::size_t changes) const {
+  return changes == 0 ? settings_ : change(partition, changes - 1)->settings;
 }
 
 std::shared_ptr<const SymbolRules> FoldRules::of(std::string_view symbol) const {

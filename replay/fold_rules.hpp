@@ -1,7 +1,8 @@
-// replay/fold_rules.hpp -- what changes folds beside events: the fold settings, and what control
-// records leave out and release. Every fold takes them.
+// replay/fold_rules.hpp -- what changes folds beside events: the fold settings and where they
+// change, and what control records leave out and release. Every fold takes them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -16,8 +17,10 @@
 namespace tapedeck::replay {
 
 using market::Offset;
+using market::Partition;
 
 constexpr Offset kNotReleased = ~Offset{0};
+constexpr Offset kNoTurn = kNotReleased;
 
 /// Of one symbol, ascending by item. Immutable.
 struct SymbolRules {
@@ -30,28 +33,61 @@ struct SymbolRules {
   [[nodiscard]] Offset next_release(Offset from) const noexcept;
 };
 
+using SettingsPtr = std::shared_ptr<const market::FoldSettings>;
+
+/// In front of the record at `at` all symbols of the partition go over to other settings.
+struct SettingsChange {
+  Offset at = 0;
+  SettingsPtr settings;
+  /// Newest of the marks before `at`, by source: a fold that was not told of them is advanced
+  /// first.
+  std::vector<schemas::FeedTime> feed_times;
+};
+
 /// A quarantine counts from its item on, wherever its record stands: nothing folded it since. Of
-/// several records about one item the last one says what it is.
+/// several records about one item the last one says what it is. Changes of a partition are stored
+/// in the order of their offsets; those at one offset are met one after the other.
 class FoldRules {
 public:
-  /// Nothing is left out. `settings` outlives the rules and all that is folded by them.
-  FoldRules(const market::FoldSettings& settings) noexcept  // NOLINT(google-explicit-constructor)
-      : settings_(&settings) {}
+  /// Nothing is left out or changes. `settings` outlives the rules and all that is folded by them.
+  FoldRules(const market::FoldSettings& settings)  // NOLINT(google-explicit-constructor)
+      : settings_(SettingsPtr(), &settings) {}
   /// Keeps a copy of the settings.
   FoldRules(const market::FoldSettings& settings, std::span<const schemas::ControlRecord> records);
 
-  /// What is left out stays, under other settings, of which it keeps a copy.
-  [[nodiscard]] FoldRules with(const market::FoldSettings& settings) const;
+  /// The same with every settings edited: those of the beginning and those of each change. The
+  /// first error of `edit` is returned.
+  [[nodiscard]] Result<FoldRules> edited(
+      const std::function<Result<void>(market::FoldSettings&)>& edit) const;
 
+  /// Those of the tape's beginning.
   [[nodiscard]] const market::FoldSettings& settings() const noexcept { return *settings_; }
+  /// Those that were stored last, of whichever partition.
+  [[nodiscard]] const market::FoldSettings& newest_settings() const noexcept {
+    return newest_ == nullptr ? *settings_ : *newest_;
+  }
+  /// Every width that is or was kept anywhere.
+  [[nodiscard]] std::vector<market::CandleWidth> candle_widths() const;
+
+  /// Changes below `next`: those that a state as of `next` has met.
+  [[nodiscard]] std::size_t changes_before(Partition partition, Offset next) const noexcept;
+  /// The partition's change number `index`, from 0; null: there are no more.
+  [[nodiscard]] const SettingsChange* change(Partition partition, std::size_t index) const noexcept;
+  /// In force after so many changes.
+  [[nodiscard]] SettingsPtr settings_after(Partition partition, std::size_t changes) const;
+
   /// Null: nothing is left out.
   [[nodiscard]] std::shared_ptr<const SymbolRules> of(std::string_view symbol) const;
 
 private:
   using Symbols = std::map<std::string, std::shared_ptr<const SymbolRules>, std::less<>>;
-  std::shared_ptr<const market::FoldSettings> own_settings_;
-  const market::FoldSettings* settings_;
+  using Changes = std::map<Partition, std::vector<SettingsChange>>;
+  void add_change(Changes& changes, const schemas::ControlRecord& record);
+
+  SettingsPtr settings_;
+  SettingsPtr newest_;
   std::shared_ptr<const Symbols> symbols_;
+  std::shared_ptr<const Changes> changes_;  ///< null: none
 };
 
 }  // namespace tapedeck::replay

@@ -200,7 +200,7 @@ Result<void> Player::restore(std::uint32_t number) {
     return done;
   follow_source(number, to);
   if (next.index == 0) return advance(number, marks_due(number));
-  if (auto met = meet_releases(number, next.offset); !met) return met;
+  if (auto met = meet_turns(number, next.offset); !met) return met;
   const auto block = tape_->read_symbol(symbol, next.offset, next.offset + 1, {});
   if (!block) return tl::unexpected(block.error());
   for (const auto& record : (*block)->records) {
@@ -245,11 +245,11 @@ Result<void> Player::restore_for_head() {
 // ---- telling
 
 /// Outputs of these three are added to outputs_.
-Result<void> Player::meet_releases(std::uint32_t number, Offset upto) {
+Result<void> Player::meet_turns(std::uint32_t number, Offset upto) {
   auto& entry = folds_[number];
-  while (entry.fold->next_release() <= upto) {
-    const auto at = entry.fold->next_release();
-    if (auto met = meet_release(*entry.fold, *tape_, state_store_, at, outputs_); !met) return met;
+  while (entry.fold->next_turn() <= upto) {
+    const auto at = entry.fold->next_turn();
+    if (auto met = meet_turn(*entry.fold, *tape_, state_store_, at, outputs_); !met) return met;
   }
   return {};
 }
@@ -259,7 +259,7 @@ Result<void> Player::advance(std::uint32_t number, std::size_t marks) {
   auto& entry = folds_[number];
   for (; entry.marks_told < marks; ++entry.marks_told) {
     const auto& mark = entry.marks->marks[entry.marks_told];
-    if (auto met = meet_releases(number, mark.position.offset); !met) return met;
+    if (auto met = meet_turns(number, mark.position.offset); !met) return met;
     if (mark.feed_time >= entry.fold->state().next_due()) entry.fold->advance(mark, outputs_);
   }
   return {};
@@ -272,7 +272,7 @@ Result<void> Player::tell_next(const TellTo& tell) {
   if (!item) return tl::unexpected(item.error());
   time_ = std::max(time_, (*item)->place.time);
   auto told = (*item)->place.mark ? tell_mark(**item, due, tell) : tell_message(**item, due, tell);
-  return told && !merge_.head() ? tell_last_releases(tell) : told;
+  return told && !merge_.head() ? tell_last_turns(tell) : told;
 }
 
 Result<void> Player::tell_message(const MergeItem& item, ClockNs due, const TellTo& tell) {
@@ -286,7 +286,7 @@ Result<void> Player::tell_message(const MergeItem& item, ClockNs due, const Tell
     while (before < marks.size() && marks[before].position.offset < offset) ++before;
     if (auto done = advance(number, before); !done) return done;
   }
-  if (auto met = meet_releases(number, offset); !met) return met;
+  if (auto met = meet_turns(number, offset); !met) return met;
   auto& fold = *entry.fold;
   const auto source = fold.state().source();
   fold.apply(item.batch, item.ends_record, outputs_);
@@ -318,16 +318,17 @@ Result<void> Player::tell_mark(const MergeItem& item, ClockNs due, const TellTo&
   return {};
 }
 
-/// At the tape's end all releases count, at an earlier end those before it.
-Result<void> Player::tell_last_releases(const TellTo& tell) {
+/// At the tape's end all turns count, at an earlier end those before it.
+Result<void> Player::tell_last_turns(const TellTo& tell) {
   for (std::uint32_t i = 0; i < folds_.size(); ++i) {
-    if (rules_.of(symbols()[i]) == nullptr) continue;
-    const auto end = merge_.end_of(merge_.partition_of(i));
+    const auto partition = merge_.partition_of(i);
+    if (rules_.of(symbols()[i]) == nullptr && rules_.change(partition, 0) == nullptr) continue;
+    const auto end = merge_.end_of(partition);
     if (merge_.next_of(i).index > 0 || end == 0) continue;
     if (auto done = restore(i); !done) return done;
     outputs_.clear();
-    if (auto met = meet_releases(i, merge_.whole() ? end : end - 1); !met) return met;
-    const MergePlace last{time_, true, {merge_.partition_of(i), end, 0}};
+    if (auto met = meet_turns(i, merge_.whole() ? end : end - 1); !met) return met;
+    const MergePlace last{time_, true, {partition, end, 0}};
     if (!outputs_.empty()) tell({*folds_[i].fold, i, last, {}, outputs_, 0, {}, kDueAtOnce});
   }
   return {};

@@ -124,12 +124,12 @@ private:
   void follow_source(std::uint32_t number, Offset offset);
   [[nodiscard]] std::size_t marks_due(std::uint32_t number) const;
   Result<void> restore_for_head();
-  Result<void> meet_releases(std::uint32_t number, Offset upto);
+  Result<void> meet_turns(std::uint32_t number, Offset upto);
   Result<void> advance(std::uint32_t number, std::size_t marks);
   Result<void> tell_next(const TellTo& tell);
   Result<void> tell_message(const MergeItem& item, ClockNs due, const TellTo& tell);
   Result<void> tell_mark(const MergeItem& item, ClockNs due, const TellTo& tell);
-  Result<void> tell_last_releases(const TellTo& tell);
+  Result<void> tell_last_turns(const TellTo& tell);
   Result<void> at_end(ClockNs now);
   void anchor(ClockNs now);
 

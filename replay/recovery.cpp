@@ -77,11 +77,11 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
     }
     return {};
   };
-  const auto meet_releases = [&](Offset offset) -> Result<void> {
-    while (fold.next_release() <= offset) {
-      const auto at = fold.next_release();
+  const auto meet_turns = [&](Offset offset) -> Result<void> {
+    while (fold.next_turn() <= offset) {
+      const auto at = fold.next_turn();
       if (auto advanced = advance_to(at); !advanced) return advanced;
-      if (auto met = meet_release(fold, tape, state, at, outputs); !met) return met;
+      if (auto met = meet_turn(fold, tape, state, at, outputs); !met) return met;
     }
     return {};
   };
@@ -90,13 +90,13 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
     if (!block) return tl::unexpected(block.error());
     if ((*block)->records.empty()) break;
     for (const auto& record : (*block)->records) {
-      if (auto met = meet_releases(record.offset); !met) return met;
+      if (auto met = meet_turns(record.offset); !met) return met;
       if (auto advanced = advance_to(record.offset); !advanced) return advanced;
       if (before) before(record);
       if (auto applied = fold.apply(record, outputs); !applied) return applied;
     }
   }
-  if (auto met = meet_releases(to - 1); !met) return met;
+  if (auto met = meet_turns(to - 1); !met) return met;
   if (auto advanced = advance_to(to); !advanced) return advanced;
   fold.pass(to);
   return {};

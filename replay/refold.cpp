@@ -106,7 +106,7 @@ private:
   Result<void> fold_one(Entry& entry, const storage::Record& record) {
     if (entry.ended) return {};
     outputs_.clear();
-    if (auto met = meet_releases(entry, record.offset); !met) return met;
+    if (auto met = meet_turns(entry, record.offset); !met) return met;
     tell_marks(entry, record.offset);
     if (listener_.before) listener_.before(entry.fold, record.offset);
     const auto events = record.offset + 1 == last_.to ? last_.events : SymbolFold::kWholeRecord;
@@ -119,12 +119,12 @@ private:
     return {};
   }
 
-  Result<void> meet_releases(Entry& entry, Offset upto) {
-    while (entry.fold.next_release() <= upto) {
-      const auto at = entry.fold.next_release();
+  Result<void> meet_turns(Entry& entry, Offset upto) {
+    while (entry.fold.next_turn() <= upto) {
+      const auto at = entry.fold.next_turn();
       tell_marks(entry, at);
       if (listener_.before) listener_.before(entry.fold, at);
-      if (auto met = meet_release(entry.fold, tape_, nullptr, at, outputs_); !met) return met;
+      if (auto met = meet_turn(entry.fold, tape_, nullptr, at, outputs_); !met) return met;
     }
     return {};
   }
@@ -150,13 +150,13 @@ private:
       outputs_.clear();
       // At the tape's end all releases count, at a position before it those below.
       if (!entry.ended && next_ > 0) {
-        if (auto met = meet_releases(entry, next_ - 1); !met) return met;
+        if (auto met = meet_turns(entry, next_ - 1); !met) return met;
       }
       tell_marks(entry, next_);
       if (listener_.before) listener_.before(entry.fold, next_);
       if (!entry.ended) entry.fold.pass(next_);
       if (!entry.ended && whole_tape()) {
-        if (auto met = meet_releases(entry, next_); !met) return met;
+        if (auto met = meet_turns(entry, next_); !met) return met;
       }
       tell(entry);
     }

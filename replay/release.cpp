@@ -11,7 +11,8 @@ namespace tapedeck::replay {
 namespace {
 
 using market::Candle;
-using CandleKey = std::tuple<TimeNs, TimeNs, market::SourceId>;  // width, open time, source
+// width, open time, source, number
+using CandleKey = std::tuple<market::CandleWidth, TimeNs, market::SourceId, std::uint64_t>;
 
 /// What a stretch of the tape made a fold say: of each candle the newest revision.
 struct Told {
@@ -21,7 +22,8 @@ struct Told {
   explicit Told(const market::Outputs& outputs) {
     for (const auto& output : outputs) {
       if (const auto* candle = std::get_if<Candle>(&output.body)) {
-        candles.insert_or_assign({candle->width, candle->open_time, output.source}, output);
+        candles.insert_or_assign({candle->width, candle->open_time, output.source, candle->number},
+                                 output);
       } else {
         others.insert_or_assign(market::identity(output), output);
       }
@@ -37,7 +39,7 @@ bool same_values(Candle a, Candle b) {
 std::optional<Candle> kept_candle(const market::SymbolState& state, const CandleKey& key) {
   if (state.source() != std::get<2>(key)) return std::nullopt;
   for (const auto& candle : state.candles(std::get<0>(key))) {
-    if (candle.open_time == std::get<1>(key)) return candle;
+    if (candle.open_time == std::get<1>(key) && candle.number == std::get<3>(key)) return candle;
   }
   return std::nullopt;
 }
@@ -46,6 +48,7 @@ std::optional<Candle> kept_candle(const market::SymbolState& state, const Candle
 Candle emptied(Candle candle) {
   Candle empty;
   empty.width = candle.width, empty.open_time = candle.open_time;
+  empty.number = candle.number, empty.end_time = candle.end_time;
   empty.open = empty.high = empty.low = empty.close = candle.close;
   empty.closed = true;
   return empty;
@@ -74,7 +77,7 @@ void compare_candle(const CandleKey& key, const market::Output& before, const To
   }
   const bool same = same_values(was, is);
   const auto revision = was.revision + (same ? 0 : 1);
-  changes.revisions.push_back({was.width, was.open_time, revision});
+  changes.revisions.push_back({was.width, was.open_time, was.number, revision});
   if (same || !is.closed) return;
   is.revision = revision;
   output.body = is;
@@ -99,6 +102,19 @@ Changes compare(const Told& before, const Told& now, const market::SymbolState& 
 }
 
 }  // namespace
+
+Result<void> meet_turn(SymbolFold& fold, const storage::TapeReader& tape,
+                       const storage::StateReader* state, Offset at, market::Outputs& outputs) {
+  if (fold.next_release() == at) {
+    if (auto met = meet_release(fold, tape, state, at, outputs); !met) return met;
+  }
+  const auto* change = fold.next_change();
+  if (change != nullptr && change->at == at) {
+    fold.pass(at);
+    fold.change_settings(outputs);
+  }
+  return {};
+}
 
 Result<void> meet_release(SymbolFold& fold, const storage::TapeReader& tape,
                           const storage::StateReader* state, Offset at, market::Outputs& outputs) {

@@ -9,6 +9,11 @@
 
 namespace tapedeck::replay {
 
+/// `fold` stands at its next turn: all its records below are folded. What is released there comes
+/// first, then the settings change.
+Result<void> meet_turn(SymbolFold& fold, const storage::TapeReader& tape,
+                       const storage::StateReader* state, Offset at, market::Outputs& outputs);
+
 /// `fold` stands at the first release that it has not met, `at`: all its records below are folded.
 /// Afterwards its state is as if what is released there had never been left out, but for the
 /// revisions of candles that were told otherwise. `outputs` get those candles, one revision higher,

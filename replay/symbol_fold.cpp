@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "schemas/state_codec.hpp"
@@ -36,15 +37,21 @@ std::string place(Partition partition, Offset offset) {
 }
 
 SymbolFold::SymbolFold(std::string symbol, Partition partition, const FoldRules& rules)
-    : state_(std::move(symbol), rules.settings()), rules_(rules), partition_(partition) {
+    : settings_(rules.settings_after(partition, 0)),
+      state_(std::move(symbol), *settings_),
+      rules_(rules),
+      partition_(partition) {
   set_rules(rules);
 }
 
-SymbolFold::SymbolFold(market::SymbolState state, Partition partition, Offset next,
-                       std::uint64_t snapshot_bytes, const FoldRules& rules)
-    : state_(std::move(state)),
+SymbolFold::SymbolFold(market::SymbolState state, SettingsPtr settings, Partition partition,
+                       Offset next, std::uint64_t snapshot_bytes, const FoldRules& rules)
+    : settings_(std::move(settings)),
+      state_(std::move(state)),
       rules_(rules),
       met_below_(next),
+      changes_met_(rules.changes_before(partition, next)),
+      settings_below_(next),
       partition_(partition),
       next_(next),
       snapshot_bytes_(snapshot_bytes) {
@@ -55,6 +62,18 @@ void SymbolFold::set_rules(const FoldRules& rules) {
   rules_ = rules;
   own_rules_ = rules.of(state_.symbol());
   refresh_due_rules();
+}
+
+void SymbolFold::change_settings(market::Outputs& outputs) {
+  const SettingsChange& change = *next_change();
+  const market::Position at{partition_, change.at, 0};
+  std::vector<market::TimeMark> marks;
+  for (const auto& [source, feed_time] : change.feed_times)
+    marks.push_back({source, feed_time, at});
+  auto before = std::exchange(settings_, change.settings);  // until the state has left it
+  settings_below_ = change.at + 1;
+  ++changes_met_;
+  state_.change_settings(*settings_, marks, at, outputs);
 }
 
 void SymbolFold::enter(Offset met_below) {
@@ -123,18 +142,20 @@ Result<SymbolFold> SymbolFold::restore(const storage::StoredSnapshot& stored,
   const auto snapshot = schemas::decode_snapshot(std::as_bytes(std::span(stored.bytes)));
   if (!snapshot) return bad(snapshot.error().message);
   if (snapshot->symbol != stored.key.symbol) return bad("holds the state of " + snapshot->symbol);
-  auto state = market::SymbolState::restore(*snapshot, rules.settings());
+  auto settings = rules.settings_after(stored.key.partition,
+                                       rules.changes_before(stored.key.partition, stored.key.next));
+  auto state = market::SymbolState::restore(*snapshot, *settings);
   if (!state) return bad(state.error().message);
   if (state->digest() != stored.digest) return bad("its digest is not the one recorded with it");
-  return SymbolFold(std::move(*state), stored.key.partition, stored.key.next, stored.bytes.size(),
-                    rules);
+  return SymbolFold(std::move(*state), std::move(settings), stored.key.partition, stored.key.next,
+                    stored.bytes.size(), rules);
 }
 
 Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_t event_count,
                                      TimeNs instant, market::Outputs& outputs) {
   if (record.offset < next_) return true;
-  if (next_release() <= record.offset)
-    throw std::logic_error(state_.symbol() + ": a release was passed over");
+  if (next_turn() <= record.offset)
+    throw std::logic_error(state_.symbol() + ": a release or new settings were passed over");
   schemas::BatchReader reader;
   if (auto opened = reader.open(record.payload); !opened) {
     return fail(ErrorCode::corrupt,

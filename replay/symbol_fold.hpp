@@ -29,8 +29,8 @@ struct SnapshotPolicy {
 };
 
 /// One symbol being folded. Owned by one thread at a time. The rules' settings must outlive it.
-/// A release is met by meet_release() (replay/release.hpp) before a record at or behind it is
-/// folded; apply() throws std::logic_error where that was forgotten.
+/// A turn – a release, a change of settings – is met by meet_turn() (replay/release.hpp) before a
+/// record at or behind it is folded; apply() throws std::logic_error where that was forgotten.
 class SymbolFold {
 public:
   SymbolFold(std::string symbol, Partition partition, const FoldRules& rules);
@@ -69,13 +69,25 @@ public:
   [[nodiscard]] market::SymbolState& state() noexcept { return state_; }
   [[nodiscard]] Partition partition() const noexcept { return partition_; }
 
-  /// What the fold goes by from here on.
+  /// What the fold goes by from here on. The settings of where it is stay as they are.
   void set_rules(const FoldRules& rules);
   [[nodiscard]] const FoldRules& rules() const noexcept { return rules_; }
   /// The first release that is not met yet; kNotReleased: none.
   [[nodiscard]] Offset next_release() const noexcept {
     return own_rules_ == nullptr ? kNotReleased : own_rules_->next_release(met_below_);
   }
+  /// The first change of settings that is not met yet; null: none.
+  [[nodiscard]] const SettingsChange* next_change() const noexcept {
+    return rules_.change(partition_, changes_met_);
+  }
+  /// Whichever of the two comes first; kNoTurn: neither.
+  [[nodiscard]] Offset next_turn() const noexcept {
+    const auto* change = next_change();
+    return change == nullptr ? next_release() : std::min(next_release(), change->at);
+  }
+  /// Goes over to the next change's settings; all records below it are folded.
+  void change_settings(market::Outputs& outputs);
+  [[nodiscard]] const market::FoldSettings& settings() const noexcept { return *settings_; }
   /// Of what is released at or before `at`: the lowest offset.
   [[nodiscard]] Offset first_released(Offset at) const noexcept;
   /// What is released at `at`, the first of several.
@@ -86,14 +98,16 @@ public:
   /// Tests only: where the fold meets the item, `fault` strikes.
   void set_fault(const market::FoldItem& item, market::Fault fault);
 
-  /// False where a release was met in front of next(): what is stored there is the state before it.
-  [[nodiscard]] bool may_store() const noexcept { return met_below_ <= next_; }
+  /// False where a turn was met in front of next(): what is stored there is the state before it.
+  [[nodiscard]] bool may_store() const noexcept {
+    return met_below_ <= next_ && settings_below_ <= next_;
+  }
   [[nodiscard]] bool wants_snapshot(const SnapshotPolicy& policy) const noexcept;
   /// Serialises the state as of next(), and starts counting towards the next snapshot.
   [[nodiscard]] storage::StoredSnapshot take_snapshot();
 
 private:
-  SymbolFold(market::SymbolState state, Partition partition, Offset next,
+  SymbolFold(market::SymbolState state, SettingsPtr settings, Partition partition, Offset next,
              std::uint64_t snapshot_bytes, const FoldRules& rules);
   struct PlannedFault {
     market::FoldItem item;
@@ -103,11 +117,14 @@ private:
                   std::vector<market::EventMark>& marks) const;
   void refresh_due_rules();
 
+  SettingsPtr settings_;  ///< the state's: outlives it
   market::SymbolState state_;
   FoldRules rules_;
   std::shared_ptr<const SymbolRules> own_rules_;  ///< null: nothing is left out
   std::unique_ptr<PlannedFault> fault_;
-  Offset met_below_ = 0;
+  Offset met_below_ = 0;  ///< releases below are met
+  std::size_t changes_met_ = 0;
+  Offset settings_below_ = 0;  ///< the last change that was met is below
   Partition partition_ = 0;
   Offset next_ = 0;
   std::uint64_t events_since_ = 0;

@@ -48,10 +48,9 @@ Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape,
                         const storage::StateReader* state, const Target& target) {
   const auto& [to, snapshot_bound, last_events, instant, at_end] = target;
   market::Outputs unheard;
-  const auto meet_releases = [&](Offset upto) -> Result<void> {
-    while (fold.next_release() <= upto) {
-      if (auto met = meet_release(fold, tape, state, fold.next_release(), unheard); !met)
-        return met;
+  const auto meet_turns = [&](Offset upto) -> Result<void> {
+    while (fold.next_turn() <= upto) {
+      if (auto met = meet_turn(fold, tape, state, fold.next_turn(), unheard); !met) return met;
     }
     return {};
   };
@@ -60,7 +59,7 @@ Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape,
     if (!block) return tl::unexpected(block.error());
     if ((*block)->records.empty()) break;
     for (const auto& record : (*block)->records) {
-      if (auto met = meet_releases(record.offset); !met) return met;
+      if (auto met = meet_turns(record.offset); !met) return met;
       const auto events = record.offset + 1 == to ? last_events : SymbolFold::kWholeRecord;
       const auto whole = fold.apply_until(
           record, events, record.max_event_time > instant ? instant : market::kNever, unheard);
@@ -71,7 +70,7 @@ Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape,
   }
   if (to == 0) return {};
   fold.pass(to);
-  return meet_releases(at_end ? to : to - 1);
+  return meet_turns(at_end ? to : to - 1);
 }
 
 Result<Target> resolve(const storage::TapeReader& tape, const storage::StateReader* state,

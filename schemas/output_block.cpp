@@ -1,5 +1,6 @@
 // schemas/output_block.cpp -- outputs as variable-length numbers, differences from the one before.
 // Structured bindings: a field more or less does not compile until it is handled here.
+#include <algorithm>
 #include <cstring>
 
 #include "schemas/state_codec.hpp"
@@ -16,7 +17,8 @@ using market::MetricsRow;
 using market::Output;
 using market::Refusal;
 
-constexpr std::uint64_t kVersion = 1;
+/// 2 where something is told that 1 does not know: candles by activity, further metrics.
+constexpr std::uint64_t kVersion = 1, kFurtherVersion = 2;
 constexpr std::size_t kOutputBytes = 8;  ///< least size of one
 constexpr std::uint64_t kKinds = 5, kTrusts = 4, kRules = market::kRefusalRules;
 constexpr std::uint64_t kMaxNameBytes = 64;
@@ -27,19 +29,26 @@ struct Before {
   market::SourceId source = 0;
   market::Offset offset = 0;
   market::Price price = 0;
+  std::uint64_t number = 0;
   Event event;
+  bool further = false;  ///< the block is of kFurtherVersion
 };
 
 void put(VarintWriter& out, const Candle& candle, Before& before) {
   const auto& [width, open_time, open, high, low, close, volume, buy_volume, sell_volume, notional,
-               trades, revision, closed, ohlc_exact] = candle;
+               trades, revision, closed, ohlc_exact, number, end_time] = candle;
   out.put_signed(width);
   out.put_delta(open_time, before.open_time);
   out.put_delta(open, before.price);
   out.put_signed(high - open), out.put_signed(low - open), out.put_signed(close - open);
   out.put_wide(volume), out.put_wide(buy_volume), out.put_wide(sell_volume), out.put_wide(notional);
   out.put(trades), out.put(revision);
-  out.put((closed ? 1u : 0u) | (ohlc_exact ? 2u : 0u));
+  const bool numbered = number != 0 || end_time != 0;
+  out.put((closed ? 1u : 0u) | (ohlc_exact ? 2u : 0u) | (numbered ? 4u : 0u));
+  if (!numbered) return;
+  out.put_delta(number, before.number);
+  market::TimeNs time = open_time;
+  out.put_delta(end_time, time);
 }
 
 void take(VarintReader& in, Candle& candle, Before& before) {
@@ -57,6 +66,10 @@ void take(VarintReader& in, Candle& candle, Before& before) {
   candle.trades = in.get(), candle.revision = static_cast<std::uint32_t>(in.get());
   const auto bits = in.get();
   candle.closed = (bits & 1) != 0, candle.ohlc_exact = (bits & 2) != 0;
+  if ((bits & 4) == 0) return;
+  candle.number = in.get_delta(before.number);
+  market::TimeNs time = candle.open_time;
+  candle.end_time = in.get_delta(time);
 }
 
 void put(VarintWriter& out, const market::Summary& summary) {
@@ -70,19 +83,44 @@ void take(VarintReader& in, market::Summary& summary) {
 
 void put(VarintWriter& out, const MetricsRow& row, Before& before) {
   const auto& [width, open_time, samples, imbalance_ppm, spread, spread_samples,
-               order_flow_imbalance] = row;
+               order_flow_imbalance, further] = row;
   out.put_signed(width);
   out.put_delta(open_time, before.open_time);
   out.put(samples), out.put(spread_samples);
   put(out, imbalance_ppm), put(out, spread);
   out.put_wide(order_flow_imbalance);
+  if (!before.further) return;
+  out.put(further.size());
+  for (const auto& [series, count, values] : further) {
+    out.put(static_cast<std::uint64_t>(series)), out.put(count);
+    put(out, values);
+  }
 }
-void take(VarintReader& in, MetricsRow& row, Before& before) {
+const char* take(VarintReader& in, MetricsRow& row, Before& before) {
   row.width = in.get_signed();
   row.open_time = in.get_delta(before.open_time);
   row.samples = in.get(), row.spread_samples = in.get();
   take(in, row.imbalance_ppm), take(in, row.spread);
   row.order_flow_imbalance = in.get_wide();
+  if (!before.further) return nullptr;
+  const auto count = in.get();
+  if (count > market::kMetricSeries) return "too many metrics";
+  for (std::uint64_t i = 0; i < count; ++i) {
+    auto& one = row.further.emplace_back();
+    const auto series = in.get();
+    if (series >= market::kMetricSeries) return "unknown metric";
+    one.series = static_cast<market::MetricSummary::Series>(series);
+    one.count = in.get();
+    take(in, one.values);
+  }
+  return nullptr;
+}
+
+bool is_further(const Output& output) {
+  if (const auto* candle = std::get_if<Candle>(&output.body))
+    return candle->number != 0 || candle->end_time != 0;
+  const auto* row = std::get_if<MetricsRow>(&output.body);
+  return row != nullptr && !row->further.empty();
 }
 
 void put(VarintWriter& out, const Event& event, Before& before) {
@@ -191,7 +229,8 @@ const char* take_output(VarintReader& in, Output& output, Before& before) {
 std::string encode_block(std::span<const Output* const> outputs) {
   VarintWriter out;
   Before before;
-  out.put(kVersion);
+  before.further = std::ranges::any_of(outputs, [](const Output* one) { return is_further(*one); });
+  out.put(before.further ? kFurtherVersion : kVersion);
   out.put(outputs.size());
   for (const Output* output : outputs) {
     out.put(static_cast<std::uint64_t>(output->kind()) * kTrusts +
@@ -215,7 +254,8 @@ tl::unexpected<Error> bad_block(const std::string& what, std::size_t at) {
 
 Result<void> take_block(VarintReader& in, std::size_t total, std::vector<Output>& outputs) {
   const auto begin = in.position();
-  if (const auto version = in.get(); in.failed() || version != kVersion) {
+  const auto version = in.get();
+  if (in.failed() || version < kVersion || version > kFurtherVersion) {
     return bad_block("version " + std::to_string(version) + " is not known", begin);
   }
   const auto at_count = in.position();
@@ -224,6 +264,7 @@ Result<void> take_block(VarintReader& in, std::size_t total, std::vector<Output>
     return bad_block(std::to_string(count) + " outputs in fewer bytes", at_count);
   outputs.reserve(outputs.size() + count);
   Before before;
+  before.further = version == kFurtherVersion;
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto at = in.position();
     const char* wrong = take_output(in, outputs.emplace_back(), before);

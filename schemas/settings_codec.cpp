@@ -127,16 +127,23 @@ const char* take_alerts(wire::FoldSettings::Reader from, std::size_t bytes,
 
 void put_metrics(wire::MetricsRow::Builder to, const MetricsRow& row) {
   const auto& [width, open_time, samples, imbalance_ppm, spread, spread_samples,
-               order_flow_imbalance] = row;
+               order_flow_imbalance, further] = row;
   to.setWidth(width), to.setOpenTime(open_time), to.setSamples(samples);
   to.setSpreadSamples(spread_samples);
   put_summary(to.getImbalancePpm(), imbalance_ppm);
   put_summary(to.getSpread(), spread);
   to.setOrderFlowImbalanceHigh(high_of(order_flow_imbalance));
   to.setOrderFlowImbalanceLow(low_of(order_flow_imbalance));
+  if (row.further.empty()) return;
+  auto list = to.initFurther(static_cast<unsigned>(row.further.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    const auto& [series, count, values] = row.further[i];
+    list[i].setSeries(static_cast<std::uint8_t>(series)), list[i].setCount(count);
+    put_summary(list[i], values);
+  }
 }
 
-MetricsRow take_metrics(wire::MetricsRow::Reader from) {
+std::optional<MetricsRow> take_metrics(wire::MetricsRow::Reader from) {
   MetricsRow row;
   row.width = from.getWidth(), row.open_time = from.getOpenTime();
   row.samples = from.getSamples(), row.spread_samples = from.getSpreadSamples();
@@ -144,13 +151,19 @@ MetricsRow take_metrics(wire::MetricsRow::Reader from) {
   row.spread = take_summary(from.getSpread());
   row.order_flow_imbalance =
       wide(from.getOrderFlowImbalanceHigh(), from.getOrderFlowImbalanceLow());
+  if (from.getFurther().size() > market::kMetricSeries) return std::nullopt;
+  for (const auto one : from.getFurther()) {
+    if (one.getSeries() >= market::kMetricSeries) return std::nullopt;
+    row.further.push_back({static_cast<market::MetricSummary::Series>(one.getSeries()),
+                           one.getCount(), take_summary(one)});
+  }
   return row;
 }
 
 std::string encode(const market::FoldSettings& settings) {
   const auto& [candle_widths, lateness, idle_after, correction_horizon, kept_trades, metrics_levels,
                metrics_window, max_sequence_jump, max_kept_updates, allow_negative_prices, alerts,
-               symbol_alerts, patterns] = settings;
+               symbol_alerts, patterns, candle_origin, further_metrics] = settings;
   const std::size_t list_bytes = candle_widths.size() * 8 + alert_bytes(settings);
   return write_message<wire::FoldSettings>(list_bytes, [&](wire::FoldSettings::Builder to) {
     to.setVersion(kStateVersion);
@@ -163,6 +176,8 @@ std::string encode(const market::FoldSettings& settings) {
     to.setMaxSequenceJump(settings.max_sequence_jump);
     to.setMaxKeptUpdates(settings.max_kept_updates);
     to.setAllowNegativePrices(settings.allow_negative_prices);
+    to.setCandleOrigin(settings.candle_origin);
+    to.setFurtherMetrics(settings.further_metrics);
     put_alerts(to, settings);
   });
 }
@@ -183,6 +198,8 @@ Result<market::FoldSettings> decode_settings(std::span<const std::byte> bytes) {
         settings.max_sequence_jump = from.getMaxSequenceJump();
         settings.max_kept_updates = from.getMaxKeptUpdates();
         settings.allow_negative_prices = from.getAllowNegativePrices();
+        settings.candle_origin = from.getCandleOrigin();
+        settings.further_metrics = from.getFurtherMetrics();
         if (const char* wrong = take_alerts(from, bytes.size(), settings))
           return fault(nullptr, wrong);
         return settings;

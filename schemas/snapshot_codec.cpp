@@ -190,14 +190,22 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
   const auto& [symbol, source, source_name, earlier_sources, sequencing, position, trust,
                trust_since, suspect, suspect_since, event_time, max_event_time, feed_time, counts,
                integrity, instrument, statuses, streams, orders, levels, quotes, depth_seen,
-               in_snapshot, crossing, kept_updates, candles, kept_trades, trades, session_trades,
-               last_trade, window_open, window, alerts, chain, digest, marked] = snapshot;
+               in_snapshot, crossing, kept_updates, candles, width_starts, kept_trades, trades,
+               session_trades, last_trade, window_open, window, alerts, chain, digest, marked] =
+      snapshot;
   to.setVersion(kStateVersion);
   put_text([&](auto text) { to.setSymbol(text); }, symbol);
   put_text([&](auto text) { to.setSourceName(text); }, source_name);
   to.setSource(source);
   auto earlier = to.initEarlierSources(static_cast<unsigned>(earlier_sources.size()));
   for (unsigned i = 0; i < earlier.size(); ++i) earlier.set(i, earlier_sources[i]);
+  if (!width_starts.empty()) {
+    auto starts = to.initWidthStarts(static_cast<unsigned>(width_starts.size()));
+    for (unsigned i = 0; i < starts.size(); ++i) {
+      starts[i].setWidth(width_starts[i].width);
+      starts[i].setAfter(width_starts[i].after);
+    }
+  }
   to.setSequencing(static_cast<std::uint8_t>(sequencing));
   to.setTrust(static_cast<std::uint8_t>(trust));
   put_position(to.getPosition(), position);
@@ -276,7 +284,6 @@ void take_rest(Reader from, SymbolSnapshot& snapshot) {
   snapshot.trades = from.getTrades(), snapshot.session_trades = from.getSessionTrades();
   snapshot.last_trade = from.getLastTrade();
   snapshot.window_open = from.getWindowOpen(), snapshot.marked = from.getMarked();
-  snapshot.window = take_metrics(from.getWindow());
   snapshot.chain = {from.getChain().getHigh(), from.getChain().getLow()};
   snapshot.digest = {from.getDigest().getHigh(), from.getDigest().getLow()};
 }
@@ -295,6 +302,12 @@ Result<SymbolSnapshot> take_snapshot(Reader from, std::size_t bytes, Fault&& fau
   if (earlier.size() > bytes / 8) return fault(nullptr, "too many earlier sources");
   snapshot.earlier_sources = vector_of(earlier);
   take_rest(from, snapshot);
+  if (from.getWidthStarts().size() > bytes / 8) return fault(nullptr, "too many width starts");
+  for (const auto start : from.getWidthStarts())
+    snapshot.width_starts.push_back({start.getWidth(), start.getAfter()});
+  auto window = take_metrics(from.getWindow());
+  if (!window) return fault(nullptr, "unknown metric");
+  snapshot.window = std::move(*window);
   take_counts(from, snapshot);
   if (const char* wrong = take_statuses(from, snapshot)) return fault(nullptr, wrong);
   if (from.hasAlerts()) {
@@ -311,7 +324,9 @@ Result<SymbolSnapshot> take_snapshot(Reader from, std::size_t bytes, Fault&& fau
 std::string encode(const SymbolSnapshot& snapshot) {
   const Rows rows(snapshot);
   const std::size_t bytes = rows.bytes() + snapshot.symbol.size() + snapshot.source_name.size() +
-                            snapshot.earlier_sources.size() * 8 + 64 + alert_bytes(snapshot.alerts);
+                            snapshot.earlier_sources.size() * 8 + 64 +
+                            alert_bytes(snapshot.alerts) + snapshot.window.further.size() * 64 +
+                            snapshot.width_starts.size() * 16;
   return write_message<wire::Snapshot>(bytes, [&](Builder to) {
     put_rest(to, snapshot);
     put_sections(to, rows, snapshot);

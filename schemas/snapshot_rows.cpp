@@ -161,8 +161,9 @@ void put_rows(VarintWriter& out, const std::vector<CandleSnapshot>& candles) {
   CandleSnapshot last;
   for (const auto& [candle, first_time, last_time] : candles) {
     const auto& [width, open_time, open, high, low, close, volume, buy_volume, sell_volume,
-                 notional, trades, revision, closed, ohlc_exact] = candle;
-    out.put((closed ? 1u : 0u) | (ohlc_exact ? 2u : 0u));
+                 notional, trades, revision, closed, ohlc_exact, number, end_time] = candle;
+    const bool numbered = number != 0 || end_time != 0;
+    out.put((closed ? 1u : 0u) | (ohlc_exact ? 2u : 0u) | (numbered ? 4u : 0u));
     out.put_delta(width, last.candle.width);
     out.put_delta(open_time, last.candle.open_time);
     market::Price price = last.candle.close;
@@ -177,6 +178,9 @@ void put_rows(VarintWriter& out, const std::vector<CandleSnapshot>& candles) {
     out.put_delta(first_time, last.first_time);
     market::TimeNs time = first_time;
     out.put_delta(last_time, time);
+    if (!numbered) continue;
+    out.put_delta(number, last.candle.number);
+    out.put_delta(end_time, last.candle.end_time);
   }
 }
 
@@ -205,7 +209,11 @@ RowFault get_rows(std::span<const std::uint8_t> bytes, std::uint32_t count,
     row.first_time = in.get_delta(last.first_time);
     market::TimeNs time = row.first_time;
     row.last_time = in.get_delta(time);
-    return marks <= 3 && revision <= 0xffff'ffff ? nullptr : "a field out of range";
+    if ((marks & 4) != 0) {
+      candle.number = in.get_delta(last.candle.number);
+      candle.end_time = in.get_delta(last.candle.end_time);
+    }
+    return marks <= 7 && revision <= 0xffff'ffff ? nullptr : "a field out of range";
   });
 }
 

@@ -97,6 +97,12 @@ struct Snapshot {
     index @63 :UInt32;
     offset @64 :UInt64;
   }
+  widthStarts @65 :List(WidthStart);
+}
+
+struct WidthStart {
+  width @0 :Int64;
+  after @1 :Int64;
 }
 
 struct Alerts {
@@ -156,6 +162,17 @@ struct MetricsRow {
   }
   orderFlowImbalanceHigh @14 :Int64;
   orderFlowImbalanceLow @15 :UInt64;
+  further @16 :List(MetricSummary);
+}
+
+struct MetricSummary {
+  series @0 :UInt8;
+  count @1 :UInt64;
+  min @2 :Int64;
+  max @3 :Int64;
+  last @4 :Int64;
+  sumHigh @5 :Int64;
+  sumLow @6 :UInt64;
 }
 
 struct FoldSettings {
@@ -173,6 +190,8 @@ struct FoldSettings {
   alerts @11 :AlertSettings;  # absent: none are given
   symbolAlerts @12 :List(SymbolAlerts);
   patterns @13 :List(AlertPattern);
+  candleOrigin @14 :Int64;
+  furtherMetrics @15 :UInt32;
 }
 
 # Ratios in millionths; 0: never.
@@ -205,7 +224,7 @@ struct AlertPattern {
 
 struct ControlRecord {
   version @0 :UInt16;  # 1
-  kind @1 :UInt8;      # 1 quarantine, 2 release
+  kind @1 :UInt8;      # 1 quarantine, 2 release, 3 settings
   symbol @2 :Text;
   partition @3 :UInt32;
   index @4 :UInt32;
@@ -217,6 +236,13 @@ struct ControlRecord {
   dueTime @10 :Int64;
   at @11 :UInt64;
   errors @12 :List(Text);
+  settings @13 :Data;  # a message of FoldSettings
+  feedTimes @14 :List(FeedTime);
+}
+
+struct FeedTime {
+  source @0 :UInt64;
+  feedTime @1 :Int64;
 }
 
 struct Mark {

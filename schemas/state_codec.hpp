@@ -45,17 +45,28 @@ struct MarkPayload {
 [[nodiscard]] std::string encode(const MarkPayload& mark);
 [[nodiscard]] Result<MarkPayload> decode_mark(std::span<const std::byte> bytes);
 
-/// What changes one symbol's fold beside its events; kept with the tape's control.
+/// How far a source's feed time has come.
+struct FeedTime {
+  market::SourceId source = 0;
+  market::TimeNs feed_time = 0;
+  friend bool operator==(const FeedTime&, const FeedTime&) = default;
+};
+
+/// What changes folds beside events; kept with the tape's control. The first two kinds are about
+/// one item of a symbol, `settings` about a partition (item.position.partition), all its symbols.
 struct ControlRecord {
   enum class Kind : std::uint8_t {
     quarantine = 1,  ///< every fold leaves the item out
     release = 2,     ///< from `at` on the state is as if it had not been left out
+    settings = 3,    ///< from `at` on the fold goes by `settings`
   } kind = Kind::quarantine;
   std::string symbol;
   market::FoldItem item;
   /// The next offset of the partition's owner when it appended the record.
   market::Offset at = 0;
-  std::vector<std::string> errors;  ///< of each attempt, for a quarantine
+  std::vector<std::string> errors{};  ///< of each attempt, for a quarantine
+  market::FoldSettings settings{};
+  std::vector<FeedTime> feed_times{};  ///< for settings: the newest marks below `at`, by source
   friend bool operator==(const ControlRecord&, const ControlRecord&) = default;
 };
 [[nodiscard]] std::string encode(const ControlRecord& record);

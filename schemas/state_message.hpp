@@ -103,6 +103,7 @@ template <class List>
 
 /// In settings_codec.cpp; a snapshot holds one, too.
 void put_metrics(wire::MetricsRow::Builder to, const market::MetricsRow& row);
-[[nodiscard]] market::MetricsRow take_metrics(wire::MetricsRow::Reader from);
+/// None where it holds a metric that nobody knows.
+[[nodiscard]] std::optional<market::MetricsRow> take_metrics(wire::MetricsRow::Reader from);
 
 }  // namespace tapedeck::schemas

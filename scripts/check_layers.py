@@ -48,7 +48,7 @@ LIBRARY_USERS = {
     "nlohmann": {"api", "telemetry"},
     "spdlog": {"actors", "api", "storage", "sinks"},
     "fmt": {"actors", "api", "storage", "sinks", "feeds", "replay", "telemetry", "config", "schemas"},
-    "date": {"feeds", "api", "replay"},
+    "date": {"feeds", "api", "replay", "config"},
     "zlib.h": {"feeds"},
     "zstd.h": {"feeds"},
     "catch2": set(),

@@ -8,28 +8,15 @@
 
 #include "../replay/sessions.hpp"
 #include "actors/engine.hpp"
-#include "replay/verify.hpp"
 #include "storage/memory_state_store.hpp"
 #include "storage/memory_tape.hpp"
+#include "tests/actors/agreement.hpp"
 
 using namespace tapedeck;
 
 namespace {
 
 const market::FoldSettings kSettings;
-
-actors::EngineOptions small_engine(storage::ControlStore& control) {
-  actors::EngineOptions options;
-  options.poll_bytes = 32 << 10;
-  options.max_inflight_bytes = 128 << 10;
-  options.checkpoint_events = 3'000;
-  options.snapshots = {1'000, 16};
-  options.supervision.symbol.backoff_min = std::chrono::milliseconds(1);
-  options.store_interval = std::chrono::milliseconds(5);
-  options.control = &control;
-  options.control_records = control.records().value();
-  return options;
-}
 
 struct Victim {
   explicit Victim(const storage::TapeReader& tape) {
@@ -44,32 +31,6 @@ struct Victim {
   market::FoldItem item;
 };
 
-/// What an engine left behind is what a plain refold by the control records gives.
-void check_agrees(const storage::TapeReader& tape, const storage::StateReader& state,
-                  const storage::ControlStore& control) {
-  const replay::FoldRules rules(kSettings, control.records().value());
-  tests::OutputMap expected, found;
-  replay::RefoldListener listener;
-  listener.said = [&](const replay::SymbolFold& fold, const market::Outputs& outputs) {
-    for (const auto& output : outputs)
-      expected.insert_or_assign({fold.state().symbol(), market::identity(output)}, output);
-  };
-  REQUIRE(replay::refold(tape, rules, {}, listener));
-  const auto symbols = tape.symbols().value();
-  for (const auto& symbol : symbols) {
-    REQUIRE(state.outputs(symbol, "", "", [&](const market::Output& output) {
-      found.emplace(std::pair(symbol, market::identity(output)), output);
-      return true;
-    }));
-  }
-  tests::check_same_outputs(found, expected, true);
-  const auto verified = replay::verify(tape, state, rules, 2, {});
-  REQUIRE(verified);
-  CHECK(verified->digests > 0);
-  CHECK(verified->mismatches.empty());
-  CHECK(verified->bad_snapshots.empty());
-}
-
 }  // namespace
 
 TEST_CASE("an event that kills the fold three times is quarantined, and every later fold agrees",
@@ -79,7 +40,7 @@ TEST_CASE("an event that kills the fold three times is quarantined, and every la
   const Victim victim(tape);
   storage::MemoryStateStore state;
   storage::MemoryControlStore control;
-  auto options = small_engine(control);
+  auto options = tests::small_engine(control);
   options.faults = {{victim.symbol, victim.item.position, 1'000'000}};
   {
     telemetry::Metrics metrics(tape.partitions());
@@ -97,18 +58,18 @@ TEST_CASE("an event that kills the fold three times is quarantined, and every la
   CHECK(records[0].at > victim.item.position.offset);
   CHECK(records[0].errors.size() == 3);
   CHECK(records[0].errors[0].find("fault point") != std::string::npos);
-  check_agrees(tape, state, control);
+  tests::check_agrees(tape, state, control, kSettings);
 
   // From its beginning again, with the same event as deadly as before.
   storage::MemoryStateStore again;
-  options = small_engine(control);
+  options = tests::small_engine(control);
   options.faults = {{victim.symbol, victim.item.position, 1'000'000}};
   telemetry::Metrics metrics(tape.partitions());
   actors::Engine engine(tape, again, kSettings, options, metrics);
   REQUIRE(engine.run_to_end());
   CHECK(metrics.partitions[victim.partition]->symbol_restarts == 0);
   CHECK(control.records().value().size() == 1);
-  check_agrees(tape, again, control);
+  tests::check_agrees(tape, again, control, kSettings);
 }
 
 TEST_CASE("poison refunds the restart budget: one event after another is quarantined",
@@ -119,7 +80,7 @@ TEST_CASE("poison refunds the restart budget: one event after another is quarant
   const auto index = tape.index(victim.symbol, 0, ~0ull).value();
   storage::MemoryStateStore state;
   storage::MemoryControlStore control;
-  auto options = small_engine(control);
+  auto options = tests::small_engine(control);
   options.supervision.symbol.budget = 3;
   options.supervision.symbol.backoff_max = std::chrono::milliseconds(2);
   for (std::size_t i = 2; i < 8; ++i)
@@ -128,7 +89,7 @@ TEST_CASE("poison refunds the restart budget: one event after another is quarant
   actors::Engine engine(tape, state, kSettings, options, metrics);
   REQUIRE(engine.run_to_end());
   CHECK(control.records().value().size() == 6);
-  check_agrees(tape, state, control);
+  tests::check_agrees(tape, state, control, kSettings);
 }
 
 TEST_CASE("a due item that kills the fold three times is quarantined", "[quarantine]") {
@@ -150,7 +111,7 @@ TEST_CASE("a due item that kills the fold three times is quarantined", "[quarant
                             row->time};
   storage::MemoryStateStore state;
   storage::MemoryControlStore control;
-  auto options = small_engine(control);
+  auto options = tests::small_engine(control);
   options.faults = {{victim.symbol, {}, 1'000'000, actors::FaultPoint::Action::fail, due}};
   telemetry::Metrics metrics(tape.partitions());
   actors::Engine engine(tape, state, kSettings, options, metrics);
@@ -158,7 +119,7 @@ TEST_CASE("a due item that kills the fold three times is quarantined", "[quarant
   const auto records = control.records().value();
   REQUIRE(records.size() == 1);
   CHECK(records[0].item.due == due);
-  check_agrees(tape, state, control);
+  tests::check_agrees(tape, state, control, kSettings);
 }
 
 TEST_CASE("what is released and kills the fold again goes back into quarantine", "[quarantine]") {
@@ -167,7 +128,7 @@ TEST_CASE("what is released and kills the fold again goes back into quarantine",
   const Victim victim(tape);
   storage::MemoryStateStore state;
   storage::MemoryControlStore control;
-  auto options = small_engine(control);
+  auto options = tests::small_engine(control);
   options.faults = {{victim.symbol, victim.item.position, 1'000'000}};
   {
     telemetry::Metrics metrics(tape.partitions());
@@ -188,7 +149,7 @@ TEST_CASE("what is released and kills the fold again goes back into quarantine",
   REQUIRE(records.size() == 3);
   CHECK(records[2].kind == schemas::ControlRecord::Kind::quarantine);
   CHECK(records[2].item == victim.item);
-  check_agrees(tape, state, control);
+  tests::check_agrees(tape, state, control, kSettings);
 }
 
 TEST_CASE("a release puts the event through in its place, and every later fold agrees",
@@ -199,7 +160,7 @@ TEST_CASE("a release puts the event through in its place, and every later fold a
   storage::MemoryStateStore state;
   storage::MemoryControlStore control;
   telemetry::Metrics metrics(tape.partitions());
-  auto options = small_engine(control);
+  auto options = tests::small_engine(control);
   options.faults = {{victim.symbol, victim.item.position, 3}};  // fixed from then on
   {
     actors::Engine engine(tape, state, kSettings, options, metrics);
@@ -226,16 +187,16 @@ TEST_CASE("a release puts the event through in its place, and every later fold a
     REQUIRE(engine.stop());
   }
   CHECK(control.records().value().size() == 2);
-  check_agrees(tape, state, control);
+  tests::check_agrees(tape, state, control, kSettings);
   // The tape goes on.
   tests::record_session(tape, {"seed=5,symbols=6,messages=9000", 128, 128});
   telemetry::Metrics more(tape.partitions());
-  actors::Engine engine(tape, state, kSettings, small_engine(control), more);
+  actors::Engine engine(tape, state, kSettings, tests::small_engine(control), more);
   REQUIRE(engine.run_to_end());
-  check_agrees(tape, state, control);
+  tests::check_agrees(tape, state, control, kSettings);
   storage::MemoryStateStore again;
   telemetry::Metrics afresh(tape.partitions());
-  actors::Engine other(tape, again, kSettings, small_engine(control), afresh);
+  actors::Engine other(tape, again, kSettings, tests::small_engine(control), afresh);
   REQUIRE(other.run_to_end());
-  check_agrees(tape, again, control);
+  tests::check_agrees(tape, again, control, kSettings);
 }

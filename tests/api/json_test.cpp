@@ -69,7 +69,8 @@ TEST_CASE("metrics have nine decimals, and null where undefined", "[json]") {
       R"("event_time":"1970-01-01T00:00:00.000000000Z","trust":"gapped",)"
       R"("trust_since":{"partition":1,"offset":1,"index":0},"levels":10,"imbalance":"-0.333333333",)"
       R"("weighted_imbalance":"0.500000000","spread":"0.2900","spread_bps":"4.948087735","vtob":null,)"
-      R"("microprice":"586.085000000","order_flow_imbalance":"-42"})");
+      R"("microprice":"586.085000000","order_flow_imbalance":"-42","bid_depth":"0",)"
+      R"("ask_depth":"0"})");
 }
 
 TEST_CASE("a symbol says what was counted, and null where it was told nothing", "[json]") {

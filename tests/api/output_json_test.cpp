@@ -49,6 +49,34 @@ TEST_CASE("a metric row tells summaries, null where there was no sample", "[json
         R"("position":{"partition":1,"offset":20,"index":3}})");
 }
 
+TEST_CASE("a candle by activity tells its number and its own end", "[json]") {
+  market::Candle candle;
+  candle.width = market::candle_width(market::CandleMeasure::ticks, 100);
+  candle.open_time = kNoon, candle.number = 301, candle.end_time = kNoon + 5;
+  CHECK_THAT(api::to_json("AAPL", output(candle)),
+             Catch::Contains(R"("width":"100t","number":301,"open_time":"2026-01-05T12:00:00.)"
+                             R"(000000000Z","close_time":"2026-01-05T12:00:00.000000005Z",)"));
+}
+
+TEST_CASE("further metrics tell summaries, trade flow and variance", "[json]") {
+  using S = market::MetricSummary::Series;
+  market::MetricsRow row;
+  row.further = {
+      {S::microprice, 2, {1'234'500'0001, 1'234'500'0003, 1'234'500'0003, 2'469'000'0004}},
+      {S::buys, 2, {100, 200, 200, 300}},
+      {S::sells, 1, {100, 100, 100, 100}},
+      {S::mid, 2, {2'469'001, 2'469'003, 2'469'003, 4'938'004}},
+      {S::mid_moves, 1, {2, 2, 2, 4}}};
+  CHECK_THAT(
+      api::to_json("AAPL", output(row)),
+      Catch::Contains(R"("microprice":{"min":"123.45000001","mean":"123.450000020000",)"
+                      R"("max":"123.45000003","last":"123.45000003"},"buys":2,)"
+                      R"("buy_volume":"3.00","sells":1,"sell_volume":"1.00",)"
+                      R"("trade_flow_imbalance":"0.500000",)"
+                      R"("mid":{"min":"123.45005","mean":"123.450100000","max":"123.45015",)"
+                      R"("last":"123.45015"},"mid_moves":1,"realised_variance":"0.0000000100")"));
+}
+
 TEST_CASE("a late trade and a refusal tell the event that caused them", "[json]") {
   market::Event event;
   event.time = event.feed_time = kNoon, event.sequence = 7, event.id = 9;

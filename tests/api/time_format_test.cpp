@@ -87,6 +87,17 @@ TEST_CASE("a time written and read back is the same, for random times", "[time]"
   }
 }
 
+TEST_CASE("widths are durations or amounts of trading", "[time]") {
+  for (const char* text : {"1s", "1m", "250ms", "1d", "100t", "0.5v", "1000000n", "500i"})
+    CHECK(api::format_width(api::parse_width(text, "width").value()) == text);
+  for (const char* text : {"", "1", "0t", "-1s", "1w", "t", "1000d"}) {
+    const auto width = api::parse_width(text, "width");
+    REQUIRE_FALSE(width);
+    CHECK(width.error().field == "width");
+    CHECK_THAT(width.error().message, Catch::Contains("100t"));
+  }
+}
+
 TEST_CASE("durations are written in the largest unit that divides them", "[time]") {
   CHECK(format_duration(market::kSecond) == "1s");
   CHECK(format_duration(10 * market::kSecond) == "10s");

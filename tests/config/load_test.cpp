@@ -45,6 +45,29 @@ Error error_of(const Result<Config>& result) {
 
 }  // namespace
 
+TEST_CASE("candles by activity, an origin and further metrics are settings", "[config]") {
+  const auto good = load_toml(R"([candles]
+widths = ["1s", "1m", "100t", "0.5v", "1000000n"]
+origin = "09:30 -04:00"
+[metrics]
+further = ["vtob", "variance"]
+)");
+  REQUIRE(good);
+  CHECK(good->fold.candle_widths ==
+        std::vector<tapedeck::market::CandleWidth>{kSecond, 60 * kSecond,
+                                                   *tapedeck::market::parse_activity("100t"),
+                                                   *tapedeck::market::parse_activity("0.5v"),
+                                                   *tapedeck::market::parse_activity("1000000n")});
+  CHECK(good->fold.candle_origin == (13 * 3600 + 1800) * kSecond);
+  CHECK(good->fold.further_metrics == 0b100010);
+  for (const char* bad :
+       {"[candles]\nwidths = [\"100t\", \"1s\"]\n", "[candles]\nwidths = [\"1x\"]\n",
+        "[candles]\norigin = \"25:00\"\n", "[metrics]\nfurther = [\"vtop\"]\n"}) {
+    INFO(bad);
+    CHECK_FALSE(load_toml(bad));
+  }
+}
+
 TEST_CASE("without file, environment and flags all settings are the defaults", "[config]") {
   const auto config = load(std::nullopt, {});
   REQUIRE(config);
@@ -204,8 +227,8 @@ TEST_CASE(
       {"[candles]\nlateness = 5", "candles.lateness", "a duration like \"2s\", from 0s to 1d", "5"},
       {"[candles]\nlateness = \"-1s\"", "candles.lateness", "from 0s", "-1s"},
       {"[fold]\nallow_negative_prices = 1", "fold.allow_negative_prices", "true or false", "1"},
-      {"[candles]\nwidths = [\"2s\", \"1s\"]", "candles.widths", "ascending durations", "1s"},
-      {"[candles]\nwidths = [\"1s\", \"1s\"]", "candles.widths", "ascending durations", "1s"},
+      {"[candles]\nwidths = [\"2s\", \"1s\"]", "candles.widths", "ascending", "1s"},
+      {"[candles]\nwidths = [\"1s\", \"1s\"]", "candles.widths", "ascending", "1s"},
       {"[candles]\nwidths = [\"1ns\"]", "candles.widths", "from 1ms", "1ns"},
       {"[candles]\nwidths = [1]", "candles.widths", "durations", "1"},
       {"[engine]\npoll_bytes = \"4MB\"", "engine.poll_bytes", "a size like \"4MiB\"", "4MB"},

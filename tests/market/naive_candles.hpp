@@ -43,8 +43,12 @@ public:
   using Say = std::function<void(TimeNs, Candle)>;
   using SayLate = std::function<void(TimeNs width)>;
 
-  explicit NaiveCandles(const FoldSettings& settings)
-      : settings_(settings), intervals_(settings.candle_widths.size()) {}
+  explicit NaiveCandles(const FoldSettings& settings) : settings_(settings) {
+    for (const CandleWidth one : settings.candle_widths) {
+      if (!by_activity(one)) widths_.push_back(one);
+    }
+    intervals_.resize(widths_.size());
+  }
 
   [[nodiscard]] std::vector<Closing> due(TimeNs now, TimeNs after) const {
     std::vector<Closing> result;
@@ -129,11 +133,12 @@ public:
   }
 
 private:
-  [[nodiscard]] TimeNs width(std::size_t w) const { return settings_.candle_widths[w]; }
-  [[nodiscard]] static TimeNs start(TimeNs time, TimeNs width) {
-    TimeNs open = time / width * width;
-    if (open > time) open -= width;
-    return open;
+  [[nodiscard]] TimeNs width(std::size_t w) const { return widths_[w]; }
+  [[nodiscard]] TimeNs start(TimeNs time, TimeNs width) const {
+    const TimeNs shifted = time - settings_.candle_origin;
+    TimeNs open = shifted / width * width;
+    if (open > shifted) open -= width;
+    return open + settings_.candle_origin;
   }
   [[nodiscard]] std::vector<const Trade*> members(std::size_t w, TimeNs open_time) const {
     std::vector<const Trade*> result;
@@ -199,6 +204,7 @@ private:
   }
 
   const FoldSettings& settings_;
+  std::vector<TimeNs> widths_;
   std::vector<std::map<TimeNs, Interval>> intervals_;
   std::vector<Trade> trades_;
   std::deque<std::size_t> kept_;

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "market/output.hpp"
+#include "tests/market/naive_activity.hpp"
 #include "tests/market/naive_alerts.hpp"
 #include "tests/market/naive_book.hpp"
 #include "tests/market/naive_candles.hpp"
+#include "tests/market/naive_further.hpp"
 #include "tests/market/stream_generator.hpp"
 
 namespace tapedeck::market {
@@ -20,6 +22,8 @@ public:
       : book(settings.metrics_levels),
         settings_(settings),
         candles_(settings),
+        activity_(settings),
+        further_(settings),
         alerts_(settings, say_candle<Alert>()) {}
 
   void message(const Message& message) {
@@ -66,6 +70,7 @@ public:
       if (!due.empty() && due.front().due <= std::min(window, silence)) {
         candles_.close(due.front(), say_candle());
       } else if (window_ && window <= std::min(feed_time, silence)) {
+        window_->further = further_.close();
         say(window_end(), *window_);
         window_.reset();
         alerts_.window_closed();
@@ -136,12 +141,21 @@ private:
     if (unknown) set_gapped();
     if (e.kind == EventKind::trade_break) {
       alerts_.trade_break(e.id);
-      if (candles_.trade_break(e.id, e.feed_time, feed_time_, say_candle(), say_late))
-        ++late_breaks;
+      bool late = candles_.trade_break(e.id, e.feed_time, feed_time_, say_candle(), say_late);
+      late |= activity_.trade_break(e.id, e.feed_time, feed_time_, say_candle(), say_late);
+      if (late) ++late_breaks;
+    } else if (e.kind == EventKind::instrument) {
+      activity_.instrument(static_cast<int>(e.price), static_cast<int>(e.size));
     } else if (const auto trade = trade_of(e)) {
       alerts_.trade(alert_time_, trade->price, trade->side, trade->id, cause());
       if (candles_.trade(*trade, e.feed_time, event_time_, feed_time_, say_candle(), say_late)) {
         ++late_trades;
+      }
+      activity_.trade(e.time, trade->price, trade->size, trade->side, trade->id, e.feed_time,
+                      say_candle());
+      if (further_.wants_trades()) {
+        if (!window_) open_window();
+        further_.trade(trade->size, trade->side);
       }
     }
     if (trouble_) set_gapped();
@@ -211,11 +225,8 @@ private:
     }
     crossing_ = crossing;
     if (bids.empty() && asks.empty() && e == 0) return;
-    if (!window_) {
-      window_.emplace();
-      window_->width = settings_.metrics_window;
-      window_->open_time = feed_time_ / window_->width * window_->width;
-    }
+    if (!window_) open_window();
+    further_.sample(bids, asks);
     window_->order_flow_imbalance += e;
     Int128 b = 0, a = 0;
     for (const auto& level : bids) b += level.size;
@@ -240,6 +251,11 @@ private:
     alerts_.sample(alert_time_, imbalance, spread, cause());
   }
 
+  void open_window() {
+    window_.emplace();
+    window_->width = settings_.metrics_window;
+    window_->open_time = feed_time_ / window_->width * window_->width;
+  }
   [[nodiscard]] TimeNs window_end() const { return window_->open_time + window_->width; }
   template <class Body = Candle>
   std::function<void(TimeNs, const Body&)> say_candle() {
@@ -252,6 +268,8 @@ private:
 
   FoldSettings settings_;
   NaiveCandles candles_;
+  NaiveActivity activity_;
+  NaiveFurther further_;
   NaiveAlerts alerts_;
   Event first_;  ///< of the message
   std::uint32_t index_ = 0;

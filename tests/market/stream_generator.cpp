@@ -328,6 +328,27 @@ void random_alerts(Random& random, FoldSettings& settings) {
   }
 }
 
+/// Often candles by activity, another origin, further metrics; drawn apart from the rest.
+void random_further(std::uint64_t seed, FoldSettings& settings) {
+  Random random(seed ^ 0xac717);
+  const auto amount = [&](std::uint64_t most) {
+    return static_cast<std::int64_t>(1 + random.below(most * kMillionth));
+  };
+  auto& widths = settings.candle_widths;
+  if (random.chance(60)) {
+    const auto ticks = static_cast<std::int64_t>(1 + random.below(8));
+    widths.push_back(candle_width(CandleMeasure::ticks, ticks));
+    widths.push_back(candle_width(CandleMeasure::ticks, ticks + 7));
+  }
+  if (random.chance(60)) widths.push_back(candle_width(CandleMeasure::volume, amount(100)));
+  if (random.chance(60)) widths.push_back(candle_width(CandleMeasure::notional, amount(90'000)));
+  if (random.chance(60)) widths.push_back(candle_width(CandleMeasure::imbalance, amount(60)));
+  if (random.chance(50))
+    settings.candle_origin = static_cast<TimeNs>(random.below(86'400 * kSecond));
+  if (random.chance(60))
+    settings.further_metrics = static_cast<std::uint32_t>(random.below(1U << kFurtherMetrics));
+}
+
 }  // namespace
 
 FoldSettings random_settings(std::uint64_t seed) {
@@ -344,6 +365,7 @@ FoldSettings random_settings(std::uint64_t seed) {
   settings.max_sequence_jump = 1'000;
   settings.max_kept_updates = static_cast<std::uint32_t>(random.chance(50) ? 10 : 1000);
   random_alerts(random, settings);
+  random_further(seed, settings);
   return settings;
 }
 

@@ -177,7 +177,8 @@ TEST_CASE("what is told behind a seek is what a replay from the beginning tells 
   }
 }
 
-TEST_CASE("a player leaves out what is in quarantine, and lets in what was released", "[player]") {
+TEST_CASE("a player leaves out what is in quarantine, lets in what was released, changes settings",
+          "[player]") {
   using schemas::ControlRecord;
   storage::MemoryTape tape(2);
   record_session(tape, {"seed=5,symbols=4,messages=6000", 64, 100});
@@ -198,6 +199,14 @@ TEST_CASE("a player leaves out what is in quarantine, and lets in what was relea
     }
   }
   records.pop_back();  // one stays
+  market::FoldSettings later;
+  later.candle_widths = {market::kSecond, market::candle_width(market::CandleMeasure::ticks, 7)};
+  later.lateness = market::kSecond;
+  for (replay::Partition p = 0; p < tape.partitions(); ++p) {
+    const auto end = tape.end(p).value();
+    records.push_back(tests::change_at(tape, p, end / 2, later));
+    records.push_back(tests::change_at(tape, p, end, kSettings));
+  }
   const replay::FoldRules rules(kSettings, records);
   tests::OutputMap expected, outputs;  // a release says some again: the last counts
   const auto keep = [](tests::OutputMap& map, const replay::SymbolFold& fold,

@@ -172,8 +172,8 @@ TEST_CASE("quarantine and release give the same states and outputs from any snap
       if (fold.may_store() && random() % 2 == 0)
         REQUIRE(state.write({{fold.take_snapshot()}, {}, {}, {}, {}}));
     }
-    if (fold.next_release() <= place.end)
-      REQUIRE(replay::meet_release(fold, tape, nullptr, place.end, outputs));
+    if (fold.next_turn() <= place.end)
+      REQUIRE(replay::meet_turn(fold, tape, nullptr, place.end, outputs));
     for (const auto& output : outputs)
       expected.insert_or_assign({place.symbol, market::identity(output)}, output);
     // ... is what a plain refold, time travel from those snapshots and verification find.

@@ -1,6 +1,7 @@
 // tests/replay/sessions.hpp -- synthetic sessions on tapes, and what a plain refold makes of them.
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "feeds/feed.hpp"
 #include "replay/refold.hpp"
+#include "schemas/state_codec.hpp"
 #include "storage/recorder.hpp"
 #include "storage/tape.hpp"
 
@@ -74,7 +76,8 @@ inline void check_same_outputs(const OutputMap& found, const OutputMap& expected
   for (const auto& [key, output] : expected) {
     const auto at = found.find(key);
     INFO("symbol " << key.first << ", output kind " << static_cast<int>(output.kind()) << " at "
-                   << output.time);
+                   << output.time << ", said at " << output.position.partition << ":"
+                   << output.position.offset);
     REQUIRE(at != found.end());
     REQUIRE(at->second.same_content(output));
     if (!positions) continue;
@@ -83,6 +86,26 @@ inline void check_same_outputs(const OutputMap& found, const OutputMap& expected
                        << output.position.index);
     REQUIRE(at->second.position == output.position);
   }
+}
+
+/// A change of settings as the partition's owner writes it.
+inline schemas::ControlRecord change_at(const storage::TapeReader& tape,
+                                        market::Partition partition, market::Offset at,
+                                        const market::FoldSettings& settings) {
+  schemas::ControlRecord record{
+      schemas::ControlRecord::Kind::settings, "", {{partition, 0, 0}, {}}, at};
+  record.settings = settings;
+  const auto marks = tape.marks(partition, 0, at).value();
+  for (const auto& stored : marks->records) {
+    const auto mark = replay::time_mark(stored).value();
+    const auto time = std::ranges::find(record.feed_times, mark.source, &schemas::FeedTime::source);
+    if (time == record.feed_times.end()) {
+      record.feed_times.push_back({mark.source, mark.feed_time});
+    } else {
+      time->feed_time = std::max(time->feed_time, mark.feed_time);
+    }
+  }
+  return record;
 }
 
 }  // namespace tapedeck::tests

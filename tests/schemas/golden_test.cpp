@@ -77,6 +77,17 @@ TEST_CASE("states of version 1 are read", "[golden]") {
   }
 }
 
+TEST_CASE("what came after the first files of a version is read", "[golden]") {
+  CHECK(*decode_snapshot(view(file("snapshot_further.v1"))) == golden::snapshot_further_v1());
+  CHECK(*decode_settings(view(file("settings_further.v1"))) == golden::settings_further_v1());
+  CHECK(*decode_control(view(file("control_settings.v1"))) == golden::control_settings_v1());
+  const auto outputs = golden::outputs_v2();
+  const auto block = decode_block(view(file("block_further.v2")));
+  REQUIRE(block);
+  REQUIRE(block->size() == outputs.size());
+  for (std::size_t i = 0; i < block->size(); ++i) CHECK((*block)[i].same_content(outputs[i]));
+}
+
 TEST_CASE("writes golden files that are missing", "[.][write-golden]") {
   std::filesystem::create_directories(kFolder);
   write("batch.v1", encoded("itch 2012-06-21 0123", golden::batch_v1()));
@@ -89,6 +100,13 @@ TEST_CASE("writes golden files that are missing", "[.][write-golden]") {
   const market::Output* const alerts[] = {&alert};
   write("block_alert.v1", encode_block(alerts));
   write("mark.v1", encode(golden::mark_v1()));
+  write("snapshot_further.v1", encode(golden::snapshot_further_v1()));
+  write("settings_further.v1", encode(golden::settings_further_v1()));
+  write("control_settings.v1", encode(golden::control_settings_v1()));
+  const auto further = golden::outputs_v2();
+  std::vector<const market::Output*> some;
+  for (const auto& output : further) some.push_back(&output);
+  write("block_further.v2", encode_block(some));
   const auto outputs = golden::outputs_v1();
   std::vector<const market::Output*> all;
   for (const auto& output : outputs) all.push_back(&output);

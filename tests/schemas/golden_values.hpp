@@ -77,7 +77,7 @@ inline market::Candle candle(Counter& n) {
           n, n, true, false};
 }
 inline market::MetricsRow metrics(Counter& n) {
-  return {n, n, n, {n, n, n, market::Int128{n} << 66}, {n, n, n, n}, n, n};
+  return {n, n, n, {n, n, n, market::Int128{n} << 66}, {n, n, n, n}, n, n, {}};
 }
 inline Event event(Counter& n) {
   return {n, n, n, n, n, n, n, n, EventKind::trade, Side::bid, market::kInSnapshot, 1};
@@ -115,6 +115,50 @@ inline std::vector<market::Output> outputs_v1() {
       {n, n, Trust::gapped, {n, n, n}, metrics(n)},
       {n, n, Trust::resyncing, {n, n, n}, market::LateTrade{n, event(n), n}},
       {n, n, Trust::suspect, {n, n, n}, market::Refusal{market::Refused::bad_side, event(n), n}}};
+}
+
+inline market::MetricsRow further_metrics(Counter& n) {
+  using S = market::MetricSummary::Series;
+  market::MetricsRow row = metrics(n);
+  row.further = {{S::vtob, n, {n, n, n, n}},
+                 {S::mid, n, {n, n, n, market::Int128{n} << 80}},
+                 {S::mid_moves, n, {n, n, n, n}}};
+  return row;
+}
+inline market::Candle activity_candle(Counter& n) {
+  market::Candle to = candle(n);
+  to.width = market::candle_width(market::CandleMeasure::volume, n);
+  to.number = n, to.end_time = n;
+  return to;
+}
+inline market::SymbolSnapshot snapshot_further_v1() {
+  Counter n;
+  market::SymbolSnapshot to = snapshot_v1();
+  to.candles = {{candle(n), n, n}, {activity_candle(n), 0, 0}, {activity_candle(n), 0, 0}};
+  to.width_starts = {{n, n}, {n, n}};
+  to.window = further_metrics(n);
+  return to;
+}
+inline std::vector<market::Output> outputs_v2() {
+  Counter n;
+  using market::Trust;
+  return {{n, n, Trust::clean, {n, n, n}, activity_candle(n)},
+          {n, n, Trust::clean, {n, n, n}, candle(n)},
+          {n, n, Trust::gapped, {n, n, n}, further_metrics(n)}};
+}
+inline market::FoldSettings settings_further_v1() {
+  Counter n;
+  market::FoldSettings to;
+  to.candle_widths = {n, market::candle_width(market::CandleMeasure::ticks, n)};
+  to.candle_origin = n, to.further_metrics = n;
+  return to;
+}
+inline ControlRecord control_settings_v1() {
+  Counter n;
+  ControlRecord to{ControlRecord::Kind::settings, "", {{n, 0, 0}, {}}, n};
+  to.settings = settings_further_v1();
+  to.feed_times = {{n, n}, {n, n}};
+  return to;
 }
 
 inline market::FoldSettings settings_v1() {

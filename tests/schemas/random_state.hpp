@@ -47,16 +47,26 @@ inline market::Candle any_candle(Random& random) {
           any<std::uint64_t>(random),
           any<std::uint32_t>(random),
           true,
-          false};
+          false,
+          below(random, 2) == 0 ? 0 : any<std::uint64_t>(random),
+          below(random, 2) == 0 ? 0 : any<I>(random)};
 }
 inline market::Summary any_summary(Random& random) {
   return {any<std::int64_t>(random), any<std::int64_t>(random), any<std::int64_t>(random),
           any_wide(random)};
 }
+inline std::vector<market::MetricSummary> any_further(Random& random) {
+  std::vector<market::MetricSummary> some(below(random, 2) * below(random, 10));
+  for (auto& one : some) {
+    one = {static_cast<market::MetricSummary::Series>(below(random, market::kMetricSeries)),
+           any<std::uint64_t>(random), any_summary(random)};
+  }
+  return some;
+}
 inline market::MetricsRow any_metrics(Random& random) {
   return {any<std::int64_t>(random), any<std::int64_t>(random), any<std::uint64_t>(random),
           any_summary(random),       any_summary(random),       any<std::uint64_t>(random),
-          any_wide(random)};
+          any_wide(random),          any_further(random)};
 }
 inline market::Digest any_digest(Random& random) {
   return {any<std::uint64_t>(random), any<std::uint64_t>(random)};
@@ -130,6 +140,8 @@ inline market::SymbolSnapshot any_snapshot(Random& random, std::size_t rows) {
   to.crossing = static_cast<std::uint8_t>(1 + below(random, 2));
   to.trades = any<U>(random), to.session_trades = any<U>(random), to.last_trade = any<I>(random);
   to.window = any_metrics(random);
+  for (std::size_t i = 0; i < below(random, 4); ++i)
+    to.width_starts.push_back({any<I>(random), any<I>(random)});
   to.alerts = any_alerts(random);
   to.chain = any_digest(random), to.digest = any_digest(random);
   return to;
@@ -189,7 +201,9 @@ inline market::FoldSettings any_settings(Random& random) {
                                 true,
                                 any_alert_settings(random),
                                 {},
-                                {}};
+                                {},
+                                any<I>(random),
+                                any<U>(random)};
   settings.symbol_alerts.resize(below(random, 5));
   for (auto& own : settings.symbol_alerts) own = {any_text(random), any_alert_settings(random)};
   settings.patterns.resize(below(random, 17));
