@@ -29,7 +29,7 @@ Ingress::Ingress(IngressContext context, IngressPort& port)
     : context_(context), port_(port), gathering_(std::make_shared<StoreRequest>()) {}
 
 void Ingress::start(std::optional<Offset> committed) {
-  auto plan = must(replay::plan_resume(*context_.state, context_.partition,
+  auto plan = must(replay::plan_resume(*context_.tape, *context_.state, context_.partition,
                                        committed.value_or(storage::kNoOffset)));
   if (const auto end = must(context_.tape->end(context_.partition)); end < plan.cursor) {
     throw EngineFailure({ErrorCode::corrupt,

@@ -65,6 +65,11 @@ Result<void> Ingress::may_release(const Release& release) const {
   if (rules == nullptr || std::ranges::none_of(rules->items, held))
     return fail(ErrorCode::not_found,
                 describe(release.symbol, release.item) + " is not in quarantine");
+  const auto start = context_.tape->start(context_.partition);
+  if (!start) return tl::unexpected(start.error());
+  if (release.item.position.offset < *start)
+    return tl::unexpected(replay::trimmed(describe(release.symbol, release.item),
+                                          context_.partition, *start));
   // Before it, what is stored of later offsets would be of another state.
   if (next_ <= release.item.position.offset || next_ < resume_cursor_)
     return fail(ErrorCode::environment, "the engine has not read so far yet: try again");

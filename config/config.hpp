@@ -82,6 +82,14 @@ struct RecordSettings {
   friend bool operator==(const RecordSettings&, const RecordSettings&) = default;
 };
 
+/// What of an embedded tape stays; zero: no limit.
+struct RetentionSettings {
+  TimeNs max_age = 0;           ///< of feed time
+  std::uint64_t max_bytes = 0;  ///< of records
+  TimeNs check_interval = 60 * kSecond;
+  friend bool operator==(const RetentionSettings&, const RetentionSettings&) = default;
+};
+
 struct HttpSettings {
   std::string address = "127.0.0.1";  ///< an IP address
   std::uint16_t port = 8080;          ///< 0: any free one
@@ -133,6 +141,7 @@ struct Config {
   EngineSettings engine;
   SupervisionSettings supervision;
   RecordSettings record;
+  RetentionSettings retention;
   KafkaSettings kafka;
   OutputSettings outputs;
   HttpSettings http;

@@ -233,6 +233,15 @@ const Setting kSettings[] = {
          "always",
          AT(record.fsync), kFsync),
 
+    make("tape.retention.max_age", Kind::duration, 0, 3650 * kDay,
+         "How long events stay on an embedded tape, by feed time back from its newest; 0: for ever",
+         AT(retention.max_age)),
+    make("tape.retention.max_bytes", Kind::size, 0, std::int64_t{1} << 60,
+         "Bytes of records that stay on an embedded tape, the oldest go first; 0: no limit",
+         AT(retention.max_bytes)),
+    make("tape.retention.check_interval", Kind::duration, kSecond, kDay,
+         "How often that is looked after while recording", AT(retention.check_interval)),
+
     make("kafka.brokers", Kind::text, 0, 0,
          "Kafka brokers, host:port, separated by commas, where no --tape names a folder",
          AT(kafka.brokers)),
