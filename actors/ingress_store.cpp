@@ -148,10 +148,12 @@ void Ingress::begin_checkpoint() {
   const auto id = next_barrier_++;
   for (EntryIndex index = 0; index < entries_.size(); ++index) {
     Entry& entry = entries_[index];
+    if (entry.state == Entry::State::passive) continue;
     if (entry.state != Entry::State::live) {
       checkpointing_.row.behind.push_back({entry.symbol, entry.missing_from});
       continue;
     }
+    if (may_passivate(entry)) passivate(index);
     if (!std::exchange(entry.changed, false)) continue;
     tell_untold(index);
     entry.barrier = id;

@@ -74,6 +74,9 @@ struct ApplyRules {
   std::uint64_t work = 0;
 };
 
+/// The symbol is idle, its snapshot is stored: the actor goes once it has answered what waits.
+struct Retire {};
+
 /// Serialise the state as of `next`: every batch before it was sent before this message.
 struct Barrier {
   std::uint64_t id = 0;
@@ -244,7 +247,8 @@ struct StoreRequest {
 
 using SymbolActor =
     caf::typed_actor<caf::reacts_to<FoldBatch>, caf::reacts_to<TellMarks>, caf::reacts_to<Restore>,
-                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>, caf::reacts_to<ApplyRules>>;
+                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>, caf::reacts_to<ApplyRules>,
+                     caf::reacts_to<Retire>>;
 
 struct Store;
 struct NewCheckpointer;
@@ -347,6 +351,7 @@ TAPEDECK_LOCAL_MESSAGE(TellMarks)
 TAPEDECK_LOCAL_MESSAGE(Restore)
 TAPEDECK_LOCAL_MESSAGE(Barrier)
 TAPEDECK_LOCAL_MESSAGE(ApplyRules)
+TAPEDECK_LOCAL_MESSAGE(Retire)
 TAPEDECK_LOCAL_MESSAGE(Release)
 TAPEDECK_LOCAL_MESSAGE(ChangeSettings)
 TAPEDECK_LOCAL_MESSAGE(Refund)

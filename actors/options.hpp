@@ -103,6 +103,9 @@ struct EngineOptions {
   std::chrono::milliseconds store_interval{
       100};  ///< outputs and cursor are stored at least this often
   replay::SnapshotPolicy snapshots;
+  /// A symbol without a record or a question for so much feed time, and nothing due, goes at the
+  /// next checkpoint, and comes back with the next one; zero: never.
+  market::TimeNs idle_passivate = 0;
   market::TimeNs thin_after =
       24 * 3600 * market::kSecond;  ///< snapshots older than this are thinned to one an hour
   std::size_t kept_checkpoints = 3;

@@ -70,6 +70,7 @@ SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShel
       [=](const Barrier& barrier) { self->send(ingress, self->state.worker->on(barrier)); },
       [=](const Ask& ask) { self->state.worker->on(ask); },
       [=](const ApplyRules& apply) { self->send(ingress, self->state.worker->on(apply)); },
+      [=](const Retire&) { self->quit(); },
   };
 }
 
@@ -101,7 +102,8 @@ public:
   const char* name = "ingress";
 
   ~IngressShell() override {
-    for (const auto& actor : symbols_) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    for (const auto& actor : symbols_)
+      if (actor) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   }
 
   void begin(IngressActor::pointer self, Shared& shared, Partition partition,
@@ -204,6 +206,9 @@ public:
   }
   void send(EntryIndex entry, ApplyRules message) override {
     self_->send(symbols_[entry], std::move(message));
+  }
+  void retire(EntryIndex entry) override {
+    self_->send(std::exchange(symbols_[entry], SymbolActor()), Retire{});
   }
   void refund(EntryIndex entry) override { self_->send(supervisor_, Refund{entry}); }
   void store(std::shared_ptr<const StoreRequest> request) override {

@@ -47,7 +47,7 @@ public:
     if (found == children_.end()) return;
     const Child child = std::move(found->second);
     children_.erase(found);
-    symbol_down(child, error);
+    if (message.reason) symbol_down(child, error);  // else it retired
   }
 
   void drain(const Drain& message) { self_->send(ingress_, message); }

@@ -126,6 +126,7 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   options.checkpoint_events = config.engine.checkpoint_events;
   options.checkpoint_interval = milliseconds(config.engine.checkpoint_interval);
   options.snapshots = {config.engine.snapshot_events, config.engine.snapshot_records};
+  options.idle_passivate = config.engine.idle_passivate;
   options.thin_after = config.engine.thin_keep;
   options.max_delivery_rows = config.outputs.max_rows;
   options.supervision = supervision(config.supervision);

@@ -231,6 +231,7 @@ actors::EngineOptions engine_options(Random& random) {
                        one_of<std::uint64_t>(random, {2, 8, 256})};
   options.thin_after = one_of<TimeNs>(random, {5, 60, 86'400}) * market::kSecond;
   options.kept_checkpoints = 1 + random.below(3);
+  options.idle_passivate = one_of<TimeNs>(random, {0, 1, 500 * kMillisecond, 5 * market::kSecond});
   auto& supervision = options.supervision;
   actors::RestartPolicy policy;
   policy.backoff_min = milliseconds(one_of<int>(random, {1, 100}));

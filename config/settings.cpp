@@ -195,6 +195,10 @@ const Setting kSettings[] = {
          AT(engine.snapshot_records)),
     make("engine.thin_keep", Kind::duration, 0, 3650 * kDay,
          "All snapshots of this time are kept, of older ones one an hour", AT(engine.thin_keep)),
+    make("engine.idle_passivate", Kind::duration, 0, 3650 * kDay,
+         "A symbol without a record or a question for so much feed time leaves memory until the "
+         "next one; 0: never",
+         AT(engine.idle_passivate)),
     make("engine.watchdog", Kind::duration, 10 * kMillisecond, kDay,
          "A fold that makes no progress for so long ends the process with exit code 4",
          AT(engine.watchdog)),

@@ -173,6 +173,11 @@ void Collector::fold() {
   gauge("undelivered_outputs", "Outputs between symbols and the output topics.", &P::undelivered);
   gauge("committed_offset", "Outputs emitted below it are out on Kafka.", &P::committed);
   gauge("symbols", "Symbols known.", &P::symbols);
+  gauge("symbols_passive", "Idle symbols without an actor.", &P::passive);
+  counter("passivations_total", "Times that an idle symbol's actor went.", &P::passivated);
+  histogram("symbol_wake_seconds",
+            "From an idle symbol's next record or question until it is caught up.", &P::wake_ns,
+            kSeconds);
   gauge("symbols_down", "Symbols that are restarting or catching up.", &P::symbols_down);
   counter("symbol_restarts_total", "Restarts of symbol actors.", &P::symbol_restarts);
   histogram("symbol_restart_seconds", "From a symbol's failure until it is caught up again.",

@@ -60,6 +60,9 @@ struct PartitionMetrics {
   Counter quarantined{}, released{};
   Histogram restart_ns{};  ///< from a symbol's failure until it is caught up again
   Gauge symbols{}, symbols_down{};
+  Gauge passive{};       ///< idle symbols without an actor
+  Counter passivated{};  ///< times that a symbol went so
+  Histogram wake_ns{};   ///< from its next record or question until it is caught up
 };
 
 /// Kinds of supervised nodes.
