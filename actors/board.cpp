@@ -1,7 +1,10 @@
 #include "actors/board.hpp"
 
 #include <chrono>
+#include <string_view>
 #include <utility>
+
+#include "storage/tape.hpp"
 
 namespace tapedeck::actors {
 
@@ -54,9 +57,30 @@ void Board::child(const std::string& name, const std::string& state, const std::
   if (!error.empty()) child.last_error = error;
 }
 
-void Board::child_restarted(const std::string& name) {
+void Board::child_waits(const std::string& name, const std::string& state, const std::string& error,
+                        std::chrono::milliseconds delay, std::uint32_t budget_left) {
   const std::scoped_lock lock(mutex_);
-  ++children_[name].restarts;
+  auto& child = children_[name];
+  const auto now = wall_clock();
+  if (child.state != state || child.since == 0) child.since = now;
+  child.state = state;
+  child.last_error = error;
+  child.starts_at = now + std::chrono::nanoseconds(delay).count();
+  child.budget_left = budget_left;
+  ++child.restarts;
+}
+
+void Board::symbols_begin(std::uint32_t partition) {
+  const std::scoped_lock lock(mutex_);
+  constexpr std::string_view kSymbol = "symbol ";
+  const auto count = static_cast<std::uint32_t>(partitions_.size());
+  for (auto& [name, child] : children_) {
+    if (!name.starts_with(kSymbol) || child.state == "running") continue;
+    if (storage::partition_of(std::string_view(name).substr(kSymbol.size()), count) != partition)
+      continue;
+    child.state = "running";
+    child.since = wall_clock();
+  }
 }
 
 std::map<std::string, ChildStatus> Board::children() const {

@@ -2,6 +2,7 @@
 // failure. Thread safe.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -36,7 +37,9 @@ struct ChildStatus {
   std::string state = "running";  ///< running, restarting, recovering, stopped
   std::uint64_t restarts = 0;
   std::string last_error;
-  market::TimeNs since = 0;  ///< of `state`, wall clock
+  market::TimeNs since = 0;      ///< of `state`, wall clock
+  market::TimeNs starts_at = 0;  ///< restarting, or a symbol recovering: when its back-off is over
+  std::optional<std::uint32_t> budget_left;  ///< restarts left as of its last failure; none: all
 };
 
 class Board {
@@ -56,7 +59,11 @@ public:
   /// Children by the name of the design's tree: "checkpointer", "partition 0", "ingress 0", "symbol
   /// AAPL". A symbol appears once it failed.
   void child(const std::string& name, const std::string& state, const std::string& error = {});
-  void child_restarted(const std::string& name);
+  /// It failed and starts again after `delay`.
+  void child_waits(const std::string& name, const std::string& state, const std::string& error,
+                   std::chrono::milliseconds delay, std::uint32_t budget_left);
+  /// The partition's symbols begin anew: what stopped is running again.
+  void symbols_begin(std::uint32_t partition);
   [[nodiscard]] std::map<std::string, ChildStatus> children() const;
 
   /// Told by the state store: why it does not store (empty: it does).

@@ -24,6 +24,24 @@ SymbolAnswer public_answer(const Answer& answer) {
           answer.unstored, answer.behind};
 }
 
+/// Answers exactly once: where nobody did, that it is to be tried again.
+class AnswerOnce {
+public:
+  explicit AnswerOnce(std::function<void(Result<Offset>)> reply) : reply_(std::move(reply)) {}
+  AnswerOnce(const AnswerOnce&) = delete;
+  AnswerOnce& operator=(const AnswerOnce&) = delete;
+  ~AnswerOnce() {
+    if (reply_)
+      answer(fail(ErrorCode::environment, "an actor that was to do it failed: try again"));
+  }
+  void answer(Result<Offset> result) {
+    if (auto reply = std::exchange(reply_, nullptr)) reply(std::move(result));
+  }
+
+private:
+  std::function<void(Result<Offset>)> reply_;
+};
+
 /// Counts the answers to one ask_all; the last one calls `done`.
 struct Gathering {
   std::mutex mutex;
@@ -59,7 +77,6 @@ struct Engine::Impl {
         system(configured(config, options)) {
     keep_attempts();
     root = spawn_root(system, shared);
-    gateway = spawn_gateway(system, shared);
     tape.on_append([this] { shared.directory.wake_all(); });
     if (options.refresh_interval.count() > 0)
       refresher = std::jthread([this](std::stop_token stop) { refresh(stop); });
@@ -70,11 +87,10 @@ struct Engine::Impl {
     refresher = {};
     if (!shared.options.attempts_file.empty()) name_crashes(-1);
     caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
-    caf::anon_send_exit(gateway, caf::exit_reason::user_shutdown);
     for (Partition p = 0; p < shared.directory.partitions(); ++p)
       shared.directory.set(p, IngressActor());
+    shared.directory.set_gateway(GatewayActor());
     root = nullptr;
-    gateway = nullptr;
     system.await_all_actors_done();
   }
 
@@ -119,7 +135,6 @@ struct Engine::Impl {
   caf::actor_system system;
   std::optional<Watchdog> watchdog;
   RootActor root;
-  GatewayActor gateway;
   std::jthread refresher;
 };
 
@@ -134,6 +149,7 @@ Result<void> Engine::run_to_end() { return impl_->drain(true); }
 Result<void> Engine::stop() { return impl_->drain(false); }
 std::optional<Error> Engine::failure() const { return impl_->shared.board.failure(); }
 const Board& Engine::board() const { return impl_->shared.board; }
+const Supervision& Engine::supervision() const { return impl_->shared.options.supervision; }
 Board& Engine::board() { return impl_->shared.board; }
 
 void Engine::open(Partition partition) { caf::anon_send(impl_->root, OpenPartition{partition}); }
@@ -149,20 +165,32 @@ std::vector<schemas::ControlRecord> Engine::control_records() const {
 
 void Engine::release(std::string symbol, const market::FoldItem& item,
                      std::function<void(Result<market::Offset>)> reply) {
-  caf::anon_send(impl_->gateway, Release{std::move(symbol), item, std::move(reply)});
+  // Lost with an actor that fails, it is answered too.
+  auto once = std::make_shared<AnswerOnce>(std::move(reply));
+  if (const auto gateway = impl_->shared.directory.gateway())
+    caf::anon_send(gateway, Release{std::move(symbol), item, [once = std::move(once)](auto result) {
+                                      once->answer(std::move(result));
+                                    }});
 }
 
 void Engine::change_settings(market::Partition partition, const market::FoldSettings& settings,
                              std::function<void(Result<market::Offset>)> reply) {
-  caf::anon_send(impl_->gateway,
-                 ChangeSettings{partition, std::make_shared<const market::FoldSettings>(settings),
-                                std::move(reply)});
+  auto once = std::make_shared<AnswerOnce>(std::move(reply));
+  if (const auto gateway = impl_->shared.directory.gateway())
+    caf::anon_send(
+        gateway,
+        ChangeSettings{partition, std::make_shared<const market::FoldSettings>(settings),
+                       [once = std::move(once)](auto result) { once->answer(std::move(result)); }});
 }
 
 void Engine::ask(std::string symbol, bool with_outputs, SymbolQuestion reply) {
   auto question = std::make_shared<Question>(
       [reply = std::move(reply)](const Answer& answer) { reply(public_answer(answer)); });
-  caf::anon_send(impl_->gateway, Ask{std::move(symbol), with_outputs, std::move(question)});
+  if (const auto gateway = impl_->shared.directory.gateway()) {
+    caf::anon_send(gateway, Ask{std::move(symbol), with_outputs, std::move(question)});
+  } else {
+    question->answer({Answer::State::elsewhere, nullptr, 0, {}});
+  }
 }
 
 void Engine::ask_all(SymbolQuestion reply, std::function<void()> done) {
@@ -171,19 +199,22 @@ void Engine::ask_all(SymbolQuestion reply, std::function<void()> done) {
   gathering->done = std::move(done);
   gathering->partitions = impl_->shared.directory.partitions();
   AskAll ask;
-  ask.count = [gathering](std::size_t count) {
+  const auto count = [gathering](std::size_t symbols) {
     const std::scoped_lock lock(gathering->mutex);
     --gathering->partitions;
-    gathering->symbols += count;
+    gathering->symbols += symbols;
     gathering->finish_if_complete();
   };
+  for (Partition p = 0; p < impl_->shared.directory.partitions(); ++p)
+    ask.heads.push_back(std::make_shared<HeadCount>(count));
   ask.reply = [gathering](const Answer& answer) {
     const std::scoped_lock lock(gathering->mutex);
     if (answer.state == Answer::State::live) gathering->reply(public_answer(answer));
     --gathering->symbols;
     gathering->finish_if_complete();
   };
-  caf::anon_send(impl_->gateway, std::move(ask));
+  if (const auto gateway = impl_->shared.directory.gateway())
+    caf::anon_send(gateway, std::move(ask));
 }
 
 }  // namespace tapedeck::actors

@@ -66,6 +66,8 @@ public:
   void ask_all(SymbolQuestion reply, std::function<void()> done);
 
   [[nodiscard]] const Board& board() const;
+  /// How its actors are restarted.
+  [[nodiscard]] const Supervision& supervision() const;
   [[nodiscard]] Board& board();
   /// The fold rules in force, and the control records they come from.
   [[nodiscard]] replay::FoldRules rules() const;

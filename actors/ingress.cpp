@@ -29,7 +29,7 @@ Ingress::Ingress(IngressContext context, IngressPort& port)
     : context_(context), port_(port), gathering_(std::make_shared<StoreRequest>()) {}
 
 void Ingress::start(std::optional<Offset> committed) {
-  auto plan = must(replay::plan_resume(*context_.state, context_.partition,
+  auto plan = must(replay::plan_resume(*context_.tape, *context_.state, context_.partition,
                                        committed.value_or(storage::kNoOffset)));
   if (const auto end = must(context_.tape->end(context_.partition)); end < plan.cursor) {
     throw EngineFailure({ErrorCode::corrupt,
@@ -64,6 +64,7 @@ void Ingress::start(std::optional<Offset> committed) {
                               entries_[index].newest_snapshot});
   }
   release(work);
+  if (context_.board != nullptr) context_.board->symbols_begin(context_.partition);
   publish();
   port_.wake_self();
 }
@@ -105,6 +106,7 @@ void Ingress::dispatch(storage::RecordBlockPtr block) {
   const auto poll = group(std::move(block));
   next_ = poll->end;
   hand_out(poll);
+  for (const auto index : std::exchange(waking_, {})) wake_up(index);
   if (!poll->marks.empty()) {
     std::ranges::copy(poll->marks, std::back_inserter(recent_marks_));
     tell_due(poll->marks);
@@ -120,6 +122,7 @@ EntryIndex Ingress::entry_of(std::string_view symbol) {
   by_symbol_.emplace(names_.back(), index);
   auto& entry = entries_.emplace_back();
   entry.symbol = symbol;
+  entry.seen = feed_time_;
   entry.accused = context_.attempts != nullptr && context_.attempts->accused(symbol);
   if (const auto bound = newest_snapshots_.find(symbol); bound != newest_snapshots_.end())
     entry.newest_snapshot = bound->second;
@@ -140,6 +143,11 @@ void Ingress::note_record(const storage::Record& record, Poll& poll) {
   events_ += record.event_count;
   const auto index = entry_of(record.symbol);
   Entry& entry = entries_[index];
+  entry.seen = feed_time_;
+  if (entry.state == Entry::State::passive) {
+    begin_waking(index, record.offset);
+    waking_.push_back(index);
+  }
   if (entry.state != Entry::State::live) {
     entry.missed = record.offset + 1;  // it is on the tape: the symbol refills from there
     return;
@@ -397,6 +405,7 @@ void Ingress::on(const SymbolDown& down) {
     entry.missed = entry.told;
   }
   entry.state = Entry::State::down;
+  entry.waking = false;
   inflight_batches_ -= static_cast<std::int64_t>(entry.works.size());
   context_.metrics->inflight_batches = inflight_batches_;
   for (const auto work : std::exchange(entry.works, {})) release(work);
@@ -443,14 +452,57 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
   entry.changed = true;
   --down_;
   context_.metrics->symbols_down = down_;
+  const bool woken = std::exchange(entry.waking, false);
   const std::chrono::nanoseconds down = port_.now() - entry.down_since;
-  context_.metrics->restart_ns.record(static_cast<std::uint64_t>(down.count()));
+  auto& took = woken ? context_.metrics->wake_ns : context_.metrics->restart_ns;
+  took.record(static_cast<std::uint64_t>(down.count()));
   tell_later_marks(index);
   if (std::exchange(entry.new_rules, false)) apply_rules(index, next_);
   floors_.erase(floors_.find(entry.missing_from));
-  if (context_.board != nullptr) context_.board->child("symbol " + entry.symbol, "running");
+  if (context_.board != nullptr && !woken)
+    context_.board->child("symbol " + entry.symbol, "running");
   publish();
   if (idle_) port_.wake_self();
+}
+
+// ---- symbols that are idle
+
+/// Where something is due it stays: a silence is told by the symbol's own fold.
+bool Ingress::may_passivate(const Entry& entry) const {
+  const auto idle = context_.options->idle_passivate;
+  return idle > 0 && entry.state == Entry::State::live && entry.works.empty() &&
+         entry.barrier == 0 && !entry.changed && !entry.accused && !draining_ &&
+         entry.due == market::kNever && feed_time_ != market::kNoTime &&
+         (entry.seen == market::kNoTime || feed_time_ - entry.seen >= idle);
+}
+
+void Ingress::passivate(EntryIndex index) {
+  Entry& entry = entries_[index];
+  entry.state = Entry::State::passive;
+  entry.works.shrink_to_fit();
+  port_.retire(index);
+  context_.metrics->passive = static_cast<std::int64_t>(++passive_);
+  ++context_.metrics->passivated;
+}
+
+/// Like a symbol that failed, from `from` on it is refilled from its snapshot and the tape.
+void Ingress::begin_waking(EntryIndex index, Offset from) {
+  Entry& entry = entries_[index];
+  entry.state = Entry::State::refilling;
+  entry.waking = true;
+  entry.missing_from = from;
+  entry.missed = 0;
+  entry.down_since = port_.now();
+  floors_.insert(from);
+  ++down_;
+  context_.metrics->passive = static_cast<std::int64_t>(--passive_);
+}
+
+void Ingress::wake_up(EntryIndex index) {
+  Entry& entry = entries_[index];
+  ++entry.incarnation;
+  port_.spawn(index, entry.incarnation, entry.symbol, resume_cursor_);
+  begin_refill(index);
 }
 
 // ---- questions
@@ -463,7 +515,12 @@ void Ingress::on(Ask ask) {
     ask.question->answer(answer);
     return;
   }
-  const Entry& entry = entries_[found->second];
+  Entry& entry = entries_[found->second];
+  entry.seen = feed_time_;
+  if (entry.state == Entry::State::passive) {
+    begin_waking(found->second, next_);
+    wake_up(found->second);
+  }
   market::Outputs unstored;
   const auto gather = [&](const StoreRequest& request) {
     for (const auto& some : request.batch.outputs) {
@@ -475,16 +532,19 @@ void Ingress::on(Ask ask) {
     for (const auto& request : unstored_) gather(*request);
     gather(*gathering_);
   }
-  const bool live = entry.state == Entry::State::live;
-  ask.question->carry(live ? entry.told : entry.missing_from, std::move(unstored),
-                      frontier() < last_owner_upto_);
+  // One that wakes up answers behind its refill.
+  const bool live = entry.state == Entry::State::live || entry.waking;
+  ask.question->carry(entry.state == Entry::State::live ? entry.told : entry.missing_from,
+                      std::move(unstored), frontier() < last_owner_upto_);
   if (live) port_.send(found->second, std::move(ask));
 }
 
 void Ingress::on(const AskPartition& ask) {
   ask.head->say(entries_.size());
   for (const auto& [name, index] : by_symbol_) {
+    const auto seen = entries_[index].seen;  // whoever asks for all keeps nobody from idling
     on(Ask{std::string(name), false, std::make_shared<Question>(ask.reply)});
+    entries_[index].seen = seen;
   }
 }
 

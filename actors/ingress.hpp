@@ -36,6 +36,8 @@ public:
   virtual void send(EntryIndex entry, Barrier message) = 0;
   virtual void send(EntryIndex entry, Ask message) = 0;
   virtual void send(EntryIndex entry, ApplyRules message) = 0;
+  /// Its actor goes; spawn() makes another one.
+  virtual void retire(EntryIndex entry) = 0;
   /// What killed the entry is quarantined: its supervisor forgets that it failed.
   virtual void refund(EntryIndex entry) = 0;
   virtual void store(std::shared_ptr<const StoreRequest> request) = 0;
@@ -90,6 +92,12 @@ public:
   void on(const ChangeSettings& change);
   /// Sends again what the last checkpointer did not confirm.
   void resend_unstored();
+  /// The sink failed, with what it was handed.
+  void sink_lost() { sink_lost_ = true; }
+  /// Another one has opened, everything below `committed` is out: hands over the rest again.
+  void sink_renewed(Offset committed);
+  /// The last thing of an ingress that ends.
+  void store_delivered() { flush(false); }
 
 private:
   /// Something sent to symbols whose outputs are awaited. Its `begin` holds the frontier back.
@@ -100,9 +108,11 @@ private:
   };
   struct Entry {
     std::string symbol;
-    enum class State { live, down, refilling } state = State::live;
+    enum class State { live, down, refilling, passive } state = State::live;
+    bool waking = false;  ///< refilling because it was passive, not because it failed
     std::uint32_t incarnation = 0;
     TimeNs due = market::kNever;
+    TimeNs seen = market::kNoTime;  ///< the partition's feed time at its last record or question
     market::SourceId source = 0;
     Offset told = 0;          ///< records and marks below were sent
     Offset missing_from = 0;  ///< down or refilling: outputs emitted from here on are not delivered
@@ -145,6 +155,10 @@ private:
   void tell_counts();
   void tell_depths();
   void begin_refill(EntryIndex index);
+  [[nodiscard]] bool may_passivate(const Entry& entry) const;
+  void passivate(EntryIndex index);
+  void begin_waking(EntryIndex index, Offset from);
+  void wake_up(EntryIndex index);
 
   bool quarantine_poison(std::string_view symbol, Offset& newest_snapshot);
   void quarantine_known();
@@ -174,6 +188,8 @@ private:
   std::deque<std::string> names_;
   std::unordered_map<std::string_view, EntryIndex> by_symbol_;
   std::vector<EntryIndex> touched_;
+  std::vector<EntryIndex> waking_;  ///< passive ones that this poll brings records of
+  std::uint64_t passive_ = 0;
 
   std::unordered_map<std::uint64_t, Work> works_;
   std::multiset<Offset>
@@ -195,6 +211,12 @@ private:
   std::deque<std::shared_ptr<const StoreRequest>> unstored_;  ///< sent, not confirmed
   std::size_t unstored_outputs_ = 0;
   std::vector<SaidPtr> said_;  ///< for the sink, not yet handed over
+  struct HandedOver {
+    SaidPtr said;
+    Offset last = 0;  ///< emission offset of its last output
+  };
+  std::vector<HandedOver> handed_over_;  ///< to the sink, and not out as far as is known
+  bool sink_lost_ = false;               ///< nothing is handed over meanwhile
   std::size_t undelivered_outputs_ = 0;
   Offset told_sink_ = 0;        ///< the frontier that the sink knows
   Offset committed_ = 0;        ///< outputs emitted below are out

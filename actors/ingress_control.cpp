@@ -65,6 +65,11 @@ Result<void> Ingress::may_release(const Release& release) const {
   if (rules == nullptr || std::ranges::none_of(rules->items, held))
     return fail(ErrorCode::not_found,
                 describe(release.symbol, release.item) + " is not in quarantine");
+  const auto start = context_.tape->start(context_.partition);
+  if (!start) return tl::unexpected(start.error());
+  if (release.item.position.offset < *start)
+    return tl::unexpected(
+        replay::trimmed(describe(release.symbol, release.item), context_.partition, *start));
   // Before it, what is stored of later offsets would be of another state.
   if (next_ <= release.item.position.offset || next_ < resume_cursor_)
     return fail(ErrorCode::environment, "the engine has not read so far yet: try again");
@@ -88,8 +93,13 @@ void Ingress::on(const Release& release) {
   gathering_->batch.forget.push_back({context_.partition, release.symbol, next_});
   if (const auto found = by_symbol_.find(release.symbol); found != by_symbol_.end()) {
     auto& entry = entries_[found->second];
+    const bool passive = entry.state == Entry::State::passive;
+    if (passive) {
+      begin_waking(found->second, next_);
+      wake_up(found->second);
+    }
     if (entry.state == Entry::State::live) apply_rules(found->second, next_);
-    if (entry.state == Entry::State::refilling) entry.new_rules = true;
+    if (entry.state == Entry::State::refilling && !passive) entry.new_rules = true;
   }
   release.reply(next_);
 }
@@ -132,6 +142,11 @@ void Ingress::meet_changes() {
 void Ingress::apply_rules_to_all(Offset from) {
   for (EntryIndex index = 0; index < entries_.size(); ++index) {
     auto& entry = entries_[index];
+    if (entry.state == Entry::State::passive) {
+      begin_waking(index, from);  // what the new rules make it say is said there
+      wake_up(index);
+      continue;
+    }
     if (entry.state == Entry::State::live) apply_rules(index, from);
     if (entry.state == Entry::State::refilling) entry.new_rules = true;
   }

@@ -37,15 +37,41 @@ void Ingress::tick() {
 }
 
 void Ingress::hand_to_sink() {
-  if (!context_.sink) return;
+  if (!context_.sink || sink_lost_) return;
   const Offset front = frontier();
   if (said_.empty() && front <= told_sink_) return;
   told_sink_ = std::max(told_sink_, front);
+  for (const auto& said : said_) {
+    Offset last = 0;
+    for (const auto& output : said->outputs) last = std::max(last, output.position.offset);
+    handed_over_.push_back({said, last});
+  }
   port_.deliver(std::exchange(said_, {}), told_sink_);
+}
+
+void Ingress::sink_renewed(Offset committed) {
+  committed_ = std::max(committed_, committed);
+  std::vector<SaidPtr> again;
+  for (auto& [said, last] : std::exchange(handed_over_, {})) {
+    if (last >= committed_) again.push_back(std::move(said));
+  }
+  std::ranges::move(said_, std::back_inserter(again));
+  said_ = std::move(again);
+  undelivered_outputs_ = 0;
+  for (const auto& said : said_) undelivered_outputs_ += said->outputs.size();
+  context_.metrics->undelivered = static_cast<std::int64_t>(undelivered_outputs_);
+  context_.metrics->committed = static_cast<std::int64_t>(committed_);
+  sink_lost_ = false;
+  told_sink_ = 0;
+  hand_to_sink();
+  if (waiting_for_credit_ && may_read()) port_.wake_self();
+  settle();
+  publish();
 }
 
 void Ingress::on(const Delivered& delivered) {
   committed_ = std::max(committed_, delivered.committed);
+  std::erase_if(handed_over_, [this](const HandedOver& one) { return one.last < committed_; });
   undelivered_outputs_ -= delivered.outputs;
   context_.metrics->delivered += delivered.outputs;
   context_.metrics->undelivered = static_cast<std::int64_t>(undelivered_outputs_);
@@ -122,10 +148,12 @@ void Ingress::begin_checkpoint() {
   const auto id = next_barrier_++;
   for (EntryIndex index = 0; index < entries_.size(); ++index) {
     Entry& entry = entries_[index];
+    if (entry.state == Entry::State::passive) continue;
     if (entry.state != Entry::State::live) {
       checkpointing_.row.behind.push_back({entry.symbol, entry.missing_from});
       continue;
     }
+    if (may_passivate(entry)) passivate(index);
     if (!std::exchange(entry.changed, false)) continue;
     tell_untold(index);
     entry.barrier = id;

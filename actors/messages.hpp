@@ -74,6 +74,9 @@ struct ApplyRules {
   std::uint64_t work = 0;
 };
 
+/// The symbol is idle, its snapshot is stored: the actor goes once it has answered what waits.
+struct Retire {};
+
 /// Serialise the state as of `next`: every batch before it was sent before this message.
 struct Barrier {
   std::uint64_t id = 0;
@@ -122,11 +125,6 @@ struct Ask {
   bool outputs = false;
   std::shared_ptr<Question> question;
 };
-/// Makes a question for each symbol; `count` says how many there will be, once per partition.
-struct AskAll {
-  std::function<void(std::size_t count)> count;
-  Question::Reply reply;
-};
 /// How many symbols one partition has to answer is said exactly once: none, where its ingress dies
 /// first.
 class HeadCount {
@@ -144,6 +142,11 @@ private:
 };
 struct AskPartition {
   std::shared_ptr<HeadCount> head;
+  Question::Reply reply;
+};
+/// Makes a question for each symbol; the heads, one for each partition, say how many there will be.
+struct AskAll {
+  std::vector<std::shared_ptr<HeadCount>> heads;
   Question::Reply reply;
 };
 
@@ -205,6 +208,10 @@ struct Delivered {
   Offset committed = 0;
   std::size_t outputs = 0;
 };
+/// Too much failed in the partition: store what is delivered, then end with this reason.
+struct LastWords {
+  caf::error reason;
+};
 /// Fold what is read, store everything with a last checkpoint, then report to the supervisor.
 struct Drain {
   bool at_end = false;  ///< read on to the tape's end first
@@ -240,16 +247,19 @@ struct StoreRequest {
 
 using SymbolActor =
     caf::typed_actor<caf::reacts_to<FoldBatch>, caf::reacts_to<TellMarks>, caf::reacts_to<Restore>,
-                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>, caf::reacts_to<ApplyRules>>;
+                     caf::reacts_to<Barrier>, caf::reacts_to<Ask>, caf::reacts_to<ApplyRules>,
+                     caf::reacts_to<Retire>>;
 
 struct Store;
 struct NewCheckpointer;
+struct NewSink;
 using IngressActor =
     caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>,
                      caf::reacts_to<Tick>, caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>,
                      caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
                      caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>,
                      caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>, caf::reacts_to<Release>,
+                     caf::reacts_to<NewSink>, caf::reacts_to<LastWords>,
                      caf::reacts_to<ChangeSettings>>;
 
 struct Store {
@@ -284,6 +294,10 @@ struct SinkForget {
 struct SinkPump {};
 using SinkActor = caf::typed_actor<caf::reacts_to<SinkOpen>, caf::reacts_to<SinkTake>,
                                    caf::reacts_to<SinkForget>, caf::reacts_to<SinkPump>>;
+/// In the place of one that failed: each ingress opens there, and says again what is not out.
+struct NewSink {
+  SinkActor sink;
+};
 
 // ---- to supervisors
 
@@ -304,9 +318,9 @@ struct Drained {};
 struct RestartChild {
   std::uint64_t child = 0;
 };
-using PartitionActor =
-    caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<Drain>,
-                     caf::reacts_to<NewCheckpointer>, caf::reacts_to<Refund>>;
+using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>,
+                                        caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>,
+                                        caf::reacts_to<NewSink>, caf::reacts_to<Refund>>;
 struct PartitionDrained {
   Partition partition = 0;
 };
@@ -321,9 +335,11 @@ struct ClosePartition {
   bool in_order = true;
   std::function<void()> done;
 };
+/// What was to be flushed before the process ends had its time.
+struct FlushOver {};
 using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>,
                                    caf::reacts_to<RestartChild>, caf::reacts_to<OpenPartition>,
-                                   caf::reacts_to<ClosePartition>>;
+                                   caf::reacts_to<ClosePartition>, caf::reacts_to<FlushOver>>;
 using GatewayActor = caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>,
                                       caf::reacts_to<Release>, caf::reacts_to<ChangeSettings>>;
 
@@ -335,6 +351,7 @@ TAPEDECK_LOCAL_MESSAGE(TellMarks)
 TAPEDECK_LOCAL_MESSAGE(Restore)
 TAPEDECK_LOCAL_MESSAGE(Barrier)
 TAPEDECK_LOCAL_MESSAGE(ApplyRules)
+TAPEDECK_LOCAL_MESSAGE(Retire)
 TAPEDECK_LOCAL_MESSAGE(Release)
 TAPEDECK_LOCAL_MESSAGE(ChangeSettings)
 TAPEDECK_LOCAL_MESSAGE(Refund)
@@ -352,6 +369,9 @@ TAPEDECK_LOCAL_MESSAGE(Drain)
 TAPEDECK_LOCAL_MESSAGE(Store)
 TAPEDECK_LOCAL_MESSAGE(Retry)
 TAPEDECK_LOCAL_MESSAGE(NewCheckpointer)
+TAPEDECK_LOCAL_MESSAGE(NewSink)
+TAPEDECK_LOCAL_MESSAGE(LastWords)
+TAPEDECK_LOCAL_MESSAGE(FlushOver)
 TAPEDECK_LOCAL_MESSAGE(Watch)
 TAPEDECK_LOCAL_MESSAGE(Drained)
 TAPEDECK_LOCAL_MESSAGE(RestartChild)

@@ -1,6 +1,7 @@
 // actors/options.hpp -- the engine's named limits and policies.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -16,6 +17,17 @@
 
 namespace tapedeck::actors {
 
+/// What becomes of a failing child's siblings.
+enum class Strategy : std::uint8_t {
+  one_for_one,  ///< nothing
+  one_for_all,  ///< they start anew with it
+};
+/// What a supervisor does where a child's budget is spent.
+enum class Escalation : std::uint8_t {
+  escalate,  ///< it fails in turn; the root ends the process
+  retry,     ///< it goes on, each time after the longest wait; but while the engine drains it fails
+};
+
 /// Back-off and budget of one supervised child. First restart at once, then min doubling up to max,
 /// with seeded jitter.
 struct RestartPolicy {
@@ -26,6 +38,29 @@ struct RestartPolicy {
   std::uint32_t budget = 10;  ///< restarts within `budget_window`, then the supervisor escalates
   std::chrono::milliseconds budget_window{60'000};
   std::uint64_t seed = 1;
+  Strategy strategy = Strategy::one_for_one;
+  Escalation escalation = Escalation::escalate;
+};
+
+/// Every node of the tree.
+struct Supervision {
+  RestartPolicy symbol, partition;
+  /// None of these stops the fold.
+  RestartPolicy checkpointer{.escalation = Escalation::retry},
+      sink{.escalation = Escalation::retry}, gateway{.escalation = Escalation::retry};
+  /// Restarts of all its children together within the window; then the root ends the process.
+  std::uint32_t root_budget = 1'000;
+  std::chrono::milliseconds root_window{60'000};
+  /// How long the others may take to fold and store what they have, before the process ends.
+  std::chrono::milliseconds flush_within{10'000};
+
+  [[nodiscard]] std::array<RestartPolicy*, 5> policies() noexcept {
+    return {&symbol, &partition, &checkpointer, &sink, &gateway};
+  }
+  /// The same seed repeats every jitter.
+  void set_seed(std::uint64_t seed) {
+    for (auto* policy : policies()) policy->seed = seed;
+  }
 };
 
 /// Test only: strikes in the fold of `symbol` at the event at this position, or where a due item of
@@ -70,12 +105,15 @@ struct EngineOptions {
   std::chrono::milliseconds store_interval{
       100};  ///< outputs and cursor are stored at least this often
   replay::SnapshotPolicy snapshots;
+  /// A symbol without a record or a question for so much feed time, and nothing due, goes at the
+  /// next checkpoint, and comes back with the next one; zero: never.
+  market::TimeNs idle_passivate = 0;
   market::TimeNs thin_after =
       24 * 3600 * market::kSecond;  ///< snapshots older than this are thinned to one an hour
   std::size_t kept_checkpoints = 3;
   /// How often the tape is asked for another process's news; zero where this process writes it.
   std::chrono::milliseconds refresh_interval{0};
-  RestartPolicy restart;
+  Supervision supervision;
   /// Partitions are opened one by one, as a group gives them; else all at the start.
   bool partitions_on_demand = false;
   std::vector<FaultPoint> faults;

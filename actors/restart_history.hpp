@@ -21,17 +21,30 @@ public:
       : policy_(policy), random_(policy.seed ^ child) {}
 
   /// How long to wait before the next start; nothing once the budget is spent: the supervisor
-  /// escalates.
+  /// escalates, unless the policy is to retry.
   [[nodiscard]] std::optional<std::chrono::milliseconds> failed(Clock::time_point now) {
     if (!starts_.empty() && now - starts_.back() >= policy_.reset_after) backoff_ = {};
     while (!starts_.empty() && now - starts_.front() > policy_.budget_window) starts_.pop_front();
-    if (starts_.size() >= policy_.budget) return std::nullopt;
+    spent_ = starts_.size() >= policy_.budget;
+    if (spent_) {
+      if (policy_.escalation == Escalation::escalate) return std::nullopt;
+      starts_.pop_front();
+      backoff_ = policy_.backoff_max;
+    }
     const auto delay = jittered(backoff_);
     backoff_ =
         backoff_.count() == 0 ? policy_.backoff_min : std::min(backoff_ * 2, policy_.backoff_max);
     starts_.push_back(now + delay);
     return delay;
   }
+
+  /// The last failure was one beyond the budget.
+  [[nodiscard]] bool spent() const noexcept { return spent_; }
+  /// Restarts that are left, as of the last failure.
+  [[nodiscard]] std::uint32_t left() const noexcept {
+    return spent_ ? 0 : policy_.budget - static_cast<std::uint32_t>(starts_.size());
+  }
+  [[nodiscard]] const RestartPolicy& policy() const noexcept { return policy_; }
 
 private:
   std::chrono::milliseconds jittered(std::chrono::milliseconds delay) {
@@ -50,6 +63,7 @@ private:
   std::uint64_t random_;
   std::chrono::milliseconds backoff_{0};
   std::deque<Clock::time_point> starts_;
+  bool spent_ = false;
 };
 
 }  // namespace tapedeck::actors

@@ -5,26 +5,36 @@
 
 namespace tapedeck::actors {
 
-Directory::Directory(std::uint32_t partitions) : ingresses_(partitions) {
-  for (std::uint32_t p = 0; p < partitions; ++p)
-    waking_.push_back(std::make_unique<std::atomic<bool>>(false));
-}
+Directory::Directory(std::uint32_t partitions) : places_(partitions) {}
 
-void Directory::set(Partition partition, IngressActor ingress) {
+void Directory::set(Partition partition, IngressActor ingress, Waking waking) {
   const std::scoped_lock lock(mutex_);
-  ingresses_.at(partition) = std::move(ingress);
-  *waking_[partition] = false;
+  places_.at(partition) = {std::move(ingress), std::move(waking)};
 }
 
 IngressActor Directory::ingress(Partition partition) const {
   const std::scoped_lock lock(mutex_);
-  return ingresses_.at(partition);
+  return places_.at(partition).ingress;
+}
+
+void Directory::set_gateway(GatewayActor gateway) {
+  const std::scoped_lock lock(mutex_);
+  gateway_ = std::move(gateway);
+}
+
+GatewayActor Directory::gateway() const {
+  const std::scoped_lock lock(mutex_);
+  return gateway_;
 }
 
 void Directory::wake_all() {
   for (Partition p = 0; p < partitions(); ++p) {
-    if (waking(p).exchange(true)) continue;
-    if (const auto to = ingress(p)) caf::anon_send(to, Wake{});
+    Place place;
+    {
+      const std::scoped_lock lock(mutex_);
+      place = places_[p];
+    }
+    if (place.ingress && !place.waking->exchange(true)) caf::anon_send(place.ingress, Wake{});
   }
 }
 
@@ -60,6 +70,7 @@ SymbolActor::behavior_type symbol_actor(SymbolActor::stateful_pointer<SymbolShel
       [=](const Barrier& barrier) { self->send(ingress, self->state.worker->on(barrier)); },
       [=](const Ask& ask) { self->state.worker->on(ask); },
       [=](const ApplyRules& apply) { self->send(ingress, self->state.worker->on(apply)); },
+      [=](const Retire&) { self->quit(); },
   };
 }
 
@@ -91,12 +102,14 @@ public:
   const char* name = "ingress";
 
   ~IngressShell() override {
-    for (const auto& actor : symbols_) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    for (const auto& actor : symbols_)
+      if (actor) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   }
 
   void begin(IngressActor::pointer self, Shared& shared, Partition partition,
-             PartitionActor supervisor, CheckpointerActor checkpointer, SinkActor sink) {
-    self_ = self, shared_ = &shared, partition_ = partition;
+             PartitionActor supervisor, CheckpointerActor checkpointer, SinkActor sink,
+             Directory::Waking waking) {
+    self_ = self, shared_ = &shared, partition_ = partition, waking_ = std::move(waking);
     supervisor_ = std::move(supervisor), checkpointer_ = std::move(checkpointer);
     sink_ = std::move(sink), opening_ = ++shared.openings;
     ingress_.emplace(IngressContext{partition, &shared.tape, &shared.state, &shared.options,
@@ -114,6 +127,7 @@ public:
     if (started_) {
       ingress_->on(message);
     } else if (shared_->sink != nullptr) {
+      opening_asked_ = true;
       self_->send(sink_, SinkOpen{partition_, opening_, self_});
     } else {
       start(std::nullopt);
@@ -126,10 +140,23 @@ public:
     }
     ingress_->start(committed);
   }
+  void opened(const SinkOpened& message) {
+    started_ ? ingress_->sink_renewed(message.committed) : start(message.committed);
+  }
+  void take(const NewSink& message) {
+    sink_ = message.sink;
+    opening_ = ++shared_->openings;
+    if (started_) ingress_->sink_lost();
+    if (started_ || opening_asked_) self_->send(sink_, SinkOpen{partition_, opening_, self_});
+  }
+  void end(const LastWords& message) {
+    if (started_) ingress_->store_delivered();
+    self_->quit(message.reason);
+  }
   /// It waits for the group's committed offset: that may take long.
   [[nodiscard]] bool opening_for_group() const { return !started_ && shared_->sink != nullptr; }
   void wake() {
-    shared_->directory.waking(partition_) = false;
+    *waking_ = false;
     if (started_) ingress_->wake();
   }
   void tick() {
@@ -180,6 +207,9 @@ public:
   void send(EntryIndex entry, ApplyRules message) override {
     self_->send(symbols_[entry], std::move(message));
   }
+  void retire(EntryIndex entry) override {
+    self_->send(std::exchange(symbols_[entry], SymbolActor()), Retire{});
+  }
   void refund(EntryIndex entry) override { self_->send(supervisor_, Refund{entry}); }
   void store(std::shared_ptr<const StoreRequest> request) override {
     self_->send(checkpointer_, Store{std::move(request), self_});
@@ -188,7 +218,7 @@ public:
     self_->send(sink_, SinkTake{partition_, opening_, std::move(said), frontier});
   }
   void wake_self() override {
-    if (!shared_->directory.waking(partition_).exchange(true)) self_->send(self_, Wake{});
+    if (!waking_->exchange(true)) self_->send(self_, Wake{});
   }
   void drained() override { self_->send(supervisor_, Drained{}); }
   [[nodiscard]] std::chrono::steady_clock::time_point now() const override {
@@ -205,13 +235,14 @@ private:
   std::uint64_t opening_ = 0;
   std::vector<SymbolActor> symbols_;
   std::optional<Ingress> ingress_;
-  bool started_ = false;
+  Directory::Waking waking_;
+  bool started_ = false, opening_asked_ = false;
 };
 
 IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<IngressShell> self,
                                           Shared* shared, Partition partition,
                                           PartitionActor supervisor, CheckpointerActor checkpointer,
-                                          SinkActor sink) {
+                                          SinkActor sink, Directory::Waking waking) {
   self->set_exception_handler([shared](std::exception_ptr& thrown) {
     try {
       std::rethrow_exception(thrown);
@@ -223,7 +254,7 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
   });
   auto& shell = self->state;
   shell.begin(self, *shared, partition, std::move(supervisor), std::move(checkpointer),
-              std::move(sink));
+              std::move(sink), std::move(waking));
   self->delayed_send(self, shared->options.store_interval, Tick{});
   // Before its start an ingress does not know what is on the tape: what needs to know waits.
   const auto later = [self, &shell](const auto& message) {
@@ -251,9 +282,11 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       },
       [later](const AskPartition& ask) { later(ask); },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
-      [&shell](const SinkOpened& opened) { shell.start(opened.committed); },
+      [&shell](const SinkOpened& opened) { shell.opened(opened); },
       [&shell](const Delivered& delivered) { shell.ingress().on(delivered); },
       [&shell](const Release& release) { shell.release(release); },
+      [&shell](const NewSink& message) { shell.take(message); },
+      [&shell](const LastWords& message) { shell.end(message); },
       [&shell](const ChangeSettings& change) { shell.change(change); },
   };
 }
@@ -262,9 +295,9 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
 
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
                            PartitionActor supervisor, CheckpointerActor checkpointer,
-                           SinkActor sink) {
+                           SinkActor sink, Directory::Waking waking) {
   return system.spawn(ingress_actor, &shared, partition, std::move(supervisor),
-                      std::move(checkpointer), std::move(sink));
+                      std::move(checkpointer), std::move(sink), std::move(waking));
 }
 
 // ---- checkpointer
@@ -378,9 +411,8 @@ GatewayActor spawn_gateway(caf::actor_system& system, Shared& shared) {
         },
         [=](const AskAll& ask) {
           for (Partition p = 0; p < all->directory.partitions(); ++p) {
-            const auto ingress = all->directory.ingress(p);
-            AskPartition part{std::make_shared<HeadCount>(ask.count), ask.reply};
-            if (ingress) self->send(ingress, std::move(part));
+            if (const auto ingress = all->directory.ingress(p))
+              self->send(ingress, AskPartition{ask.heads[p], ask.reply});
           }
         },
     };

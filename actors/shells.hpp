@@ -20,21 +20,30 @@ namespace tapedeck::actors {
 /// Where the ingresses are now; they change when a partition is restarted. Thread safe.
 class Directory {
 public:
+  /// True from a wake until the ingress took notice of it: wakes are never queued twice. Each
+  /// ingress has its own: one that dies with a wake in its mailbox must not keep the next asleep.
+  using Waking = std::shared_ptr<std::atomic<bool>>;
+
   explicit Directory(std::uint32_t partitions);
-  void set(Partition partition, IngressActor ingress);
+  void set(Partition partition, IngressActor ingress, Waking waking = nullptr);
   [[nodiscard]] IngressActor ingress(Partition partition) const;
+  /// Null while it starts (again).
+  void set_gateway(GatewayActor gateway);
+  [[nodiscard]] GatewayActor gateway() const;
   [[nodiscard]] std::uint32_t partitions() const noexcept {
-    return static_cast<std::uint32_t>(waking_.size());
+    return static_cast<std::uint32_t>(places_.size());
   }
   /// Wakes every ingress that is not being woken already.
   void wake_all();
-  /// True until the ingress took notice of it: wakes are never queued twice.
-  [[nodiscard]] std::atomic<bool>& waking(Partition partition) { return *waking_[partition]; }
 
 private:
+  struct Place {
+    IngressActor ingress;
+    Waking waking;
+  };
   mutable std::mutex mutex_;
-  std::vector<IngressActor> ingresses_;
-  std::vector<std::unique_ptr<std::atomic<bool>>> waking_;
+  std::vector<Place> places_;
+  GatewayActor gateway_;
 };
 
 /// What every actor of an engine shares. Outlives them.
@@ -58,7 +67,7 @@ SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition pa
                          Offset silent_below, IngressActor ingress);
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
                            PartitionActor supervisor, CheckpointerActor checkpointer,
-                           SinkActor sink);
+                           SinkActor sink, Directory::Waking waking);
 /// Has a thread of its own: RocksDB blocks.
 CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared);
 /// The same: sinks wait for others.

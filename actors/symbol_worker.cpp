@@ -292,7 +292,7 @@ FoldAck SymbolWorker::restore(const Restore& restore) {
     // A run before this one may have left snapshots beyond what it got out: they would swallow what
     // is still to be said.
     const auto at_most = std::min({restore.upto, restore.silent_below, restore.newest_snapshot});
-    auto restored = must(replay::newest_good(context_.state, fold_.state().symbol(),
+    auto restored = must(replay::newest_good(*context_.tape, context_.state, fold_.state().symbol(),
                                              context_.partition, at_most, context_.rules));
     fold_ = std::move(restored.fold);
     fold_.set_watch(watch_.get());

@@ -58,6 +58,14 @@ struct SupervisionNode {
   std::uint64_t restarts = 0;
   std::string last_error;
   market::TimeNs since = 0;  ///< of this state, wall clock
+  /// How its supervisor restarts it; none where nobody does, or where nothing of it is known.
+  struct Restarting {
+    std::string strategy, escalation;  ///< as in the configuration
+    std::uint32_t budget = 0, budget_left = 0;
+    std::uint64_t budget_window_ms = 0;
+    std::uint64_t backoff_left_ms = 0;  ///< 0: it does not wait
+  };
+  std::optional<Restarting> restarting;
   std::vector<SupervisionNode>
       children;  ///< symbols appear only if they ever restarted or are not running
   std::uint64_t children_running = 0;  ///< symbols not listed

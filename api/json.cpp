@@ -387,6 +387,19 @@ void write(JsonWriter& out, const SupervisionNode& node) {
   out.key("last_error");
   node.last_error.empty() ? out.null() : out.string(node.last_error);
   out.key("since").time(node.since);
+  out.key("restarting");
+  if (node.restarting) {
+    out.open('{');
+    out.key("strategy").string(node.restarting->strategy);
+    out.key("budget").integer(node.restarting->budget);
+    out.key("budget_left").integer(node.restarting->budget_left);
+    out.key("budget_window_ms").integer(node.restarting->budget_window_ms);
+    out.key("backoff_left_ms").integer(node.restarting->backoff_left_ms);
+    out.key("escalation").string(node.restarting->escalation);
+    out.close('}');
+  } else {
+    out.null();
+  }
   out.key("children_running").integer(node.children_running);
   out.key("children").open('[');
   for (const auto& child : node.children) write(out, child);

@@ -27,6 +27,7 @@ void add_verify(CLI::App& app, Chosen& chosen);
 /// `tape copy` and `tape index`, subcommands of `tape`.
 void add_copy(CLI::App* tape, Chosen& chosen);
 void add_index(CLI::App* tape, Chosen& chosen);
+void add_trim(CLI::App* tape, Chosen& chosen);
 /// `chaos run`, subcommand of `chaos`.
 void add_chaos_run(CLI::App* chaos, Chosen& chosen);
 /// `bench player` and `bench trades`, subcommands of `bench`.

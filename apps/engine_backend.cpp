@@ -388,8 +388,35 @@ void EngineBackend::dead_letters(std::string symbol,
 
 namespace {
 
+api::SupervisionNode::Restarting restarting(const actors::RestartPolicy& policy,
+                                            const actors::ChildStatus& status) {
+  api::SupervisionNode::Restarting result;
+  result.strategy =
+      policy.strategy == actors::Strategy::one_for_one ? "one_for_one" : "one_for_all";
+  result.escalation = policy.escalation == actors::Escalation::retry ? "retry" : "escalate";
+  result.budget = policy.budget;
+  result.budget_left = status.budget_left.value_or(policy.budget);
+  result.budget_window_ms = static_cast<std::uint64_t>(policy.budget_window.count());
+  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  if (status.state != "running" && status.starts_at > now)
+    result.backoff_left_ms = static_cast<std::uint64_t>(status.starts_at - now) / 1'000'000;
+  return result;
+}
+
+/// Of the root: nobody restarts it.
+api::SupervisionNode::Restarting ending(const actors::Supervision& all) {
+  actors::RestartPolicy policy;
+  policy.budget = all.root_budget, policy.budget_window = all.root_window;
+  auto result = restarting(policy, {});
+  result.escalation = "exit";
+  return result;
+}
+
 api::SupervisionNode node(const std::string& name,
-                          const std::map<std::string, actors::ChildStatus>& children) {
+                          const std::map<std::string, actors::ChildStatus>& children,
+                          const actors::RestartPolicy* policy = nullptr) {
   api::SupervisionNode result;
   result.name = name;
   result.state = "running";
@@ -398,6 +425,7 @@ api::SupervisionNode node(const std::string& name,
     result.restarts = found->second.restarts;
     result.last_error = found->second.last_error;
     result.since = found->second.since;
+    if (policy != nullptr) result.restarting = restarting(*policy, found->second);
   }
   return result;
 }
@@ -407,11 +435,13 @@ api::SupervisionNode node(const std::string& name,
 void EngineBackend::supervision(api::Reply<api::SupervisionNode> reply) {
   const auto children = impl_->engine.board().children();
   const auto partitions = impl_->engine.board().partitions();
+  const auto& policies = impl_->engine.supervision();
   auto root = node("root", children);
+  root.restarting = ending(policies);
   if (impl_->engine.failure())
     root.state = "stopped", root.last_error = impl_->engine.failure()->message;
   for (std::uint32_t p = 0; p < partitions.size(); ++p) {
-    auto partition = node(fmt::format("partition {}", p), children);
+    auto partition = node(fmt::format("partition {}", p), children, &policies.partition);
     partition.children.push_back(node(fmt::format("ingress {}", p), children));
     std::uint64_t listed = 0;
     for (const auto& [name, status] : children) {
@@ -419,14 +449,15 @@ void EngineBackend::supervision(api::Reply<api::SupervisionNode> reply) {
       if (storage::partition_of(std::string_view(name).substr(7),
                                 static_cast<std::uint32_t>(partitions.size())) != p)
         continue;
-      partition.children.push_back(node(name, children));
+      partition.children.push_back(node(name, children, &policies.symbol));
       ++listed;
     }
     partition.children_running = partitions[p].symbols - std::min(partitions[p].symbols, listed);
     root.children.push_back(std::move(partition));
   }
-  root.children.push_back(node("checkpointer", children));
-  root.children.push_back(node("gateway", children));
+  root.children.push_back(node("checkpointer", children, &policies.checkpointer));
+  if (children.contains("sink")) root.children.push_back(node("sink", children, &policies.sink));
+  root.children.push_back(node("gateway", children, &policies.gateway));
   reply(std::move(root));
 }
 

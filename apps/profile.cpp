@@ -194,7 +194,7 @@ Result<void> watch_tape(const OpenTape& open, Watcher& watcher, ProfileResult& r
   Progress progress("profiling", "events");
   std::uint64_t records = 0, total = 0, seen = 0;
   for (storage::Partition p = 0; p < open.tape->partitions(); ++p)
-    total += open.tape->end(p).value_or(0);
+    total += open.tape->end(p).value_or(0) - open.tape->start(p).value_or(0);
   for (storage::Partition p = 0; p < open.tape->partitions(); ++p) {
     const auto end = open.tape->end(p);
     if (!end) return tl::unexpected(end.error());

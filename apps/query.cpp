@@ -150,7 +150,8 @@ Result<std::vector<market::CandleView>> candles_of(const OpenTape& open,
     if (!stored) return tl::unexpected(stored.error());
     cursor = *stored;
   }
-  auto restored = replay::newest_good(state, arguments.symbol, partition, cursor, open.rules);
+  auto restored =
+      replay::newest_good(*open.tape, state, arguments.symbol, partition, cursor, open.rules);
   if (!restored) return tl::unexpected(restored.error());
   const auto end = open.tape->end(partition);
   if (!end) return tl::unexpected(end.error());

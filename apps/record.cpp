@@ -11,6 +11,8 @@
 #include "apps/commands.hpp"
 #include "apps/progress.hpp"
 #include "apps/recording.hpp"
+#include "apps/retention.hpp"
+#include "apps/running.hpp"
 #include "apps/signals.hpp"
 
 namespace tapedeck::apps {
@@ -94,6 +96,9 @@ int run_record(const RecordArguments& arguments) {
   auto writer = open_writer(arguments.tape, bulk_or_live, arguments.partitions);
   if (!writer) return report(writer.error());
 
+  const auto config = load_config(arguments.tape.config_file, {});
+  if (!config) return report(config.error());
+  const auto retention = start_retention(**writer, arguments.tape, config->retention);
   watch_signals();
   Progress progress("recording", "events");
   options->progress = [&](const RecordingProgress& now) {

@@ -91,6 +91,31 @@ std::chrono::milliseconds milliseconds(market::TimeNs time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(time));
 }
 
+actors::RestartPolicy policy(const config::NodeSettings& node) {
+  actors::RestartPolicy policy;
+  policy.backoff_min = milliseconds(node.backoff_min);
+  policy.backoff_max = milliseconds(node.backoff_max);
+  policy.jitter_percent = node.jitter_percent;
+  policy.reset_after = milliseconds(node.reset_after);
+  policy.budget = node.budget;
+  policy.budget_window = milliseconds(node.budget_window);
+  policy.strategy = static_cast<actors::Strategy>(node.strategy);
+  policy.escalation = static_cast<actors::Escalation>(node.escalation);
+  return policy;
+}
+
+actors::Supervision supervision(const config::SupervisionSettings& settings) {
+  actors::Supervision all;
+  all.symbol = policy(settings.symbol), all.partition = policy(settings.partition);
+  all.checkpointer = policy(settings.checkpointer), all.sink = policy(settings.sink);
+  all.gateway = policy(settings.gateway);
+  all.root_budget = settings.root.budget;
+  all.root_window = milliseconds(settings.root.budget_window);
+  all.flush_within = milliseconds(settings.root.flush_within);
+  all.set_seed(settings.seed);
+  return all;
+}
+
 Result<actors::EngineOptions> engine_options(const config::Config& config) {
   actors::EngineOptions options;
   options.threads = config.engine.threads > 0 ? config.engine.threads
@@ -101,15 +126,10 @@ Result<actors::EngineOptions> engine_options(const config::Config& config) {
   options.checkpoint_events = config.engine.checkpoint_events;
   options.checkpoint_interval = milliseconds(config.engine.checkpoint_interval);
   options.snapshots = {config.engine.snapshot_events, config.engine.snapshot_records};
+  options.idle_passivate = config.engine.idle_passivate;
   options.thin_after = config.engine.thin_keep;
   options.max_delivery_rows = config.outputs.max_rows;
-  const auto& restart = config.engine.restart;
-  options.restart.backoff_min = milliseconds(restart.min);
-  options.restart.backoff_max = milliseconds(restart.max);
-  options.restart.jitter_percent = restart.jitter_percent;
-  options.restart.reset_after = milliseconds(restart.reset_after);
-  options.restart.budget = restart.budget;
-  options.restart.budget_window = milliseconds(restart.budget_window);
+  options.supervision = supervision(config.supervision);
   if (auto read = read_faults(options); !read) return tl::unexpected(read.error());
   return options;
 }

@@ -15,6 +15,7 @@
 #include "apps/engine_backend.hpp"
 #include "apps/progress.hpp"
 #include "apps/requests.hpp"
+#include "apps/retention.hpp"
 #include "apps/running.hpp"
 #include "apps/signals.hpp"
 #include "web/assets.hpp"
@@ -136,9 +137,13 @@ int serve(const ServeOptions& options) {
   if (!server) return report(server.error());
   if (delivery != nullptr) delivery->announce(advertised(*config, (*server)->port()));
   std::unique_ptr<Recording> recording;
+  std::unique_ptr<Retainer> retention;
   if (options.recording) {
     recording = std::make_unique<Recording>(*options.recording, *(*running)->writer);
     if (auto started = recording->start(); !started) return report(started.error());
+    // Past what is only in memory nothing may go.
+    retention = start_retention(*(*running)->writer, options.tape, config->retention,
+                                [&] { (void)(*running)->state->sync(); });
   }
   fmt::print("serving {} on http://{}:{}\n{}", options.tape.name(), config->http.address,
              (*server)->port(), options.greeting);
@@ -148,6 +153,7 @@ int serve(const ServeOptions& options) {
     requests.look();
     std::this_thread::sleep_for(kLookEvery);
   }
+  retention.reset();
   return end(**running, **server, recording.get());
 }
 

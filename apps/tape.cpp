@@ -12,6 +12,7 @@
 #include "apps/commands.hpp"
 #include "apps/progress.hpp"
 #include "apps/tape_json.hpp"
+#include "replay/recovery.hpp"
 #include "storage/verify.hpp"
 
 namespace tapedeck::apps {
@@ -99,8 +100,12 @@ private:
       if (only_ && *only_ != p) continue;
       auto end = tape_.end(p);
       if (!end) return tl::unexpected(end.error());
-      Range range{p, 0, *end};
+      const auto start = tape_.start(p);
+      if (!start) return tl::unexpected(start.error());
+      Range range{p, *start, *end};
       if (from) narrow_from(*from, range);
+      if (range.from < *start)
+        return tl::unexpected(replay::trimmed(replay::place(p, range.from), p, *start));
       if (to) narrow_to(*to, range);
       ranges_.push_back(range);
     }
@@ -252,13 +257,16 @@ void add_verify(CLI::App* tape, Chosen& chosen) {
 
 void add_tape(CLI::App& app, Chosen& chosen) {
   CLI::App* tape = app.add_subcommand(
-      "tape", "Look at a tape, check it, index it, copy it: info, cat, verify, index, copy");
+      "tape",
+      "Look at a tape, check it, index it, copy it, trim it: info, cat, verify, index, copy, "
+      "trim");
   tape->require_subcommand(1);
   add_info(tape, chosen);
   add_cat(tape, chosen);
   add_verify(tape, chosen);
   add_index(tape, chosen);
   add_copy(tape, chosen);
+  add_trim(tape, chosen);
 }
 
 }  // namespace tapedeck::apps

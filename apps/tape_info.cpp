@@ -68,6 +68,9 @@ Result<TapeInfo> read_tape_info(const storage::TapeReader& tape) {
     if (!end) return tl::unexpected(end.error());
     auto mark = tape.last_mark(p);
     if (!mark) return tl::unexpected(mark.error());
+    const auto start = tape.start(p);
+    if (!start) return tl::unexpected(start.error());
+    info.partitions[p].start = *start;
     info.partitions[p].end = *end;
     if (*mark) info.partitions[p].feed_time = (*mark)->feed_time;
   }
@@ -100,9 +103,9 @@ std::string info_json(const TapeInfo& info) {
     const auto& one = info.partitions[p];
     fmt::format_to(
         std::back_inserter(out),
-        R"({}{{"partition":{},"end":{},"symbols":{},"records":{},"events":{},"payload_bytes":{},"feed_time":{}}})",
-        p ? "," : "", p, one.end, one.symbols, one.records, one.events, one.payload_bytes,
-        time_or(one.feed_time, "null", "\""));
+        R"({}{{"partition":{},"start":{},"end":{},"symbols":{},"records":{},"events":{},"payload_bytes":{},"feed_time":{}}})",
+        p ? "," : "", p, one.start, one.end, one.symbols, one.records, one.events,
+        one.payload_bytes, time_or(one.feed_time, "null", "\""));
   }
   out += R"(],"sources":[)";
   for (std::size_t i = 0; i < info.sources.size(); ++i) {
@@ -128,12 +131,13 @@ std::string info_table(const TapeInfo& info) {
   const auto all = total(info);
   std::string out = fmt::format("{} symbols, {} events in {} records, {} payload bytes\n\n",
                                 all.symbols, all.events, all.records, all.payload_bytes);
-  out += fmt::format("{:>9} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", "partition", "end", "symbols",
-                     "records", "events", "bytes", "feed time");
+  out += fmt::format("{:>9} {:>12} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", "partition", "start",
+                     "end", "symbols", "records", "events", "bytes", "feed time");
   for (std::size_t p = 0; p < info.partitions.size(); ++p) {
     const auto& one = info.partitions[p];
-    out += fmt::format("{:>9} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", p, one.end, one.symbols,
-                       one.records, one.events, one.payload_bytes, time_or(one.feed_time, "-", ""));
+    out += fmt::format("{:>9} {:>12} {:>12} {:>8} {:>12} {:>14} {:>15}  {}\n", p, one.start,
+                       one.end, one.symbols, one.records, one.events, one.payload_bytes,
+                       time_or(one.feed_time, "-", ""));
   }
   out += "\nsources\n";
   for (const auto& source : info.sources) {

@@ -12,7 +12,7 @@ namespace tapedeck::apps {
 
 struct TapeInfo {
   struct PartitionInfo {
-    storage::Offset end = 0;
+    storage::Offset start = 0, end = 0;
     std::uint64_t symbols = 0, records = 0, events = 0,
                   payload_bytes = 0;              ///< of symbols: marks apart
     storage::TimeNs feed_time = market::kNoTime;  ///< of the newest mark; kNoTime: none

@@ -60,10 +60,18 @@ void append_json_string(std::string& out, std::string_view text) {
 
 /// The instrument stands in the symbol's first record of its source; the first record on the tape
 /// is a good guess for a reader that starts in the middle, and a later instrument event corrects
-/// it.
+/// it. On a trimmed tape its base knows.
 TapeJson::Exponents& TapeJson::exponents_of(std::string_view symbol) {
   if (auto found = exponents_.find(symbol); found != exponents_.end()) return found->second;
   Exponents& exponents = exponents_[std::string(symbol)];
+  if (const auto base = tape_.base_of(symbol); base && *base) {
+    const auto bytes = std::as_bytes(std::span((*base)->snapshot.bytes));
+    if (const auto snapshot = schemas::decode_snapshot(bytes)) {
+      const auto& unit = snapshot->instrument;
+      exponents = {true, unit.price_exponent, unit.size_exponent};
+      return exponents;
+    }
+  }
   auto block = tape_.read_symbol(symbol, 0, ~market::Offset{0}, {1, 1});
   if (!block || (*block)->records.empty()) return exponents;
   schemas::BatchReader batch;

@@ -24,6 +24,7 @@ constexpr std::array<Kind, kFaults> kKinds = {{
     {"power loss", 100, 2000},       {"orderly stop", 100, 2000},
     {"slow handler", 5, 200},        {"clock jump", 100, 2000},
     {"spurious wake", 10, 400},      {"poison event", 10, 200},
+    {"gateway dies", 60, 1000},
 }};
 
 }  // namespace

@@ -39,6 +39,7 @@ enum class Fault : std::uint8_t {
   clock_jump,          ///< virtual time leaps
   spurious_wake,       ///< an ingress is woken for nothing
   poison,              ///< an event that kills the fold each time, until it is quarantined
+  gateway_dies,        ///< with the questions that wait in it
   count_
 };
 constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count_);

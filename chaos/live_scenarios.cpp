@@ -129,9 +129,9 @@ void actors_round(Scene& scene) {
   auto environment = small_steps();
   environment.emplace_back("TAPEDECK_FAULT", fmt::format("*@1/{}#{}", 50 + scene.random.below(1000),
                                                          scene.random.below(1u << 30)));
-  environment.emplace_back("TAPEDECK_ENGINE_RESTART_BUDGET", "1000000");
-  environment.emplace_back("TAPEDECK_ENGINE_RESTART_MIN", "1ms");
-  environment.emplace_back("TAPEDECK_ENGINE_RESTART_MAX", "50ms");
+  environment.emplace_back("TAPEDECK_SUPERVISION_SYMBOL_BUDGET", "1000000");
+  environment.emplace_back("TAPEDECK_SUPERVISION_SYMBOL_BACKOFF_MIN", "1ms");
+  environment.emplace_back("TAPEDECK_SUPERVISION_SYMBOL_BACKOFF_MAX", "50ms");
   Live live(scene, environment);
   live.run([] {});
   live.finish();

@@ -39,16 +39,14 @@ struct SimProcess::Impl {
         scheduler(dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())) {
     scheduler.clock().current_time = now;
     root = actors::spawn_root(system, shared);
-    gateway = actors::spawn_gateway(system, shared);
     tape.on_append([this] { shared.directory.wake_all(); });
   }
 
   ~Impl() {
     tape.on_append(nullptr);
     caf::anon_send_exit(root, caf::exit_reason::kill);
-    caf::anon_send_exit(gateway, caf::exit_reason::kill);
+    shared.directory.set_gateway(actors::GatewayActor());
     root = nullptr;
-    gateway = nullptr;
     for (actors::Partition p = 0; p < shared.directory.partitions(); ++p)
       shared.directory.set(p, actors::IngressActor());
     while (scheduler.has_job()) scheduler.run_once();
@@ -93,7 +91,6 @@ struct SimProcess::Impl {
   caf::actor_system system;
   caf::scheduler::test_coordinator& scheduler;
   actors::RootActor root;
-  actors::GatewayActor gateway;
   Policy policy;
 };
 
@@ -126,17 +123,30 @@ void SimProcess::advance(std::chrono::nanoseconds time) {
 SimProcess::TimePoint SimProcess::now() const { return impl_->scheduler.clock().now(); }
 
 void SimProcess::ask(const std::string& symbol, bool with_outputs, actors::Question::Reply reply) {
-  caf::anon_send(impl_->gateway, actors::Ask{symbol, with_outputs,
-                                             std::make_shared<actors::Question>(std::move(reply))});
+  auto question = std::make_shared<actors::Question>(std::move(reply));
+  if (const auto gateway = impl_->shared.directory.gateway()) {
+    caf::anon_send(gateway, actors::Ask{symbol, with_outputs, std::move(question)});
+  } else {
+    question->answer({actors::Answer::State::elsewhere, nullptr, 0, {}});
+  }
 }
 
 void SimProcess::ask_all(std::function<void(std::size_t)> count, actors::Question::Reply reply) {
-  caf::anon_send(impl_->gateway, actors::AskAll{std::move(count), std::move(reply)});
+  actors::AskAll ask{{}, std::move(reply)};
+  for (actors::Partition p = 0; p < impl_->shared.directory.partitions(); ++p)
+    ask.heads.push_back(std::make_shared<actors::HeadCount>(count));
+  if (const auto gateway = impl_->shared.directory.gateway())
+    caf::anon_send(gateway, std::move(ask));
 }
 
 void SimProcess::drain(bool at_end) {
   impl_->shared.board.begin_drain();
   caf::anon_send(impl_->root, actors::Drain{at_end});
+}
+
+void SimProcess::kill_gateway() {
+  if (const auto gateway = impl_->shared.directory.gateway())
+    caf::anon_send_exit(gateway, caf::exit_reason::kill);
 }
 
 void SimProcess::wake_all() { impl_->shared.directory.wake_all(); }

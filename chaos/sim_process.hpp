@@ -46,6 +46,7 @@ public:
   void ask_all(std::function<void(std::size_t)> count, actors::Question::Reply reply);
   void drain(bool at_end);
   void wake_all();
+  void kill_gateway();
 
   [[nodiscard]] actors::Board& board();
   [[nodiscard]] const telemetry::Metrics& metrics() const;

@@ -188,7 +188,8 @@ private:
     if (failure.message.find("injected") != std::string::npos) return true;
     if (failure.code == ErrorCode::exhausted)
       return dice_.hits(Fault::fold_throws) > 0 || dice_.hits(Fault::message_throws) > 0 ||
-             dice_.hits(Fault::refill_fails) > 0 || damaged();
+             dice_.hits(Fault::refill_fails) > 0 || dice_.hits(Fault::gateway_dies) > 0 ||
+             damaged();
     return failure.code == ErrorCode::corrupt && damaged();
   }
   [[nodiscard]] bool damaged() const {
@@ -361,6 +362,7 @@ private:
     if (dice_.hit(Fault::state_rots)) disk_.rot(false);
     if (dice_.hit(Fault::record_rots)) tape_.rot();
     if (random_.below(40) == 0) random_.chance(1, 8) ? ask_all() : ask();
+    if (dice_.hit(Fault::gateway_dies)) process_->kill_gateway();
     if (dice_.hit(Fault::crash)) return crash(false);
     if (dice_.hit(Fault::power_loss)) return crash(true);
     if (!stopping_ && dice_.hit(Fault::orderly_stop)) {

@@ -231,11 +231,20 @@ actors::EngineOptions engine_options(Random& random) {
                        one_of<std::uint64_t>(random, {2, 8, 256})};
   options.thin_after = one_of<TimeNs>(random, {5, 60, 86'400}) * market::kSecond;
   options.kept_checkpoints = 1 + random.below(3);
-  options.restart.backoff_min = milliseconds(one_of<int>(random, {1, 100}));
-  options.restart.budget = one_of<std::uint32_t>(random, {3, 10, 1'000});
-  options.restart.budget_window = milliseconds(one_of<int>(random, {100, 60'000}));
-  options.restart.reset_after = milliseconds(one_of<int>(random, {100, 60'000}));
-  options.restart.seed = random.next();
+  options.idle_passivate = one_of<TimeNs>(random, {0, 1, 500 * kMillisecond, 5 * market::kSecond});
+  auto& supervision = options.supervision;
+  actors::RestartPolicy policy;
+  policy.backoff_min = milliseconds(one_of<int>(random, {1, 100}));
+  policy.budget = one_of<std::uint32_t>(random, {3, 10, 1'000});
+  policy.budget_window = milliseconds(one_of<int>(random, {100, 60'000}));
+  policy.reset_after = milliseconds(one_of<int>(random, {100, 60'000}));
+  supervision.symbol = supervision.partition = policy;
+  const auto seed = random.next();
+  policy.escalation = random.chance(1, 2) ? actors::Escalation::retry : policy.escalation;
+  supervision.checkpointer = supervision.sink = supervision.gateway = policy;
+  if (random.chance(1, 8)) supervision.symbol.strategy = actors::Strategy::one_for_all;
+  if (random.chance(1, 8)) supervision.partition.strategy = actors::Strategy::one_for_all;
+  supervision.set_seed(seed);
   return options;
 }
 

@@ -21,15 +21,38 @@ using market::TimeNs;
 
 constexpr TimeNs kMillisecond = 1'000'000;
 
-/// How a failed actor is restarted: at once, then after `min`, doubling to `max`.
-struct RestartSettings {
-  TimeNs min = 100 * kMillisecond;
-  TimeNs max = 30 * kSecond;
+enum class Strategy : std::uint8_t { one_for_one, one_for_all };
+enum class Escalation : std::uint8_t { escalate, retry };
+
+/// How a failed actor is restarted: at once, then after `backoff_min`, doubling to `backoff_max`.
+struct NodeSettings {
+  Strategy strategy = Strategy::one_for_one;
+  TimeNs backoff_min = 100 * kMillisecond;
+  TimeNs backoff_max = 30 * kSecond;
   std::uint32_t jitter_percent = 20;
   TimeNs reset_after = 60 * kSecond;  ///< of health: the back-off starts anew
-  std::uint32_t budget = 10;  ///< restarts within budget_window before the supervisor escalates
+  std::uint32_t budget = 10;          ///< restarts within budget_window
   TimeNs budget_window = 60 * kSecond;
-  friend bool operator==(const RestartSettings&, const RestartSettings&) = default;
+  Escalation escalation = Escalation::escalate;  ///< where the budget is spent
+  friend bool operator==(const NodeSettings&, const NodeSettings&) = default;
+};
+
+struct RootSettings {
+  std::uint32_t budget = 1'000;  ///< restarts of all its children together
+  TimeNs budget_window = 60 * kSecond;
+  TimeNs flush_within = 10 * kSecond;  ///< before the process ends
+  friend bool operator==(const RootSettings&, const RootSettings&) = default;
+};
+
+/// The tree of supervision, node by node.
+struct SupervisionSettings {
+  std::uint64_t seed = 1;  ///< of the jitter
+  RootSettings root;
+  NodeSettings partition, symbol;
+  NodeSettings checkpointer{.escalation = Escalation::retry};
+  NodeSettings sink{.escalation = Escalation::retry};
+  NodeSettings gateway{.escalation = Escalation::retry};
+  friend bool operator==(const SupervisionSettings&, const SupervisionSettings&) = default;
 };
 
 struct EngineSettings {
@@ -43,8 +66,8 @@ struct EngineSettings {
   std::uint64_t snapshot_events = 65'536;
   std::uint64_t snapshot_records = 256;
   TimeNs thin_keep = 24 * 3600 * kSecond;  ///< older snapshots: one an hour stays
+  TimeNs idle_passivate = 600 * kSecond;   ///< of feed time; 0: never
   TimeNs watchdog = 60 * kSecond;          ///< a fold without progress for so long ends the process
-  RestartSettings restart;
   friend bool operator==(const EngineSettings&, const EngineSettings&) = default;
 };
 
@@ -58,6 +81,14 @@ struct RecordSettings {
   TimeNs linger_time = 1 * kMillisecond;  ///< live feeds only
   Fsync fsync = Fsync::interval;
   friend bool operator==(const RecordSettings&, const RecordSettings&) = default;
+};
+
+/// What of an embedded tape stays; zero: no limit.
+struct RetentionSettings {
+  TimeNs max_age = 0;           ///< of feed time
+  std::uint64_t max_bytes = 0;  ///< of records
+  TimeNs check_interval = 60 * kSecond;
+  friend bool operator==(const RetentionSettings&, const RetentionSettings&) = default;
 };
 
 struct HttpSettings {
@@ -137,7 +168,9 @@ struct LogSettings {
 struct Config {
   market::FoldSettings fold;
   EngineSettings engine;
+  SupervisionSettings supervision;
   RecordSettings record;
+  RetentionSettings retention;
   KafkaSettings kafka;
   OutputSettings outputs;
   HttpSettings http;

@@ -6,13 +6,33 @@
 
 namespace tapedeck::config {
 
+namespace {
+
+std::optional<std::pair<std::string_view, std::string>> backoff_contradiction(
+    const SupervisionSettings& nodes) {
+  const auto wrong =
+      [](const NodeSettings& node,
+         std::string_view key) -> std::optional<std::pair<std::string_view, std::string>> {
+    if (node.backoff_min <= node.backoff_max) return std::nullopt;
+    return {{key, format_duration(node.backoff_min) + " is more than the longest wait, " +
+                      format_duration(node.backoff_max)}};
+  };
+  for (const auto& [node, key] :
+       {std::pair(&nodes.partition, "supervision.partition.backoff_min"),
+        std::pair(&nodes.symbol, "supervision.symbol.backoff_min"),
+        std::pair(&nodes.checkpointer, "supervision.checkpointer.backoff_min"),
+        std::pair(&nodes.sink, "supervision.sink.backoff_min"),
+        std::pair(&nodes.gateway, "supervision.gateway.backoff_min")}) {
+    if (auto found = wrong(*node, key)) return found;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<std::pair<std::string_view, std::string>> contradiction(const Config& config) {
   const auto& engine = config.engine;
-  if (engine.restart.min > engine.restart.max) {
-    return {{"engine.restart.min", format_duration(engine.restart.min) +
-                                       " is more than engine.restart.max, " +
-                                       format_duration(engine.restart.max)}};
-  }
+  if (auto wrong = backoff_contradiction(config.supervision)) return wrong;
   if (engine.poll_bytes > engine.max_inflight_bytes) {
     return {{"engine.poll_bytes",
              format_size(static_cast<std::int64_t>(engine.poll_bytes)) +

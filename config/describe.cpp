@@ -8,7 +8,7 @@
 namespace tapedeck::config {
 namespace {
 
-/// `engine.restart.min` -> {`engine.restart`, `min`}.
+/// `supervision.symbol.budget` -> {`supervision.symbol`, `budget`}.
 std::pair<std::string_view, std::string_view> split(std::string_view key) {
   const auto dot = key.rfind('.');
   return {key.substr(0, dot), key.substr(dot + 1)};

@@ -20,6 +20,8 @@ constexpr std::int64_t kMillion = 1'000'000;  ///< of a ratio
 constexpr std::array<std::string_view, 3> kFsync = {"never", "interval", "always"};
 constexpr std::array<std::string_view, 3> kDeliveries = {"transactional", "idempotent", "none"};
 constexpr std::array<std::string_view, 3> kCodecs = {"capnp", "json", "csv"};
+constexpr std::array<std::string_view, 2> kStrategies = {"one_for_one", "one_for_all"};
+constexpr std::array<std::string_view, 2> kEscalations = {"escalate", "retry"};
 constexpr std::array<std::string_view, market::kFurtherMetrics> kFurther = {
     "weighted_imbalance", "vtob", "microprice", "depth", "trade_flow", "variance"};
 constexpr std::array<std::string_view, 6> kLevels = {"trace", "debug", "info",
@@ -62,6 +64,28 @@ constexpr Setting make(std::string_view key, Kind kind, std::int64_t min, std::i
 }
 
 #define AT(member) ([](auto& config) -> auto& { return config.member; })
+
+#define STRATEGY(name, node, description)                                \
+  make("supervision." name ".strategy", Kind::choice, 0, 0, description, \
+       AT(supervision.node.strategy), kStrategies)
+#define NODE(name, node)                                                                         \
+  make("supervision." name ".backoff_min", Kind::duration, kMillisecond, kDay,                   \
+       "Wait before the second restart (the first is at once); doubles with each",               \
+       AT(supervision.node.backoff_min)),                                                        \
+      make("supervision." name ".backoff_max", Kind::duration, kMillisecond, kDay,               \
+           "Longest such wait", AT(supervision.node.backoff_max)),                               \
+      make("supervision." name ".jitter_percent", Kind::integer, 0, 100,                         \
+           "How much of a wait is left to chance", AT(supervision.node.jitter_percent)),         \
+      make("supervision." name ".reset_after", Kind::duration, kMillisecond, kDay,               \
+           "Time of health after which the waits start anew", AT(supervision.node.reset_after)), \
+      make("supervision." name ".budget", Kind::integer, 1, 1'000'000,                           \
+           "Restarts within the window", AT(supervision.node.budget)),                           \
+      make("supervision." name ".budget_window", Kind::duration, kMillisecond, kDay,             \
+           "That window", AT(supervision.node.budget_window)),                                   \
+      make("supervision." name ".escalation", Kind::choice, 0, 0,                                \
+           "Where the budget is spent: the supervisor fails in turn, up to the process, or "     \
+           "tries again after the longest wait",                                                 \
+           AT(supervision.node.escalation), kEscalations)
 
 const Setting kSettings[] = {
     make("candles.widths", Kind::widths, kMillisecond, kDay,
@@ -188,24 +212,32 @@ const Setting kSettings[] = {
          AT(engine.snapshot_records)),
     make("engine.thin_keep", Kind::duration, 0, 3650 * kDay,
          "All snapshots of this time are kept, of older ones one an hour", AT(engine.thin_keep)),
+    make("engine.idle_passivate", Kind::duration, 0, 3650 * kDay,
+         "A symbol without a record or a question for so much feed time leaves memory until the "
+         "next one; 0: never",
+         AT(engine.idle_passivate)),
     make("engine.watchdog", Kind::duration, 10 * kMillisecond, kDay,
          "A fold that makes no progress for so long ends the process with exit code 4",
          AT(engine.watchdog)),
-    make("engine.restart.min", Kind::duration, kMillisecond, kDay,
-         "Wait before the second restart of a failed actor (the first is at once); doubles with "
-         "each",
-         AT(engine.restart.min)),
-    make("engine.restart.max", Kind::duration, kMillisecond, kDay, "Longest such wait",
-         AT(engine.restart.max)),
-    make("engine.restart.jitter_percent", Kind::integer, 0, 100,
-         "How much of a wait is left to chance", AT(engine.restart.jitter_percent)),
-    make("engine.restart.reset_after", Kind::duration, kMillisecond, kDay,
-         "Time of health after which the waits start anew", AT(engine.restart.reset_after)),
-    make("engine.restart.budget", Kind::integer, 1, 1'000'000,
-         "Restarts of one actor within the window before its supervisor gives up",
-         AT(engine.restart.budget)),
-    make("engine.restart.budget_window", Kind::duration, kMillisecond, kDay, "That window",
-         AT(engine.restart.budget_window)),
+
+    make("supervision.seed", Kind::integer, 0, std::int64_t{1} << 62,
+         "Seed of what is left to chance in waits", AT(supervision.seed)),
+    make("supervision.root.budget", Kind::integer, 1, 1'000'000,
+         "Restarts of all actors below the root together within the window; one more ends the "
+         "process with exit code 4",
+         AT(supervision.root.budget)),
+    make("supervision.root.budget_window", Kind::duration, kMillisecond, kDay, "That window",
+         AT(supervision.root.budget_window)),
+    make("supervision.root.flush_within", Kind::duration, 0, kDay,
+         "How long what was read may take to be folded and stored before the process ends so",
+         AT(supervision.root.flush_within)),
+    STRATEGY("partition", partition, "A failed partition restarts alone, or all of them with it"),
+    NODE("partition", partition),
+    STRATEGY("symbol", symbol, "A failed symbol restarts alone, or its whole partition with it"),
+    NODE("symbol", symbol),
+    NODE("checkpointer", checkpointer),
+    NODE("sink", sink),
+    NODE("gateway", gateway),
 
     make("record.partitions", Kind::integer, 1, 4096, "Partitions of a new tape",
          AT(record.partitions)),
@@ -221,6 +253,15 @@ const Setting kSettings[] = {
          "When appended records are forced to the disk: never, once a second and at the end, or "
          "always",
          AT(record.fsync), kFsync),
+
+    make("tape.retention.max_age", Kind::duration, 0, 3650 * kDay,
+         "How long events stay on an embedded tape, by feed time back from its newest; 0: for ever",
+         AT(retention.max_age)),
+    make("tape.retention.max_bytes", Kind::size, 0, std::int64_t{1} << 60,
+         "Bytes of records that stay on an embedded tape, the oldest go first; 0: no limit",
+         AT(retention.max_bytes)),
+    make("tape.retention.check_interval", Kind::duration, kSecond, kDay,
+         "How often that is looked after while recording", AT(retention.check_interval)),
 
     make("kafka.brokers", Kind::text, 0, 0,
          "Kafka brokers, host:port, separated by commas, where no --tape names a folder",
@@ -327,6 +368,8 @@ const Setting kSettings[] = {
     make("log.level", Kind::choice, 0, 0, "How much is logged", AT(log.level), kLevels),
 };
 
+#undef NODE
+#undef STRATEGY
 #undef AT
 
 std::string list(std::span<const std::string_view> names) {

@@ -32,7 +32,7 @@ enum class Kind : std::uint8_t {
 using Value = std::variant<std::int64_t, bool, std::string, std::vector<std::int64_t>>;
 
 struct Setting {
-  std::string_view key;  ///< TOML key with its section: `engine.restart.min`
+  std::string_view key;  ///< TOML key with its section: `supervision.symbol.budget`
   Kind kind = Kind::integer;
   std::int64_t min = 0,
                max = 0;  ///< inclusive; of each element for `durations`; not used by other kinds
@@ -42,7 +42,7 @@ struct Setting {
   std::span<const std::string_view> choices = {};
   std::size_t most = 0;  ///< elements of `durations` and `widths`
 
-  /// TAPEDECK_ENGINE_RESTART_MIN.
+  /// TAPEDECK_SUPERVISION_SYMBOL_BUDGET.
   [[nodiscard]] std::string variable() const;
   /// What is accepted, for messages: `a duration like "2s", from 0s to 1d`.
   [[nodiscard]] std::string expected() const;

@@ -47,7 +47,7 @@ public:
     const auto last = tape_.last_of(symbol);
     if (!last) return tl::unexpected(last.error());
     if (!*last || (*last)->offset < *cursor) return {};
-    auto restored = newest_good(state_, symbol, partition, *cursor, rules_);
+    auto restored = newest_good(tape_, state_, symbol, partition, *cursor, rules_);
     if (!restored) return tl::unexpected(restored.error());
     market::Outputs outputs;
     const auto done =

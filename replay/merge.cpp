@@ -85,7 +85,9 @@ Result<void> TapeMerge::load_index(const MergeOptions& options) {
     if (entries->empty()) {
       const auto last = tape_->last_of(symbol);
       if (!last) return tl::unexpected(last.error());
-      if (!*last) {
+      const auto base = tape_->base_of(symbol);
+      if (!base) return tl::unexpected(base.error());
+      if (!*last && !*base) {
         return fail(ErrorCode::not_found,
                     fmt::format("no record of symbol '{}' on this tape", symbol), "symbols");
       }

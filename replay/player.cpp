@@ -191,7 +191,7 @@ Result<void> Player::restore(std::uint32_t number) {
   const auto next = merge_.next_of(number);
   // What is stored behind the last record may know more of the time than has been told.
   const auto to = next.index > 0 ? next.offset : next.before;
-  auto restored = newest_good(state_store_, symbol, partition, to, rules_);
+  auto restored = newest_good(*tape_, state_store_, symbol, partition, to, rules_);
   if (!restored) return tl::unexpected(restored.error());
   std::ranges::move(restored->bad_snapshots, std::back_inserter(bad_snapshots_));
   auto& fold = entry.fold.emplace(std::move(restored->fold));

@@ -1,5 +1,6 @@
 #include "replay/recovery.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <ranges>
 
@@ -37,10 +38,8 @@ Result<Restored> fall_back(const storage::StateReader& state, Restored restored,
   return restored;
 }
 
-}  // namespace
-
-Result<Restored> newest_good(const storage::StateReader* state, std::string_view symbol,
-                             Partition partition, Offset at_most, const FoldRules& rules) {
+Result<Restored> newest_stored(const storage::StateReader* state, std::string_view symbol,
+                               Partition partition, Offset at_most, const FoldRules& rules) {
   Restored restored{SymbolFold(std::string(symbol), partition, rules), {}};
   if (state == nullptr) return restored;
   auto stored = state->newest_snapshot(symbol, partition, at_most);
@@ -53,6 +52,37 @@ Result<Restored> newest_good(const storage::StateReader* state, std::string_view
     }
   }
   return fall_back(*state, std::move(restored), symbol, partition, at_most, rules);
+}
+
+}  // namespace
+
+Error trimmed(const std::string& what, Partition partition, Offset start) {
+  return {
+      ErrorCode::out_of_range,
+      fmt::format("{} was trimmed: the first valid position is {}", what, place(partition, start)),
+      "at"};
+}
+
+Result<Restored> newest_good(const storage::TapeReader& tape, const storage::StateReader* state,
+                             std::string_view symbol, Partition partition, Offset at_most,
+                             const FoldRules& rules) {
+  auto restored = newest_stored(state, symbol, partition, at_most, rules);
+  if (!restored) return restored;
+  const auto start = tape.start(partition);
+  if (!start) return tl::unexpected(start.error());
+  if (restored->fold.next() >= *start) return restored;
+  const auto base = tape.base_of(symbol);
+  if (!base) return tl::unexpected(base.error());
+  if (!*base) return restored;  // no record of it was trimmed
+  const auto& snapshot = (*base)->snapshot;
+  if (snapshot.key.next > at_most) {
+    return tl::unexpected(
+        trimmed("what is before " + place(partition, at_most), partition, *start));
+  }
+  auto fold = SymbolFold::restore(snapshot, rules);
+  if (!fold) return tl::unexpected(fold.error());
+  restored->fold = std::move(*fold);
+  return restored;
 }
 
 Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset to, Marks marks,
@@ -102,8 +132,34 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
   return {};
 }
 
-Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition,
-                               Offset committed) {
+namespace {
+
+/// There is no checkpoint to resume at: begins where the tape does.
+Result<ResumePlan> from_the_beginning(const storage::TapeReader& tape, ResumePlan plan) {
+  const auto partition = plan.checkpoint.partition;
+  auto base = tape.base(partition);
+  if (!base) return tl::unexpected(base.error());
+  if (!*base) return plan;
+  const auto start = (*base)->next;
+  if (plan.cursor > 0 && plan.cursor < start) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("state: partition {} was folded up to {}, and the tape was trimmed up "
+                            "to {} since",
+                            partition, plan.cursor, start));
+  }
+  auto symbols = tape.base_symbols(partition);
+  if (!symbols) return tl::unexpected(symbols.error());
+  plan.checkpoint = std::move(**base);
+  plan.symbols = std::move(*symbols);
+  plan.cursor = std::max(plan.cursor, start);
+  plan.silent_below = std::max(plan.silent_below, start);
+  return plan;
+}
+
+}  // namespace
+
+Result<ResumePlan> plan_resume(const storage::TapeReader& tape, const storage::StateReader& state,
+                               Partition partition, Offset committed) {
   ResumePlan plan;
   plan.checkpoint.partition = partition;
   const auto cursor = state.cursor(partition);
@@ -114,7 +170,13 @@ Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition part
   if (!checkpoints) return tl::unexpected(checkpoints.error());
   const auto usable = std::ranges::find_if(
       *checkpoints, [&](const auto& c) { return c.next <= plan.silent_below; });
-  if (usable == checkpoints->end()) return plan;
+  if (usable == checkpoints->end()) return from_the_beginning(tape, std::move(plan));
+  if (const auto start = tape.start(partition); !start || usable->next < *start) {
+    if (!start) return tl::unexpected(start.error());
+    return fail(ErrorCode::corrupt,
+                fmt::format("state: partition {} resumes at {}, and the tape was trimmed up to {}",
+                            partition, usable->next, *start));
+  }
   plan.checkpoint = *usable;
   auto symbols = state.symbols(partition);
   if (!symbols) return tl::unexpected(symbols.error());

@@ -22,10 +22,15 @@ struct Restored {
 };
 
 /// The newest good snapshot with next <= `at_most`, restored; an empty fold where there is none. A
-/// bad snapshot falls back to the one before. `state` may be null: no snapshots.
-[[nodiscard]] Result<Restored> newest_good(const storage::StateReader* state,
+/// bad snapshot falls back to the one before. `state` may be null: no snapshots. Of a trimmed tape
+/// never one of before its start: what follows it is not there; error `out_of_range` (field "at")
+/// names the start where `at_most` lies before it.
+[[nodiscard]] Result<Restored> newest_good(const storage::TapeReader& tape,
+                                           const storage::StateReader* state,
                                            std::string_view symbol, Partition partition,
                                            Offset at_most, const FoldRules& rules);
+/// Error `out_of_range` (field "at"): `what` lies before the partition's start, which it names.
+[[nodiscard]] Error trimmed(const std::string& what, Partition partition, Offset start);
 
 /// Whether outputs get the emission positions they had (merge the partition's marks by position),
 /// or only the state matters (leave the marks out).
@@ -39,14 +44,16 @@ Result<void> catch_up(SymbolFold& fold, const storage::TapeReader& tape, Offset 
                       const storage::StateReader* state = nullptr);
 
 /// Where a partition resumes: the newest checkpoint past neither the output store's cursor nor what
-/// a sink has committed; from the beginning where there is none.
+/// a sink has committed; from the tape's beginning where there is none. Error `corrupt` where the
+/// state is older than the start of a trimmed tape.
 struct ResumePlan {
   storage::Checkpoint checkpoint;
   Offset cursor = 0;                 ///< the output store's
   Offset silent_below = 0;           ///< outputs emitted below are stored and committed
   std::vector<std::string> symbols;  ///< that have a state at or before the checkpoint, ascending
 };
-[[nodiscard]] Result<ResumePlan> plan_resume(const storage::StateReader& state, Partition partition,
+[[nodiscard]] Result<ResumePlan> plan_resume(const storage::TapeReader& tape,
+                                             const storage::StateReader& state, Partition partition,
                                              Offset committed = storage::kNoOffset);
 
 }  // namespace tapedeck::replay

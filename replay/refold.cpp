@@ -5,6 +5,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "replay/recovery.hpp"
 #include "replay/release.hpp"
 
 namespace tapedeck::replay {
@@ -24,6 +25,7 @@ public:
     told_from_ = options_.told_from.empty() ? 0 : options_.told_from[partition_];
     const Offset to = options_.to.empty() ? *end : std::min(options_.to[partition_], *end);
     if (!options_.last_events.empty()) last_ = {to, options_.last_events[partition_]};
+    if (auto begun = begin_with_bases(to); !begun) return begun;
     while (next_ < to) {
       if (listener_.go_on && !listener_.go_on(partition_, newest_)) break;
       auto limits = options_.poll;
@@ -68,6 +70,38 @@ private:
     names_.push_back(std::make_unique<std::string>(symbol));
     by_symbol_.emplace(*names_.back(), entries_.size() - 1);
     return entries_.size() - 1;
+  }
+
+  /// Of a trimmed tape: where it begins.
+  Result<void> begin_with_bases(Offset to) {
+    const auto base = tape_.base(partition_);
+    if (!base) return tl::unexpected(base.error());
+    if (!*base) return {};
+    if (to < (*base)->next)
+      return tl::unexpected(
+          trimmed("what is before " + place(partition_, to), partition_, (*base)->next));
+    next_ = (*base)->next;
+    const auto symbols = tape_.base_symbols(partition_);
+    if (!symbols) return tl::unexpected(symbols.error());
+    std::uint64_t wanted = 0;
+    for (const auto& symbol : *symbols) {
+      if (!options_.symbols.empty() && !options_.symbols.contains(symbol)) continue;
+      const auto stored = tape_.base_of(symbol);
+      if (!stored) return tl::unexpected(stored.error());
+      if (!*stored) continue;
+      if ((*stored)->snapshot.max_event_time > options_.instant) {
+        return fail(
+            ErrorCode::out_of_range,
+            "the instant was trimmed: the first valid position is " + place(partition_, next_),
+            "at");
+      }
+      auto fold = SymbolFold::restore((*stored)->snapshot, rules_);
+      if (!fold) return tl::unexpected(fold.error());
+      wanted += fold->state().counts().read;
+      entries_[entry_of(symbol)].fold = std::move(*fold);
+    }
+    filtered_ += (*base)->events - wanted;
+    return {};
   }
 
   Result<void> fold(const storage::RecordBlock& block) {

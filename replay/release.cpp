@@ -120,7 +120,8 @@ Result<void> meet_release(SymbolFold& fold, const storage::TapeReader& tape,
                           const storage::StateReader* state, Offset at, market::Outputs& outputs) {
   const auto& symbol = fold.state().symbol();
   const auto base_of = [&]() {
-    return newest_good(state, symbol, fold.partition(), fold.first_released(at), fold.rules());
+    return newest_good(tape, state, symbol, fold.partition(), fold.first_released(at),
+                       fold.rules());
   };
   auto base = base_of(), old = base_of(), now = base_of();
   if (!base) return tl::unexpected(base.error());

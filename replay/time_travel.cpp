@@ -73,6 +73,25 @@ Result<void> fold_up_to(SymbolFold& fold, const storage::TapeReader& tape,
   return meet_turns(at_end ? to : to - 1);
 }
 
+/// An instant before a snapshot is one of the base's, or lies before it.
+Result<void> begin_with_base(const storage::TapeReader& tape, std::string_view symbol, TimeNs time,
+                             Target& target) {
+  const auto base = tape.base_of(symbol);
+  if (!base) return tl::unexpected(base.error());
+  if (!*base) return {};
+  const auto& snapshot = (*base)->snapshot;
+  if (snapshot.max_event_time > time) {
+    return fail(ErrorCode::out_of_range,
+                fmt::format("{} was trimmed: the first valid instant of {} is {}, the first valid "
+                            "position {}",
+                            rfc3339(time), symbol, rfc3339(snapshot.max_event_time),
+                            place(snapshot.key.partition, snapshot.key.next)),
+                "at");
+  }
+  target.snapshot_bound = std::max(target.snapshot_bound, snapshot.key.next);
+  return {};
+}
+
 Result<Target> resolve(const storage::TapeReader& tape, const storage::StateReader* state,
                        std::string_view symbol, Partition partition, const Moment& moment) {
   const auto end = tape.end(partition);
@@ -96,6 +115,8 @@ Result<Target> resolve(const storage::TapeReader& tape, const storage::StateRead
     const auto bound = snapshot_bound(state, symbol, partition, instant->time);
     if (!bound) return tl::unexpected(bound.error());
     target.snapshot_bound = std::min(*bound, target.snapshot_bound);
+    if (auto raised = begin_with_base(tape, symbol, instant->time, target); !raised)
+      return tl::unexpected(raised.error());
   }
   if (auto there = on_tape(tape, partition, moment); !there)
     return tl::unexpected(std::move(there.error()));
@@ -115,6 +136,10 @@ Result<void> on_tape(const storage::TapeReader& tape, Partition partition, const
                                         at->offset, partition, *end - 1),
                 "at");
   }
+  const auto start = tape.start(partition);
+  if (!start) return tl::unexpected(start.error());
+  if (const auto* at = std::get_if<AtOffset>(&moment); at != nullptr && at->offset < *start)
+    return tl::unexpected(trimmed(place(partition, at->offset), partition, *start));
   const auto* instant = std::get_if<AtInstant>(&moment);
   if (instant == nullptr || *end == 0) return {};
   const auto mark = tape.last_mark(partition);
@@ -131,14 +156,16 @@ Result<StateAt> state_at(const storage::TapeReader& tape, const storage::StateRe
                          std::string_view symbol, const Moment& moment, const FoldRules& rules) {
   const auto last = tape.last_of(symbol);
   if (!last) return tl::unexpected(last.error());
-  if (!*last) {
+  const auto base = tape.base_of(symbol);
+  if (!base) return tl::unexpected(base.error());
+  if (!*last && !*base) {
     return fail(ErrorCode::not_found, fmt::format("no record of symbol '{}' on this tape", symbol),
                 "symbol");
   }
   const Partition partition = storage::partition_of(symbol, tape.partitions());
   const auto target = resolve(tape, state, symbol, partition, moment);
   if (!target) return tl::unexpected(target.error());
-  auto restored = newest_good(state, symbol, partition, target->snapshot_bound, rules);
+  auto restored = newest_good(tape, state, symbol, partition, target->snapshot_bound, rules);
   if (!restored) return tl::unexpected(restored.error());
   StateAt result{std::move(restored->fold), std::move(restored->bad_snapshots), 0};
   const auto before = result.fold.state().counts().read;

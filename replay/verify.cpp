@@ -12,14 +12,18 @@ namespace {
 
 using Rows = std::map<std::string, std::vector<storage::DigestRow>, std::less<>>;
 
-Result<Rows> recorded_digests(const storage::StateReader& state, std::uint32_t partitions) {
+/// But for those before the start of a trimmed tape.
+Result<Rows> recorded_digests(const storage::TapeReader& tape, const storage::StateReader& state) {
   Rows rows;
-  for (Partition p = 0; p < partitions; ++p) {
+  for (Partition p = 0; p < tape.partitions(); ++p) {
     const auto symbols = state.symbols(p);
     if (!symbols) return tl::unexpected(symbols.error());
+    const auto start = tape.start(p);
+    if (!start) return tl::unexpected(start.error());
     for (const auto& symbol : *symbols) {
       auto digests = state.digests(symbol, p);
       if (!digests) return tl::unexpected(digests.error());
+      std::erase_if(*digests, [&](const auto& row) { return row.key.next < *start; });
       if (!digests->empty()) rows.emplace(symbol, std::move(*digests));
     }
   }
@@ -71,7 +75,7 @@ Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows
 Result<Verified> verify(const storage::TapeReader& tape, const storage::StateReader& state,
                         const FoldRules& rules, std::uint32_t threads,
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  const auto rows = recorded_digests(state, tape.partitions());
+  const auto rows = recorded_digests(tape, state);
   if (!rows) return tl::unexpected(rows.error());
   if (rows->empty()) {
     return fail(ErrorCode::not_found,
@@ -113,8 +117,8 @@ namespace {
 /// Walks one symbol's events on a tape, one event at a time.
 class EventWalk {
 public:
-  EventWalk(const storage::TapeReader& tape, std::string symbol)
-      : tape_(tape), symbol_(std::move(symbol)) {}
+  EventWalk(const storage::TapeReader& tape, std::string symbol, Offset from)
+      : tape_(tape), symbol_(std::move(symbol)), from_(from) {}
 
   /// The next event, or nothing at the end.
   Result<const market::Event*> next() {
@@ -156,7 +160,7 @@ private:
   storage::RecordBlockPtr block_;
   std::size_t record_ = 0, at_ = 0, count_ = 0;
   std::uint32_t index_ = 0;
-  Offset from_ = 0;
+  Offset from_;
   bool reading_ = false;
   schemas::BatchReader reader_;
   std::array<market::Event, 256> chunk_;
@@ -174,7 +178,14 @@ bool same_fact(const market::Event& a, const market::Event& b) {
 Result<std::optional<Difference>> diff_symbol(const storage::TapeReader& left,
                                               const storage::TapeReader& right,
                                               const std::string& symbol) {
-  EventWalk a(left, symbol), b(right, symbol);
+  // Where one of them was trimmed, its copy is walked from there on only.
+  Offset from = 0;
+  for (const auto* tape : {&left, &right}) {
+    const auto start = tape->start(storage::partition_of(symbol, tape->partitions()));
+    if (!start) return tl::unexpected(start.error());
+    from = std::max(from, *start);
+  }
+  EventWalk a(left, symbol, from), b(right, symbol, from);
   for (std::uint64_t events = 0;; ++events) {
     const auto from_a = a.next();
     if (!from_a) return tl::unexpected(from_a.error());

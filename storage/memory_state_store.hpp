@@ -10,7 +10,7 @@
 
 namespace tapedeck::storage {
 
-class MemoryStateStore final : public RowStateStore {
+class MemoryStateStore : public RowStateStore {
 public:
   MemoryStateStore();
   /// Test hook: flips one bit of a stored snapshot's bytes, as a failing disk would. No effect

@@ -220,6 +220,9 @@ Result<void> Recorder::look_up(SymbolIndex symbol) {
   const TapeReader& reader = writer_->reader();
   auto last = reader.last_of(info.name);
   if (!last) return tl::unexpected(last.error());
+  const auto base = reader.base_of(info.name);
+  if (!base) return tl::unexpected(base.error());
+  if (*base) take_base(info, **base);
   if (!*last) return {};
   const Offset offset = (*last)->offset;
   auto block = reader.read_symbol(info.name, offset, offset + 1, {});
@@ -229,11 +232,24 @@ Result<void> Recorder::look_up(SymbolIndex symbol) {
     if (auto done = batch.open(record.payload); !done) return done;
     info.has_session = batch.source() == source_;
     if (info.has_session && options_.sequencing == Sequencing::message_number) {
-      info.pass = highest_sequence(batch);
+      info.pass = std::max<std::uint64_t>(info.pass, highest_sequence(batch));
       return {};
     }
   }
   return scan_symbol(info);
+}
+
+/// What its trimmed records told.
+void Recorder::take_base(SymbolInfo& info, const SymbolBase& base) const {
+  for (const auto& one : base.recorded) {
+    if (one.source != source_) continue;
+    info.pass =
+        options_.sequencing == Sequencing::message_number ? one.highest_sequence : one.events;
+    info.has_session = true;
+  }
+  // Whether its session is still open is told by the last record, if there is one.
+  if (const auto snapshot = schemas::decode_snapshot(std::as_bytes(std::span(base.snapshot.bytes))))
+    info.has_session = info.has_session && snapshot->source == source_;
 }
 
 /// The slow way, where the last record does not tell: another source was recorded since, or

@@ -116,6 +116,7 @@ private:
   [[nodiscard]] Result<bool> admit(market::SymbolIndex symbol, const market::Event& event);
   [[nodiscard]] Result<void> look_up(market::SymbolIndex symbol);
   [[nodiscard]] Result<void> scan_symbol(SymbolInfo& info);
+  void take_base(SymbolInfo& info, const SymbolBase& base) const;
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> encode_symbol(market::SymbolIndex symbol);
   [[nodiscard]] Result<void> append(bool with_marks, bool complete);

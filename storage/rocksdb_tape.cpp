@@ -1,5 +1,6 @@
 #include "storage/rocksdb_tape.hpp"
 
+#include <rocksdb/convenience.h>
 #include <rocksdb/write_batch.h>
 
 #include <chrono>
@@ -8,6 +9,7 @@
 
 #include "storage/frame.hpp"
 #include "storage/rocksdb_tape_files.hpp"
+#include "storage/state_rows.hpp"
 
 namespace tapedeck::storage {
 namespace {
@@ -108,6 +110,30 @@ public:
 
   TapeReader& reader() override { return *reader_; }
 
+  Result<void> put_base(const SymbolBase& base) override {
+    std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
+    const auto& key = base.snapshot.key;
+    const auto row = base_key(key.partition, files_->generations[key.partition] + 1, key.symbol);
+    batch_.Clear();
+    (void)batch_.Put(db()->DefaultColumnFamily(), row, seal(row, encode(base)));
+    return write();
+  }
+  Result<void> forget_bases() override {
+    std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
+    batch_.Clear();
+    for (Partition p = 0; p < files_->partitions; ++p) {
+      const auto lower = base_key(p, files_->generations[p] + 1, {}),
+                 upper = base_key(p + 1, 0, {});
+      (void)batch_.DeleteRange(db()->DefaultColumnFamily(), lower, upper);
+    }
+    return write();
+  }
+  Result<void> trim(std::span<const Checkpoint> starts) override;
+  /// What stood before the starts goes; again after a crash.
+  Result<void> clear_trimmed();
+
 private:
   Database& db() const { return *files_->db; }
 
@@ -146,6 +172,10 @@ private:
     return tl::unexpected(db().error(status, "appending to the tape"));
   }
 
+  Result<void> check_starts(std::span<const Checkpoint> starts) const;
+  Result<void> clear(Partition partition, TapeFiles::Beginning beginning);
+  Result<void> clear_index(Partition partition, Offset start);
+
   Result<void> recover();
   Result<void> take_back(Partition partition, Offset found);
 
@@ -171,6 +201,7 @@ Result<void> RocksdbTapeWriter::recover() {
   if (auto ok = files_->bind(files_->partitions); !ok) return ok;
   batch_.Clear();
   for (Partition p = 0; p < files_->partitions; ++p) {
+    next_[p] = std::max<Offset>(next_[p], files_->starts[p]);  // a trim that failed and is stored
     const auto found = files_->find_end(p, 1);
     if (!found) return tl::unexpected(found.error());
     if (*found < next_[p]) {
@@ -207,6 +238,110 @@ Result<void> RocksdbTapeWriter::take_back(Partition partition, Offset found) {
     }
   }
   return {};
+}
+
+Result<void> RocksdbTapeWriter::check_starts(std::span<const Checkpoint> starts) const {
+  for (const auto& start : starts) {
+    const auto p = start.partition;
+    if (p >= files_->partitions)
+      return fail(ErrorCode::invalid, "partition " + std::to_string(p) + " does not exist");
+    const bool empty = next_[p] == files_->starts[p];
+    if (start.next <= files_->starts[p] || (start.next > next_[p] && !empty)) {
+      return fail(ErrorCode::invalid, "partition " + std::to_string(p) + " has the records " +
+                                          std::to_string(files_->starts[p]) + " to " +
+                                          std::to_string(next_[p]) + ", it cannot begin at " +
+                                          std::to_string(start.next));
+    }
+  }
+  return {};
+}
+
+/// One synced write decides; what it leaves behind is only cleared away.
+Result<void> RocksdbTapeWriter::trim(std::span<const Checkpoint> starts) {
+  {
+    std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
+    if (auto ok = check_starts(starts); !ok) return ok;
+    batch_.Clear();
+    auto* family = db()->DefaultColumnFamily();
+    std::string format;
+    storage::put(format, kTrimmedFormatVersion);
+    storage::put(format, files_->partitions);
+    (void)batch_.Put(family, "format", format);
+    for (const auto& start : starts) {
+      const TapeFiles::Beginning beginning{files_->generations[start.partition] + 1, false, start};
+      (void)batch_.Put(family, beginning_key(start.partition), beginning_value(beginning));
+    }
+    rocksdb::WriteOptions durable;
+    durable.sync = true;
+    if (const auto status = db()->Write(durable, &batch_); !status.ok()) {
+      broken_ = true;
+      return tl::unexpected(db().error(status, "trimming the tape"));
+    }
+    for (const auto& start : starts) {
+      const auto p = start.partition;
+      ++files_->generations[p];
+      files_->starts[p].store(start.next, std::memory_order_release);
+      next_[p] = std::max(next_[p], start.next);
+      files_->ends[p].store(next_[p], std::memory_order_release);
+    }
+    files_->parked.clear();
+  }
+  return clear_trimmed();
+}
+
+Result<void> RocksdbTapeWriter::clear_trimmed() {
+  for (Partition p = 0; p < files_->partitions; ++p) {
+    std::lock_guard lock(mutex_);
+    if (auto ok = recover(); !ok) return ok;
+    auto beginning = files_->stored_beginning(p);
+    if (!beginning) return tl::unexpected(beginning.error());
+    if (!*beginning || (*beginning)->cleared) continue;
+    if (auto ok = clear(p, std::move(**beginning)); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> RocksdbTapeWriter::clear(Partition partition, TapeFiles::Beginning beginning) {
+  const Offset start = beginning.base.next;
+  if (auto ok = clear_index(partition, start); !ok) return ok;
+  // Whole files go at once, what is left of others with their next compaction.
+  const auto first = be64(0), last = be64(start - 1), bound = be64(start);
+  const rocksdb::Slice from(first), to(last);
+  const auto status = rocksdb::DeleteFilesInRange(&*db(), files_->data[partition], &from, &to);
+  if (!status.ok()) return tl::unexpected(db().error(status, "clearing trimmed records away"));
+  batch_.Clear();
+  (void)batch_.DeleteRange(files_->data[partition], first, bound);
+  (void)batch_.DeleteRange(db()->DefaultColumnFamily(), base_key(partition, 0, {}),
+                           base_key(partition, beginning.generation, {}));
+  beginning.cleared = true;
+  (void)batch_.Put(db()->DefaultColumnFamily(), beginning_key(partition),
+                   beginning_value(beginning));
+  return write();
+}
+
+Result<void> RocksdbTapeWriter::clear_index(Partition partition, Offset start) {
+  constexpr std::size_t kBatchBytes = std::size_t{4} << 20;
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  std::unique_ptr<rocksdb::Iterator> it(db()->NewIterator(options, files_->index[partition]));
+  batch_.Clear();
+  for (it->SeekToFirst(); it->Valid();) {
+    const auto key = view(it->key());
+    if (key.size() >= 9 && read_be64(key.substr(key.size() - 8)) < start) {
+      (void)batch_.Delete(files_->index[partition], it->key());
+      it->Next();
+    } else {
+      const auto symbol = key.substr(0, key.find('\0'));
+      it->Seek(std::string(symbol) + '\1');
+    }
+    if (batch_.GetDataSize() < kBatchBytes) continue;
+    if (auto ok = write(); !ok) return ok;
+    batch_.Clear();
+  }
+  if (!it->status().ok())
+    return tl::unexpected(db().error(it->status(), "clearing the index of trimmed records away"));
+  return batch_.Count() == 0 ? Result<void>{} : write();
 }
 
 std::string log_folder(const std::string& dir) {
@@ -266,8 +401,10 @@ Result<std::unique_ptr<TapeWriter>> open_tape_writer(const std::string& dir,
   auto reader = make_rocksdb_reader(files);
   const auto sources = reader->sources();
   if (!sources) return tl::unexpected(sources.error());
-  return std::make_unique<RocksdbTapeWriter>(std::move(files), std::move(reader), *sources,
-                                             options.fsync);
+  auto writer = std::make_unique<RocksdbTapeWriter>(std::move(files), std::move(reader), *sources,
+                                                    options.fsync);
+  if (auto cleared = writer->clear_trimmed(); !cleared) return tl::unexpected(cleared.error());
+  return writer;
 }
 
 Result<std::unique_ptr<TapeReader>> open_tape_reader(const std::string& dir,

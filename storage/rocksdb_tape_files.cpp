@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "storage/frame.hpp"
+#include "storage/state_rows.hpp"
 
 namespace tapedeck::storage {
 namespace {
@@ -98,7 +99,11 @@ Database::FamilyOptions TapeFiles::family_options(const TapeSizes& sizes) {
 
 Result<void> TapeFiles::bind(std::uint32_t partition_count) {
   partitions = partition_count;
-  if (!ends) ends = std::make_unique<std::atomic<Offset>[]>(partitions);
+  if (!ends) {
+    ends = std::make_unique<std::atomic<Offset>[]>(partitions);
+    starts = std::make_unique<std::atomic<Offset>[]>(partitions);
+    generations = std::make_unique<std::atomic<std::uint64_t>[]>(partitions);
+  }
   data.clear();
   index.clear();
   const auto find = [&](const std::string& name) -> Result<rocksdb::ColumnFamilyHandle*> {
@@ -119,6 +124,35 @@ Result<void> TapeFiles::bind(std::uint32_t partition_count) {
   if (!letter_family) return tl::unexpected(letter_family.error());
   sources = *source_family;
   dead_letters = *letter_family;
+  return load_beginnings();
+}
+
+Result<std::optional<TapeFiles::Beginning>> TapeFiles::stored_beginning(Partition partition) const {
+  const auto key = beginning_key(partition);
+  std::string value;
+  const auto status = (*db)->Get({}, (*db)->DefaultColumnFamily(), key, &value);
+  if (status.IsNotFound()) return std::optional<Beginning>();
+  if (!status.ok()) return tl::unexpected(db->error(status, "reading where it begins"));
+  const auto bytes = unseal(key, value);
+  std::optional<Checkpoint> base;
+  if (bytes && bytes->size() >= 17) base = decode_checkpoint(bytes->substr(17));
+  if (!base) {
+    return fail(ErrorCode::corrupt, db->folder() + ": where partition " +
+                                        std::to_string(partition) + " begins is damaged");
+  }
+  base->partition = partition;
+  base->next = get<Offset>(bytes->data());
+  return Beginning{get<std::uint64_t>(bytes->data() + 8), (*bytes)[16] != 0, std::move(*base)};
+}
+
+Result<void> TapeFiles::load_beginnings() {
+  for (Partition p = 0; p < partitions; ++p) {
+    const auto stored = stored_beginning(p);
+    if (!stored) return tl::unexpected(stored.error());
+    if (!*stored) continue;
+    generations[p].store((*stored)->generation, std::memory_order_release);
+    starts[p].store((*stored)->base.next, std::memory_order_release);
+  }
   return {};
 }
 
@@ -136,10 +170,11 @@ Result<std::optional<std::uint32_t>> TapeFiles::stored_partitions() const {
   if (!status.ok()) return tl::unexpected(db->error(status, "reading its format"));
   const auto version = value.size() < 8 ? 0 : get<std::uint32_t>(value.data());
   const auto count = value.size() < 8 ? 0 : get<std::uint32_t>(value.data() + 4);
-  if (version != kTapeFormatVersion) {
+  if (version < kTapeFormatVersion || version > kTrimmedFormatVersion) {
     return fail(ErrorCode::invalid,
                 db->folder() + ": tape format " + std::to_string(version) +
-                    ", this program knows " + std::to_string(kTapeFormatVersion) +
+                    ", this program knows " + std::to_string(kTapeFormatVersion) + " and " +
+                    std::to_string(kTrimmedFormatVersion) +
                     ": use the version of tapedeck that wrote it, or a newer one");
   }
   if (count == 0 || count > kMaxPartitions) {
@@ -152,10 +187,14 @@ Result<std::optional<std::uint32_t>> TapeFiles::stored_partitions() const {
 Result<Offset> TapeFiles::find_end(Partition partition, std::size_t check_last) const {
   rocksdb::ReadOptions options;
   options.fill_cache = false;
+  const Offset start = starts[partition].load(std::memory_order_acquire);
+  const auto first = be64(start);
+  const rocksdb::Slice bound(first);
+  options.iterate_lower_bound = &bound;
   std::unique_ptr<rocksdb::Iterator> it((*db)->NewIterator(options, data[partition]));
   it->SeekToLast();
   if (!it->Valid()) {
-    if (it->status().ok()) return Offset{0};
+    if (it->status().ok()) return start;
     const Offset newest = newest_in_files(**db, data[partition]);
     if (it->status().IsCorruption() && db->secondary())
       return newest + 1;  // reading it will name the record
@@ -168,9 +207,23 @@ Result<Offset> TapeFiles::find_end(Partition partition, std::size_t check_last) 
       return fail(ErrorCode::corrupt,
                   db->folder() + ": record " + at(partition, expected) + " is missing");
     }
-    if (expected == 0) break;
+    if (expected == start) break;
   }
   return last + 1;
+}
+
+std::string beginning_key(Partition partition) { return "begin" + be32(partition); }
+
+std::string beginning_value(const TapeFiles::Beginning& beginning) {
+  std::string value;
+  put(value, beginning.base.next);
+  put(value, beginning.generation);
+  put(value, static_cast<std::uint8_t>(beginning.cleared));
+  return seal(beginning_key(beginning.base.partition), value + encode(beginning.base));
+}
+
+std::string base_key(Partition partition, std::uint64_t generation, std::string_view symbol) {
+  return "symbol" + be32(partition) + be64(generation) + std::string(symbol);
 }
 
 std::string index_key(std::string_view symbol, Offset offset) {

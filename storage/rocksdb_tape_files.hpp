@@ -17,6 +17,8 @@
 namespace tapedeck::storage {
 
 constexpr std::uint32_t kTapeFormatVersion = 1;
+/// Of a tape that was trimmed: older programs would take its beginning for lost.
+constexpr std::uint32_t kTrimmedFormatVersion = 2;
 
 struct TapeSizes {
   std::size_t cache_bytes = 0;
@@ -52,6 +54,9 @@ struct TapeFiles {
   rocksdb::ColumnFamilyHandle* dead_letters = nullptr;
   /// By partition: first offset that readers may not see yet.
   std::unique_ptr<std::atomic<Offset>[]> ends;
+  /// By partition: first offset of a trimmed one, and which generation of base snapshots is its.
+  std::unique_ptr<std::atomic<Offset>[]> starts;
+  std::unique_ptr<std::atomic<std::uint64_t>[]> generations;
 
   ParkedIterators parked;  ///< goes before the database
   std::mutex wake_mutex;
@@ -65,9 +70,25 @@ struct TapeFiles {
   /// The default column family's word on version and partitions; nothing if it has not been
   /// written.
   [[nodiscard]] Result<std::optional<std::uint32_t>> stored_partitions() const;
+  /// What is stored of where partitions begin.
+  struct Beginning {
+    std::uint64_t generation = 0;
+    bool cleared = false;  ///< nothing is left of what was before
+    Checkpoint base;
+  };
+  [[nodiscard]] Result<std::optional<Beginning>> stored_beginning(Partition partition) const;
+  /// Into `starts` and `generations`.
+  [[nodiscard]] Result<void> load_beginnings();
   /// One past the last record's offset.
   [[nodiscard]] Result<Offset> find_end(Partition partition, std::size_t check_last) const;
 };
+
+/// "begin", partition.
+[[nodiscard]] std::string beginning_key(Partition partition);
+[[nodiscard]] std::string beginning_value(const TapeFiles::Beginning& beginning);
+/// "symbol", partition, generation, symbol.
+[[nodiscard]] std::string base_key(Partition partition, std::uint64_t generation,
+                                   std::string_view symbol);
 
 /// symbol, zero, big-endian offset; marks have the empty symbol.
 [[nodiscard]] std::string index_key(std::string_view symbol, Offset offset);

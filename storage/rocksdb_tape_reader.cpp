@@ -5,6 +5,7 @@
 
 #include "storage/frame.hpp"
 #include "storage/rocksdb_tape_files.hpp"
+#include "storage/state_rows.hpp"
 
 namespace tapedeck::storage {
 namespace {
@@ -22,6 +23,25 @@ public:
 
   std::uint32_t partitions() const override { return files_->partitions; }
 
+  Result<Offset> start(Partition partition) const override {
+    return check(partition).map([&] { return first(partition); });
+  }
+  Result<std::optional<Checkpoint>> base(Partition partition) const override {
+    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+    return held([&] { return stored_base(partition); });
+  }
+  Result<std::optional<SymbolBase>> base_of(std::string_view symbol) const override {
+    if (!possible(symbol)) return std::optional<SymbolBase>{};
+    return held([&] { return symbol_base(symbol); });
+  }
+  Result<std::vector<std::string>> base_symbols(Partition partition) const override {
+    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+    return held([&] { return symbols_with_base(partition); });
+  }
+  Result<std::uint64_t> stored_bytes(Partition partition, Offset from) const override {
+    if (auto ok = check(partition); !ok) return tl::unexpected(ok.error());
+    return held([&] { return bytes_from(partition, from); });
+  }
   Result<Offset> end(Partition partition) const override {
     return check(partition).map([&] { return visible(partition); });
   }
@@ -93,6 +113,9 @@ private:
   static bool possible(std::string_view symbol) {
     return !symbol.empty() && symbol.size() <= kMaxSymbolBytes && symbol.find('\0') == symbol.npos;
   }
+  Offset first(Partition partition) const {
+    return files_->starts[partition].load(std::memory_order_acquire);
+  }
   Offset visible(Partition partition) const {
     return files_->ends[partition].load(std::memory_order_acquire);
   }
@@ -107,6 +130,12 @@ private:
     return db_.error(status, "reading record " + at(partition, offset));
   }
   Error missing(Partition partition, Offset offset) const {
+    if (offset < first(partition)) {
+      return {ErrorCode::out_of_range,
+              "record " + at(partition, offset) + " was trimmed: the tape begins at " +
+                  at(partition, first(partition)),
+              {}};
+    }
     return {
         ErrorCode::corrupt, db_.folder() + ": record " + at(partition, offset) + " is missing", {}};
   }
@@ -117,6 +146,10 @@ private:
     it->Seek(be64(from));
     return it;
   }
+  Result<std::optional<Checkpoint>> stored_base(Partition partition) const;
+  Result<std::optional<SymbolBase>> symbol_base(std::string_view symbol) const;
+  Result<std::vector<std::string>> symbols_with_base(Partition partition) const;
+  Result<std::uint64_t> bytes_from(Partition partition, Offset from) const;
   Result<RecordBlockPtr> read_on(Partition partition, Offset from, ReadLimits limits) const;
   Result<std::optional<schemas::MarkPayload>> newest_mark(Partition partition) const;
   Result<std::vector<std::string>> all_symbols() const;
@@ -135,6 +168,7 @@ private:
 Result<RecordBlockPtr> RocksdbTapeReader::read_on(Partition partition, Offset from,
                                                   ReadLimits limits) const {
   const Offset end = visible(partition);
+  from = std::max(from, first(partition));
   if (from >= end) return BlockBuilder(0).finish();
   BlockBuilder block(std::min(limits.bytes, (end - from) * std::size_t{16} << 10));
   Iterator it = files_->parked.take(partition, from);
@@ -174,6 +208,7 @@ Result<std::vector<IndexEntry>> RocksdbTapeReader::scan(Partition partition,
                                                         std::string_view symbol, Offset from,
                                                         Offset to, ReadLimits limits) const {
   std::vector<IndexEntry> entries;
+  from = std::max(from, first(partition));
   to = std::min(to, visible(partition));
   if (from >= to) return entries;
   const std::string upper = index_key(symbol, to);
@@ -205,8 +240,8 @@ Result<std::vector<IndexEntry>> RocksdbTapeReader::scan(Partition partition,
 Result<std::optional<IndexEntry>> RocksdbTapeReader::last(Partition partition,
                                                           std::string_view symbol) const {
   const Offset end = visible(partition);
-  if (end == 0) return std::optional<IndexEntry>{};
-  const std::string lower = index_key(symbol, 0);
+  if (end == first(partition)) return std::optional<IndexEntry>{};
+  const std::string lower = index_key(symbol, first(partition));
   const rocksdb::Slice bound(lower);
   rocksdb::ReadOptions options;
   options.iterate_lower_bound = &bound;
@@ -277,16 +312,83 @@ Result<std::vector<std::string>> RocksdbTapeReader::all_symbols() const {
       const auto key = view(it->key());
       const auto zero = key.find('\0');
       const std::string symbol(key.substr(0, zero));
-      if (zero != key.npos && read_be64(key.substr(zero + 1)) < visible(p)) all.push_back(symbol);
+      const Offset offset = zero == key.npos ? visible(p) : read_be64(key.substr(zero + 1));
+      if (offset < first(p)) {  // of a trimmed record that is not cleared away yet
+        it->Seek(index_key(symbol, first(p)));
+        continue;
+      }
+      if (offset < visible(p)) all.push_back(symbol);
       it->Seek(symbol + '\1');
     }
     if (!it->status().ok()) {
       return tl::unexpected(
           db_.error(it->status(), "reading the index of partition " + std::to_string(p)));
     }
+    const auto before = symbols_with_base(p);
+    if (!before) return before;
+    all.insert(all.end(), before->begin(), before->end());
   }
   std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   return all;
+}
+
+Result<std::optional<Checkpoint>> RocksdbTapeReader::stored_base(Partition partition) const {
+  if (first(partition) == 0) return std::optional<Checkpoint>{};
+  return files_->stored_beginning(partition).map(
+      [](auto&& stored) { return stored ? std::optional(std::move(stored->base)) : std::nullopt; });
+}
+
+Result<std::optional<SymbolBase>> RocksdbTapeReader::symbol_base(std::string_view symbol) const {
+  const auto partition = partition_of(symbol, files_->partitions);
+  const Offset start = first(partition);
+  if (start == 0) return std::optional<SymbolBase>{};
+  const auto key = base_key(partition, files_->generations[partition], symbol);
+  std::string value;
+  const auto status = db_->Get({}, db_->DefaultColumnFamily(), key, &value);
+  if (status.IsNotFound()) {
+    const auto stored = files_->stored_beginning(partition);
+    if (!stored) return tl::unexpected(stored.error());
+    if (*stored && (*stored)->base.next == start) return std::optional<SymbolBase>{};
+    return fail(ErrorCode::environment,
+                "partition " + std::to_string(partition) + " is being trimmed: try again");
+  }
+  if (!status.ok())
+    return tl::unexpected(db_.error(status, "reading the base snapshot of " + std::string(symbol)));
+  const auto bytes = unseal(key, value);
+  std::optional<SymbolBase> base;
+  if (bytes) base = decode_base({partition, std::string(symbol), start}, *bytes);
+  if (base) return base;
+  return fail(ErrorCode::corrupt, db_.folder() + ": the base snapshot of " + std::string(symbol) +
+                                      " at " + at(partition, start) + " is damaged");
+}
+
+Result<std::vector<std::string>> RocksdbTapeReader::symbols_with_base(Partition partition) const {
+  std::vector<std::string> all;
+  if (first(partition) == 0) return all;
+  const auto prefix = base_key(partition, files_->generations[partition], {});
+  const auto upper = after_prefix(prefix);
+  const rocksdb::Slice bound(upper);
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &bound;
+  options.fill_cache = false;
+  Iterator it(db_->NewIterator(options, db_->DefaultColumnFamily()));
+  for (it->Seek(prefix); it->Valid(); it->Next())
+    all.emplace_back(view(it->key()).substr(prefix.size()));
+  if (!it->status().ok())
+    return tl::unexpected(db_.error(it->status(), "reading its base snapshots"));
+  return all;
+}
+
+Result<std::uint64_t> RocksdbTapeReader::bytes_from(Partition partition, Offset from) const {
+  const auto lower = be64(std::max(from, first(partition))), upper = be64(visible(partition));
+  const rocksdb::Range range(lower, upper);
+  std::uint64_t bytes = 0;
+  rocksdb::SizeApproximationOptions options;
+  options.include_memtables = true;
+  const auto status = db_->GetApproximateSizes(options, files_->data[partition], &range, 1, &bytes);
+  if (!status.ok()) return tl::unexpected(db_.error(status, "looking how large it is"));
+  return bytes;
 }
 
 Result<std::vector<SourceInfo>> RocksdbTapeReader::all_sources() const {
@@ -355,6 +457,7 @@ Result<void> RocksdbTapeReader::refresh() {
   const auto whole = db_.catch_up();
   if (!whole) return tl::unexpected(whole.error());
   if (!*whole) return {};  // what was visible stays so; the news will come with another refresh
+  if (auto loaded = files_->load_beginnings(); !loaded) return loaded;
   for (Partition p = 0; p < files_->partitions; ++p) {
     const auto end = files_->find_end(p, 1);
     if (!end) return tl::unexpected(end.error());

@@ -163,6 +163,41 @@ std::optional<Checkpoint> decode_checkpoint(std::string_view bytes) {
   return checkpoint;
 }
 
+std::string encode(const SymbolBase& base) {
+  std::string out;
+  out.reserve(44 + base.snapshot.bytes.size());
+  put(out, base.snapshot.max_event_time);
+  put(out, base.snapshot.events);
+  put(out, base.snapshot.digest.high);
+  put(out, base.snapshot.digest.low);
+  put(out, static_cast<std::uint32_t>(base.recorded.size()));
+  for (const auto& one : base.recorded) {
+    put(out, one.source);
+    put(out, one.highest_sequence);
+    put(out, one.events);
+  }
+  return out + base.snapshot.bytes;
+}
+
+std::optional<SymbolBase> decode_base(SnapshotKey key, std::string_view bytes) {
+  Fields fields{bytes};
+  SymbolBase base;
+  auto& snapshot = base.snapshot;
+  snapshot.key = std::move(key);
+  snapshot.max_event_time = fields.take<TimeNs>();
+  snapshot.events = fields.take<std::uint64_t>();
+  snapshot.digest.high = fields.take<std::uint64_t>();
+  snapshot.digest.low = fields.take<std::uint64_t>();
+  for (auto n = fields.take<std::uint32_t>(); n > 0 && fields.ok; --n) {
+    const auto source = fields.take<market::SourceId>();
+    const auto highest = fields.take<std::uint64_t>();
+    base.recorded.push_back({source, highest, fields.take<std::uint64_t>()});
+  }
+  if (!fields.ok) return std::nullopt;
+  snapshot.bytes = fields.rest;
+  return base;
+}
+
 std::string describe(const SnapshotKey& key) {
   return key.symbol + " at " + at(key.partition, key.next);
 }

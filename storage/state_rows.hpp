@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "storage/base.hpp"
 #include "storage/state_store.hpp"
 
 namespace tapedeck::storage {
@@ -47,6 +48,10 @@ struct DigestValue {
 /// Without partition and next: they are the key.
 [[nodiscard]] std::string encode(const Checkpoint& checkpoint);
 [[nodiscard]] std::optional<Checkpoint> decode_checkpoint(std::string_view bytes);
+
+/// Without symbol, partition and start: they are the key.
+[[nodiscard]] std::string encode(const SymbolBase& base);
+[[nodiscard]] std::optional<SymbolBase> decode_base(SnapshotKey key, std::string_view bytes);
 
 /// How messages name a row.
 [[nodiscard]] std::string describe(const SnapshotKey& key);

@@ -15,6 +15,7 @@
 #include "market/result.hpp"
 #include "market/units.hpp"
 #include "schemas/state_codec.hpp"
+#include "storage/base.hpp"
 
 namespace tapedeck::storage {
 
@@ -93,6 +94,29 @@ public:
   /// Whether offsets follow each other without holes. On Kafka marks of transactions and appends
   /// that were taken back stand between records, so there they do not.
   [[nodiscard]] virtual bool dense() const { return true; }
+  /// First offset that the tape holds: 0 unless it was trimmed. Reads from below it begin there, so
+  /// who folds begins with base_of(). Where a record went meanwhile: error `out_of_range`.
+  [[nodiscard]] virtual Result<Offset> start(Partition /*partition*/) const { return Offset{0}; }
+  /// Of a trimmed partition: its events and feed times at the start.
+  [[nodiscard]] virtual Result<std::optional<Checkpoint>> base(Partition /*partition*/) const {
+    return std::optional<Checkpoint>();
+  }
+  /// The symbol at the start of its partition; none where no record of it was trimmed. Error
+  /// `corrupt` names it.
+  [[nodiscard]] virtual Result<std::optional<SymbolBase>> base_of(
+      std::string_view /*symbol*/) const {
+    return std::optional<SymbolBase>();
+  }
+  /// Symbols of the partition that have one, ascending.
+  [[nodiscard]] virtual Result<std::vector<std::string>> base_symbols(
+      Partition /*partition*/) const {
+    return std::vector<std::string>();
+  }
+  /// Bytes on disk of the records in [from, end), about; 0 where that is not known.
+  [[nodiscard]] virtual Result<std::uint64_t> stored_bytes(Partition /*partition*/,
+                                                           Offset /*from*/) const {
+    return std::uint64_t{0};
+  }
   /// First offset that is not there yet: one past the last record's.
   [[nodiscard]] virtual Result<Offset> end(Partition partition) const = 0;
   /// Records from `from` on, in order; empty at the end. A foreign record's mark shares its offset.
@@ -104,7 +128,7 @@ public:
   /// Index entries of the symbol with offset in [from, to), ascending.
   [[nodiscard]] virtual Result<std::vector<IndexEntry>> index(std::string_view symbol, Offset from,
                                                               Offset to) const = 0;
-  /// The symbol's newest record, if it has one.
+  /// The symbol's newest record, if the tape holds one.
   [[nodiscard]] virtual Result<std::optional<IndexEntry>> last_of(
       std::string_view symbol) const = 0;
   /// Marks of the partition in [from, to), ascending, as records.
@@ -113,7 +137,7 @@ public:
   /// The partition's newest mark.
   [[nodiscard]] virtual Result<std::optional<schemas::MarkPayload>> last_mark(
       Partition partition) const = 0;
-  /// Symbols that have records, ascending.
+  /// Symbols that have records, or had some before the start, ascending.
   [[nodiscard]] virtual Result<std::vector<std::string>> symbols() const = 0;
   [[nodiscard]] virtual Result<std::vector<SourceInfo>> sources() const = 0;
   [[nodiscard]] virtual Result<std::vector<RecorderDeadLetter>> dead_letters() const = 0;
@@ -151,6 +175,15 @@ public:
   virtual Result<void> append(const RecorderDeadLetter& letter) = 0;
   /// What was appended survives a power loss from here on.
   virtual Result<void> sync() = 0;
+  /// To trim, first every symbol with records below its partition's new start, as of it
+  /// (key.next): without effect until trim(). What an interrupted trim left is forgotten by the
+  /// next forget_bases().
+  virtual Result<void> put_base(const SymbolBase& base);
+  virtual Result<void> forget_bases();
+  /// From here on these partitions begin at `next`, on disk too: after a crash either all of them
+  /// do or none. An empty partition may begin anywhere. Error `invalid` where the kind of tape
+  /// cannot be trimmed.
+  virtual Result<void> trim(std::span<const Checkpoint> starts);
   /// The same tape, to read. Lives as long as the writer.
   [[nodiscard]] virtual TapeReader& reader() = 0;
 };

@@ -21,7 +21,9 @@ public:
   static Result<Cursor> open(const TapeReader& tape, Partition partition) {
     const auto end = tape.end(partition);
     if (!end) return tl::unexpected(end.error());
-    return Cursor(tape, partition, *end);
+    const auto start = tape.start(partition);
+    if (!start) return tl::unexpected(start.error());
+    return Cursor(tape, partition, *start, *end);
   }
 
   /// The record it stands at; null at the end. Valid until the next call.
@@ -38,6 +40,12 @@ public:
     const Record& record = block_->records[at_];
     return record.offset < end_ ? &record : nullptr;
   }
+  /// To the first record at or behind `offset`.
+  void skip_to(Offset offset) {
+    if (offset <= next_) return;
+    next_ = offset;
+    block_ = nullptr;
+  }
   void take() { next_ = block_->records[at_++].offset + 1; }
   /// Whether peek() would leave the block that is being read.
   [[nodiscard]] bool at_block_end() const { return !block_ || at_ == block_->records.size(); }
@@ -46,14 +54,14 @@ public:
   [[nodiscard]] Offset end() const noexcept { return end_; }
 
 private:
-  Cursor(const TapeReader& tape, Partition partition, Offset end)
-      : tape_(&tape), partition_(partition), end_(end) {
+  Cursor(const TapeReader& tape, Partition partition, Offset start, Offset end)
+      : tape_(&tape), partition_(partition), end_(end), next_(start) {
     limits_.bytes = std::clamp(kReadAhead / tape.partitions(), kLeastBlock, kLargestBlock);
   }
 
   const TapeReader* tape_;
   Partition partition_;
-  Offset end_, next_ = 0;
+  Offset end_, next_;
   ReadLimits limits_;
   RecordBlockPtr block_;
   std::size_t at_ = 0;
@@ -93,6 +101,7 @@ public:
     if (options_.accepted) {
       if (auto ok = options_.accepted(); !ok) return tl::unexpected(ok.error());
     }
+    if (auto ok = begin_as_the_tape(); !ok) return tl::unexpected(ok.error());
     for (const auto& letter : letters_) {
       if (auto ok = to_.append(letter); !ok) return tl::unexpected(ok.error());
       ++summary_.dead_letters;
@@ -135,10 +144,47 @@ private:
         "target");
   }
 
+  /// Of a trimmed tape: what is empty begins where it does, with its base snapshots.
+  Result<void> begin_as_the_tape() {
+    std::vector<Checkpoint> starts;
+    for (Partition p = 0; p < from_.partitions(); ++p) {
+      auto base = from_.base(p);
+      if (!base) return tl::unexpected(base.error());
+      const auto end = to_.reader().end(p);
+      if (!end) return tl::unexpected(end.error());
+      if (!*base || *end > 0) continue;
+      if (starts.empty()) {
+        if (auto ok = to_.forget_bases(); !ok) return ok;
+      }
+      if (auto ok = copy_bases(p); !ok) return ok;
+      starts.push_back(std::move(**base));
+    }
+    return starts.empty() ? Result<void>{} : to_.trim(starts);
+  }
+
+  Result<void> copy_bases(Partition partition) {
+    const auto symbols = from_.base_symbols(partition);
+    if (!symbols) return tl::unexpected(symbols.error());
+    for (const auto& symbol : *symbols) {
+      const auto base = from_.base_of(symbol);
+      if (!base) return tl::unexpected(base.error());
+      if (!*base) continue;
+      if (auto ok = to_.put_base(**base); !ok) return ok;
+    }
+    return {};
+  }
+
   Result<void> pass_what_is_there(Partition partition) {
     auto target = Cursor::open(to_.reader(), partition);
     if (!target) return tl::unexpected(target.error());
     auto& source = sources_[partition];
+    if (target->next() > source.next() && target->next() < target->end())
+      return other("partition " + std::to_string(partition) + " begins later, so it");
+    // What the tape has been trimmed of since is there, and stays.
+    if (target->end() > 0 && target->end() < source.next())
+      return other("partition " + std::to_string(partition) +
+                   " ends before the tape begins, so it");
+    target->skip_to(source.next());
     while (!(target->at_block_end() && stopped())) {
       const auto there = target->peek();
       if (!there) return tl::unexpected(there.error());

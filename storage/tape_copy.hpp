@@ -34,7 +34,8 @@ struct CopyOptions {
 /// what `to` holds is compared with `from` record by record, the rest is appended, nothing twice.
 /// Partition by partition records keep their order, so offsets are equal where `from` is dense, and
 /// `to` too. Error `conflict`, before anything is written, where partition counts differ or `to`
-/// holds what is not a beginning of `from`: it names partition:offset.
+/// holds what is not a beginning of `from`: it names partition:offset. Of a trimmed tape the copy
+/// begins where it does, with its base snapshots; a target that cannot be trimmed is `invalid`.
 [[nodiscard]] Result<CopySummary> copy_tape(const TapeReader& from, TapeWriter& to,
                                             const CopyOptions& options = {});
 

@@ -76,13 +76,17 @@ public:
     for (Partition p = 0; p < tape_.partitions(); ++p) {
       const auto end = tape_.end(p);
       if (!end) return tl::unexpected(end.error());
+      const auto start = tape_.start(p);
+      if (!start) return tl::unexpected(start.error());
       ends_.push_back(*end);
-      total_ += *end;
+      starts_.push_back(*start);
+      total_ += *end - *start;
     }
     for (Partition p = 0; p < tape_.partitions(); ++p) {
       if (auto ok = read_partition(p); !ok) return tl::unexpected(ok.error());
     }
     if (auto ok = check_index(); !ok) return tl::unexpected(ok.error());
+    if (auto ok = check_bases(); !ok) return tl::unexpected(ok.error());
     if (auto ok = tape_.check_files(); !ok) return tl::unexpected(ok.error());
     return done_;
   }
@@ -90,8 +94,8 @@ public:
 private:
   Result<void> read_partition(Partition partition) {
     std::uint64_t marks = 0, progressed = 0;
-    for (Partition p = 0; p < partition; ++p) progressed += ends_[p];
-    for (Offset next = 0; next < ends_[partition];) {
+    for (Partition p = 0; p < partition; ++p) progressed += ends_[p] - starts_[p];
+    for (Offset next = starts_[partition]; next < ends_[partition];) {
       const auto block = tape_.read(partition, next, {});
       if (!block) return tl::unexpected(block.error());
       if ((*block)->records.empty()) return bad(partition, next, "it is missing");
@@ -106,7 +110,7 @@ private:
         next = record.offset + 1;
         ++done_;
       }
-      if (progress_) progress_(progressed + next, total_);
+      if (progress_) progress_(progressed + next - starts_[partition], total_);
     }
     return check_marks(partition, marks);
   }
@@ -114,7 +118,7 @@ private:
   Result<void> check_marks(Partition partition, std::uint64_t expected) {
     std::uint64_t found = 0;
     constexpr Offset kWindow = 1u << 20;
-    for (Offset from = 0; from < ends_[partition]; from += kWindow) {
+    for (Offset from = starts_[partition]; from < ends_[partition]; from += kWindow) {
       const auto marks = tape_.marks(partition, from, std::min(from + kWindow, ends_[partition]));
       if (!marks) return tl::unexpected(marks.error());
       for (const auto& mark : (*marks)->records) {
@@ -134,10 +138,11 @@ private:
     if (!symbols) return tl::unexpected(symbols.error());
     for (const auto& symbol : *symbols) tallies_.try_emplace(symbol);
     for (const auto& [symbol, expected] : tallies_) {
-      const Offset end = ends_[partition_of(symbol, tape_.partitions())];
+      const auto partition = partition_of(symbol, tape_.partitions());
+      const Offset end = ends_[partition];
       Tally found;
       constexpr Offset kWindow = 1u << 22;
-      for (Offset from = 0; from < end; from += kWindow) {
+      for (Offset from = starts_[partition]; from < end; from += kWindow) {
         const auto entries = tape_.index(symbol, from, std::min(from + kWindow, end));
         if (!entries) return tl::unexpected(entries.error());
         for (const auto& entry : *entries) found.add(entry);
@@ -150,7 +155,7 @@ private:
   /// Only once something differs: finds the first record that does.
   Result<void> name_difference(const std::string& symbol) {
     const Partition partition = partition_of(symbol, tape_.partitions());
-    for (Offset next = 0; next < ends_[partition];) {
+    for (Offset next = starts_[partition]; next < ends_[partition];) {
       const auto block = tape_.read(partition, next, {});
       if (!block) return tl::unexpected(block.error());
       if ((*block)->records.empty()) break;
@@ -169,9 +174,30 @@ private:
                                         std::to_string(partition) + " does not hold");
   }
 
+  /// Of a trimmed tape: every base snapshot decodes and is its symbol's.
+  Result<void> check_bases() {
+    for (Partition p = 0; p < tape_.partitions(); ++p) {
+      const auto symbols = tape_.base_symbols(p);
+      if (!symbols) return tl::unexpected(symbols.error());
+      for (const auto& symbol : *symbols) {
+        const auto base = tape_.base_of(symbol);
+        if (!base) return tl::unexpected(base.error());
+        const auto bytes = std::as_bytes(std::span((*base)->snapshot.bytes));
+        const auto snapshot = schemas::decode_snapshot(bytes);
+        if (!snapshot || snapshot->symbol != symbol) {
+          return fail(ErrorCode::corrupt,
+                      "the base snapshot of " + symbol + " at " + at(p, starts_[p]) +
+                          " is damaged: " +
+                          (snapshot ? "it is of " + snapshot->symbol : snapshot.error().message));
+        }
+      }
+    }
+    return {};
+  }
+
   const TapeReader& tape_;
   const std::function<void(std::uint64_t, std::uint64_t)>& progress_;
-  std::vector<Offset> ends_;
+  std::vector<Offset> ends_, starts_;
   std::map<std::string, Tally, std::less<>> tallies_;
   std::uint64_t done_ = 0, total_ = 0;
 };

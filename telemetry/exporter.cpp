@@ -53,6 +53,7 @@ public:
     findings();
     checkpoints();
     process();
+    supervision();
     http();
     replays();
     stream();
@@ -65,6 +66,7 @@ private:
   void findings();
   void checkpoints();
   void process();
+  void supervision();
   void http();
   void replays();
   void stream();
@@ -175,6 +177,11 @@ void Collector::fold() {
   gauge("undelivered_outputs", "Outputs between symbols and the output topics.", &P::undelivered);
   gauge("committed_offset", "Outputs emitted below it are out on Kafka.", &P::committed);
   gauge("symbols", "Symbols known.", &P::symbols);
+  gauge("symbols_passive", "Idle symbols without an actor.", &P::passive);
+  counter("passivations_total", "Times that an idle symbol's actor went.", &P::passivated);
+  histogram("symbol_wake_seconds",
+            "From an idle symbol's next record or question until it is caught up.", &P::wake_ns,
+            kSeconds);
   gauge("symbols_down", "Symbols that are restarting or catching up.", &P::symbols_down);
   counter("symbol_restarts_total", "Restarts of symbol actors.", &P::symbol_restarts);
   histogram("symbol_restart_seconds", "From a symbol's failure until it is caught up again.",
@@ -241,6 +248,24 @@ void Collector::process() {
   one.label = {{"compiler", __VERSION__}, {"version", TAPEDECK_VERSION}};
   one.gauge.value = 1;
   build.metric.push_back(std::move(one));
+}
+
+void Collector::supervision() {
+  const auto each = [this](std::string_view name, std::string_view help,
+                           Counter NodeMetrics::*field) {
+    auto& out = family(name, help, MetricType::Counter);
+    for (std::size_t i = 0; i < kNodes; ++i) {
+      ClientMetric metric;
+      metric.label.push_back({"node", kNodeNames[i]});
+      metric.counter.value =
+          static_cast<double>((metrics_.nodes[i].*field).load(std::memory_order_relaxed));
+      out.metric.push_back(std::move(metric));
+    }
+  };
+  each("supervision_failures_total", "Failures of supervised nodes.", &NodeMetrics::failures);
+  each("supervision_budgets_spent_total",
+       "Failures of supervised nodes that their restart budget did not cover.",
+       &NodeMetrics::budgets_spent);
 }
 
 void Collector::http() {

@@ -62,7 +62,20 @@ struct PartitionMetrics {
   Counter quarantined{}, released{};
   Histogram restart_ns{};  ///< from a symbol's failure until it is caught up again
   Gauge symbols{}, symbols_down{};
+  Gauge passive{};       ///< idle symbols without an actor
+  Counter passivated{};  ///< times that a symbol went so
+  Histogram wake_ns{};   ///< from its next record or question until it is caught up
   std::array<Counter, market::kFindings> findings{};  ///< by number
+};
+
+/// Kinds of supervised nodes.
+enum class Node : std::uint8_t { root, partition, symbol, checkpointer, sink, gateway, count_ };
+constexpr std::size_t kNodes = static_cast<std::size_t>(Node::count_);
+constexpr std::array<const char*, kNodes> kNodeNames = {"root",         "partition", "symbol",
+                                                        "checkpointer", "sink",      "gateway"};
+struct NodeMetrics {
+  Counter failures{};
+  Counter budgets_spent{};  ///< failures that the restart budget did not cover
 };
 
 /// One for the process; partitions are fixed at start.
@@ -72,6 +85,10 @@ struct Metrics {
       partitions.push_back(std::make_unique<PartitionMetrics>());
   }
   std::vector<std::unique_ptr<PartitionMetrics>> partitions;
+  std::array<NodeMetrics, kNodes> nodes;
+  [[nodiscard]] NodeMetrics& of(Node node) noexcept {
+    return nodes[static_cast<std::size_t>(node)];
+  }
   Counter checkpointer_restarts{}, gateway_restarts{};
   Counter sink_restarts{}, deliveries{}, delivery_failures{};
   Histogram delivery_ns{};  ///< one delivery: its rows and offsets are out

@@ -17,7 +17,7 @@ inline actors::EngineOptions small_engine(storage::ControlStore& control) {
   options.max_inflight_bytes = 128 << 10;
   options.checkpoint_events = 3'000;
   options.snapshots = {1'000, 16};
-  options.restart.backoff_min = std::chrono::milliseconds(1);
+  options.supervision.symbol.backoff_min = std::chrono::milliseconds(1);
   options.store_interval = std::chrono::milliseconds(5);
   options.control = &control;
   options.control_records = control.records().value();

@@ -24,7 +24,7 @@ actors::EngineOptions small_engine() {
   options.max_inflight_bytes = 128 << 10;
   options.checkpoint_events = 3'000;
   options.snapshots = {1'000, 16};
-  options.restart.backoff_min = std::chrono::milliseconds(1);
+  options.supervision.symbol.backoff_min = std::chrono::milliseconds(1);
   options.store_interval = std::chrono::milliseconds(5);
   return options;
 }
@@ -190,8 +190,8 @@ TEST_CASE("a symbol that never folds again spends its budget, and the engine say
   storage::MemoryStateStore state;
   telemetry::Metrics metrics(tape.partitions());
   auto options = small_engine();
-  options.restart.budget = 3;
-  options.restart.backoff_max = std::chrono::milliseconds(2);
+  options.supervision.symbol.budget = 3;
+  options.supervision.symbol.backoff_max = std::chrono::milliseconds(2);
   options.faults = {
       {symbol, {partition, tape.index(symbol, 0, ~0ull).value().front().offset, 0}, 1'000'000}};
   actors::Engine engine(tape, state, kSettings, options, metrics);

@@ -53,6 +53,7 @@ public:
   void send(EntryIndex entry, actors::ApplyRules message) override {
     to(entry, std::move(message));
   }
+  void retire(EntryIndex entry) override { workers_[entry].reset(); }
   void refund(EntryIndex) override {}
   void store(std::shared_ptr<const actors::StoreRequest> request) override {
     mail_.emplace_back([this, request] {

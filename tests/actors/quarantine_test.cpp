@@ -81,8 +81,8 @@ TEST_CASE("poison refunds the restart budget: one event after another is quarant
   storage::MemoryStateStore state;
   storage::MemoryControlStore control;
   auto options = tests::small_engine(control);
-  options.restart.budget = 3;
-  options.restart.backoff_max = std::chrono::milliseconds(2);
+  options.supervision.symbol.budget = 3;
+  options.supervision.symbol.backoff_max = std::chrono::milliseconds(2);
   for (std::size_t i = 2; i < 8; ++i)
     options.faults.push_back({victim.symbol, {victim.partition, index[i].offset, 0}, 1'000'000});
   telemetry::Metrics metrics(tape.partitions());

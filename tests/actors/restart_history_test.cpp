@@ -46,3 +46,23 @@ TEST_CASE("a spent budget escalates, and health gives it back", "[restart]") {
   CHECK_FALSE(history.failed(kStart));
   CHECK(history.failed(kStart + milliseconds(61'000)) == milliseconds(0));
 }
+
+TEST_CASE("where a spent budget is to be retried, each restart waits longest, and that is said",
+          "[restart]") {
+  RestartPolicy policy;
+  policy.budget = 2;
+  policy.jitter_percent = 0;
+  policy.escalation = Escalation::retry;
+  RestartHistory history(policy, 1);
+  CHECK(history.failed(kStart) == milliseconds(0));
+  CHECK(history.left() == 1);
+  CHECK(history.failed(kStart) == milliseconds(100));
+  CHECK_FALSE(history.spent());
+  for (int i = 0; i < 3; ++i) {
+    CHECK(history.failed(kStart) == milliseconds(30'000));
+    CHECK(history.spent());
+    CHECK(history.left() == 0);
+  }
+  CHECK(history.failed(kStart + milliseconds(200'000)) == milliseconds(0));
+  CHECK_FALSE(history.spent());
+}

@@ -68,7 +68,7 @@ TEST_CASE("settings change on a running engine while symbols restart, and every 
   {
     auto options = tests::small_engine(control);
     options.faults = faults(tape, random);
-    options.restart.budget = 1000;
+    options.supervision.symbol.budget = 1000;
     telemetry::Metrics metrics(tape.partitions());
     actors::Engine engine(tape, state, kSettings, options, metrics);
     const auto caught_up = [&] {
@@ -110,7 +110,7 @@ TEST_CASE("settings change on a running engine while symbols restart, and every 
   telemetry::Metrics afresh(tape.partitions());
   auto options = tests::small_engine(control);
   options.faults = faults(tape, random);
-  options.restart.budget = 1000;
+  options.supervision.symbol.budget = 1000;
   actors::Engine other(tape, again, kSettings, options, afresh);
   REQUIRE(other.run_to_end());
   tests::check_agrees(tape, again, control, kSettings);

@@ -115,8 +115,10 @@ actors::EngineOptions small_engine() {
   options.max_inflight_bytes = 64 << 10;
   options.checkpoint_events = 2'000;
   options.snapshots = {1'000, 16};
-  options.restart.backoff_min = std::chrono::milliseconds(1);
-  options.restart.budget = 100;
+  for (auto* policy : options.supervision.policies()) {
+    policy->backoff_min = std::chrono::milliseconds(1);
+    policy->budget = 100;
+  }
   options.store_interval = std::chrono::milliseconds(2);
   options.delivery_backoff = std::chrono::milliseconds(1);
   options.max_delivery_rows = 100;

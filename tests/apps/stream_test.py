@@ -99,8 +99,10 @@ class Subscribers(ProcessTest):
         self.assertIn("tapedeck_stream_subscribers 4", metrics)
 
     def test_symbols_that_fail_and_fold_again_say_nothing_twice(self):
-        self.check_stream(TAPEDECK_FAULT="*@1/40#7", TAPEDECK_ENGINE_RESTART_BUDGET="1000000",
-                          TAPEDECK_ENGINE_RESTART_MIN="1ms", TAPEDECK_ENGINE_RESTART_MAX="5ms")
+        self.check_stream(TAPEDECK_FAULT="*@1/40#7", TAPEDECK_SUPERVISION_SYMBOL_BUDGET="1000000",
+                          TAPEDECK_SUPERVISION_ROOT_BUDGET="1000000",
+                          TAPEDECK_SUPERVISION_SYMBOL_BACKOFF_MIN="1ms",
+                          TAPEDECK_SUPERVISION_SYMBOL_BACKOFF_MAX="5ms")
 
     def test_a_slow_subscriber_is_told_of_a_gap_and_never_waited_for(self):
         served = self.serve(TAPEDECK_STREAM_KEPT_MESSAGES="100")

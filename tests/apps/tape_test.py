@@ -1,7 +1,9 @@
 """tape info, cat and verify."""
 
+import datetime
 import json
 import os
+import shutil
 import unittest
 
 from harness import ProcessTest, info, run, start, until
@@ -61,6 +63,61 @@ class Tape(ProcessTest):
         self.assertEqual([line for line in self.cat("--partition", "1", "--from", first, "--to", last)
                           if line["kind"] != "mark"],
                          [line for line in events if first <= line["time"] <= last])
+
+    def test_trim_keeps_what_the_engine_needs_and_all_later_answers(self):
+        def told_of(*arguments):
+            return self.succeeds(*arguments).stdout
+        held = told_of("tape", "trim", "--tape", self.tape, "--before", "end")
+        self.assertIn("no engine has folded this tape", held)
+        self.assertEqual([one["start"] for one in info(self.tape)["partitions"]], [0, 0, 0])
+        self.succeeds("tape", "index", "--tape", self.tape)
+        self.succeeds("replay", "--tape", self.tape, "--digests", self.path("before"))
+        end = info(self.tape)["partitions"][1]["end"]
+        symbol = self.cat("--partition", "1", "--limit", "1")[0]["symbol"]
+        ask = ["book", "--tape", self.tape, "--symbol", symbol, "--format", "json", "--at"]
+        early, late = f"1:{end // 2 - 1}", f"1:{end // 2}"
+        book = told_of(*ask, late)
+        lines = self.cat("--from", late)
+        told = told_of("tape", "trim", "--tape", self.tape, "--before", late)
+        self.assertIn(f"partition 1 begins at {end // 2}, it began at 0", told)
+        self.assertEqual([one["start"] for one in info(self.tape)["partitions"]], [0, end // 2, 0])
+        self.assertEqual(told_of(*ask, late), book)
+        for refused in [run(*ask, early), run("tape", "cat", "--tape", self.tape, "--from", early)]:
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn(f"the first valid position is {late}", refused.stderr)
+        self.assertEqual(self.cat("--from", late), lines)
+        for _ in range(2):  # the second time with a state that is made again
+            self.succeeds("tape", "verify", "--tape", self.tape)
+            self.succeeds("verify", "--tape", self.tape)
+            self.succeeds("replay", "--tape", self.tape, "--digests", self.path("after"))
+            with open(self.path("before")) as before, open(self.path("after")) as after:
+                self.assertEqual(after.read(), before.read())
+            shutil.rmtree(os.path.join(self.tape, "state"))
+            self.succeeds("tape", "index", "--tape", self.tape)
+        self.succeeds("tape", "copy", "--tape", self.tape, "--to-tape", self.path("copy"))
+        self.succeeds("diff", "--tape", self.tape, "--other", self.path("copy"))
+        refused = run("tape", "trim", "--tape", self.tape)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("tape.retention.max_age", refused.stderr)
+
+    def test_retention_trims_by_age(self):
+        tape = self.path("aged")
+        self.succeeds("record", *SESSION, "--tape", tape, "--linger", "200", "--mark-every", "200")
+        self.succeeds("tape", "index", "--tape", tape)
+        before = info(tape)
+        newest = datetime.datetime.fromisoformat(before["partitions"][0]["feed_time"][:19])
+        environment = dict(os.environ, TAPEDECK_TAPE_RETENTION_MAX_AGE="1h")
+        done = run("tape", "trim", "--tape", tape, env=environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(all(one["start"] > 0 for one in info(tape)["partitions"]))
+        cut = (newest - datetime.timedelta(hours=1)).isoformat()
+        lines = self.succeeds("tape", "cat", "--tape", tape).stdout.splitlines()
+        times = [line["time"] for line in map(json.loads, lines) if line["kind"] != "mark"]
+        older = sum(time < cut for time in times)
+        self.assertLess(older, 1000)
+        self.assertGreater(len(times) - older, 1000)
+        self.assertLess(len(times), before["events"] / 2)
+        self.succeeds("verify", "--tape", tape)
 
     def test_bad_questions_name_the_flag(self):
         for flags, text in ((["--partition", "3"], "--partition"), (["--symbol", "NOPE"], "NOPE"),

@@ -73,6 +73,7 @@ TEST_CASE("without file, environment and flags all settings are the defaults", "
   REQUIRE(config);
   CHECK(config->fold == market::FoldSettings{});
   CHECK(config->engine == EngineSettings{});
+  CHECK(config->supervision == SupervisionSettings{});
   CHECK(config->record == RecordSettings{});
   CHECK(config->http == HttpSettings{});
   CHECK(config->log == LogSettings{});
@@ -107,9 +108,11 @@ cooldown = "1m"
 threads = 3
 poll_bytes = "1MiB"
 max_inflight_bytes = 2097152
-[engine.restart]
-min = "5ms"
+[supervision.symbol]
+backoff_min = "5ms"
 budget = 4
+[supervision.sink]
+escalation = "escalate"
 [record]
 fsync = "always"
 [http]
@@ -141,8 +144,10 @@ level = "debug"
   CHECK(good->engine.threads == 3);
   CHECK(good->engine.poll_bytes == 1 << 20);
   CHECK(good->engine.max_inflight_bytes == 2 << 20);
-  CHECK(good->engine.restart.min == 5 * kMillisecond);
-  CHECK(good->engine.restart.budget == 4);
+  CHECK(good->supervision.symbol.backoff_min == 5 * kMillisecond);
+  CHECK(good->supervision.symbol.budget == 4);
+  CHECK(good->supervision.sink.escalation == Escalation::escalate);
+  CHECK(good->supervision.checkpointer.escalation == Escalation::retry);
   CHECK(good->record.fsync == Fsync::always);
   CHECK(good->http.address == "::1");
   CHECK(good->http.port == 0);
@@ -166,12 +171,12 @@ TEST_CASE("a flag wins over the environment, the environment over the file", "[c
 
 TEST_CASE("lists, durations and choices are read from the environment", "[config]") {
   const auto config = load(std::nullopt, {{"TAPEDECK_CANDLES_WIDTHS", "1s, 5s,1m"},
-                                          {"TAPEDECK_ENGINE_RESTART_MAX", "2m"},
+                                          {"TAPEDECK_SUPERVISION_GATEWAY_BACKOFF_MAX", "2m"},
                                           {"TAPEDECK_RECORD_FSYNC", "never"},
                                           {"TAPEDECK_FOLD_ALLOW_NEGATIVE_PRICES", "true"}});
   REQUIRE(config);
   CHECK(config->fold.candle_widths == std::vector<TimeNs>{kSecond, 5 * kSecond, 60 * kSecond});
-  CHECK(config->engine.restart.max == 120 * kSecond);
+  CHECK(config->supervision.gateway.backoff_max == 120 * kSecond);
   CHECK(config->record.fsync == Fsync::never);
   CHECK(config->fold.allow_negative_prices);
 }
@@ -227,7 +232,7 @@ TEST_CASE(
       {"[candles]\nwidths = [\"1ns\"]", "candles.widths", "from 1ms", "1ns"},
       {"[candles]\nwidths = [1]", "candles.widths", "durations", "1"},
       {"[engine]\npoll_bytes = \"4MB\"", "engine.poll_bytes", "a size like \"4MiB\"", "4MB"},
-      {"[engine]\nrestart = 3\n", "engine.restart", "", ""},
+      {"[supervision]\nsymbol = 3\n", "supervision.symbol", "", ""},
       {"[record]\nfsync = \"maybe\"", "record.fsync", "one of \"never\", \"interval\", \"always\"",
        "maybe"},
       {"[log]\nlevel = 3", "log.level", "one of", "3"},
@@ -250,9 +255,9 @@ TEST_CASE(
 }
 
 TEST_CASE("settings that contradict each other are refused", "[config]") {
-  const auto error = error_of(load(std::nullopt, {}, {{"engine.restart.min", "60s"}}));
-  CHECK(error.field == "engine.restart.min");
-  CHECK_THAT(error.message, Contains("command line") && Contains("engine.restart.max, 30s"));
+  const auto error = error_of(load(std::nullopt, {}, {{"supervision.symbol.backoff_min", "60s"}}));
+  CHECK(error.field == "supervision.symbol.backoff_min");
+  CHECK_THAT(error.message, Contains("command line") && Contains("the longest wait, 30s"));
   CHECK_FALSE(load(std::nullopt, {}, {{"engine.max_inflight_bytes", "4KiB"}}));
 }
 

@@ -154,9 +154,35 @@ TEST_CASE("findings are told by partition and name", "[exporter]") {
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
   STATIC_REQUIRE(sizeof(PartitionMetrics) ==
-                 8 * (18 + 12 + market::kFindings) + 5 * sizeof(Histogram));
-  STATIC_REQUIRE(sizeof(Metrics) ==
-                 sizeof(std::vector<int>) + 8 * (15 + 3) + 3 * sizeof(Histogram));
+                 8 * (18 + 12 + 2 + market::kFindings) + 6 * sizeof(Histogram));
+  STATIC_REQUIRE(sizeof(Metrics) == sizeof(std::vector<int>) + 8 * (15 + 3) +
+                                        3 * sizeof(Histogram) + kNodes * sizeof(NodeMetrics));
+  STATIC_REQUIRE(sizeof(NodeMetrics) == 8 * 2);
+}
+
+TEST_CASE("failures and spent budgets are told for each kind of supervised node", "[exporter]") {
+  Metrics metrics(1);
+  std::uint64_t value = 0;
+  for (auto& node : metrics.nodes) node.failures = ++value, node.budgets_spent = ++value;
+  const auto samples = parse(to_prometheus(metrics)).samples;
+  double expected = 0;
+  for (const std::string name : kNodeNames) {
+    INFO(name);
+    const auto label = "{node=\"" + name + "\"}";
+    CHECK(samples.at("tapedeck_supervision_failures_total" + label) == ++expected);
+    CHECK(samples.at("tapedeck_supervision_budgets_spent_total" + label) == ++expected);
+  }
+}
+
+TEST_CASE("idle symbols are told by partition", "[exporter]") {
+  Metrics metrics(2);
+  metrics.partitions[1]->passive = 5;
+  metrics.partitions[1]->passivated = 7;
+  metrics.partitions[1]->wake_ns.record(1000);
+  const auto samples = parse(to_prometheus(metrics)).samples;
+  CHECK(samples.at("tapedeck_symbols_passive{partition=\"1\"}") == 5);
+  CHECK(samples.at("tapedeck_passivations_total{partition=\"1\"}") == 7);
+  CHECK(samples.at("tapedeck_symbol_wake_seconds_count{partition=\"1\"}") == 1);
 }
 
 TEST_CASE("lag is what is between the tape's end and what was read, never negative", "[exporter]") {
