@@ -101,13 +101,14 @@ TEST_CASE("positions, supervision and health are written whole", "[json]") {
   root.children[0].name = "symbol \"Q\"", root.children[0].state = "restarting";
   root.children[0].restarts = 1, root.children[0].last_error = "line\nbreak";
   root.children[0].restarting = {"one_for_one", "escalate", 10, 9, 60'000, 250};
-  CHECK(to_json(root) ==
-        R"({"name":"root","state":"running","restarts":0,"last_error":null,)"
-        R"("since":"1970-01-01T00:00:00.000000000Z","restarting":null,"children_running":2,"children":[)"
-        R"({"name":"symbol \"Q\"","state":"restarting","restarts":1,"last_error":"line\nbreak",)"
-        R"("since":"1970-01-01T00:00:00.000000000Z","restarting":{"strategy":"one_for_one","budget":10,)"
-        R"("budget_left":9,"budget_window_ms":60000,"backoff_left_ms":250,"escalation":"escalate"},)"
-        R"("children_running":0,"children":[]}]})");
+  CHECK(
+      to_json(root) ==
+      R"({"name":"root","state":"running","restarts":0,"last_error":null,)"
+      R"("since":"1970-01-01T00:00:00.000000000Z","restarting":null,"children_running":2,"children":[)"
+      R"({"name":"symbol \"Q\"","state":"restarting","restarts":1,"last_error":"line\nbreak",)"
+      R"("since":"1970-01-01T00:00:00.000000000Z","restarting":{"strategy":"one_for_one","budget":10,)"
+      R"("budget_left":9,"budget_window_ms":60000,"backoff_left_ms":250,"escalation":"escalate"},)"
+      R"("children_running":0,"children":[]}]})");
   CHECK(to_json(api::Health{true, false, "recovering"}) ==
         R"({"live":true,"ready":false,"reason":"recovering"})");
   CHECK(to_json(api::Health{true, true, ""}) == R"({"live":true,"ready":true,"reason":null})");

@@ -138,9 +138,8 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
   STATIC_REQUIRE(sizeof(PartitionMetrics) == 8 * (18 + 12 + 2) + 6 * sizeof(Histogram));
-  STATIC_REQUIRE(sizeof(Metrics) ==
-                 sizeof(std::vector<int>) + 8 * (13 + 2) + 3 * sizeof(Histogram) +
-                     kNodes * sizeof(NodeMetrics));
+  STATIC_REQUIRE(sizeof(Metrics) == sizeof(std::vector<int>) + 8 * (13 + 2) +
+                                        3 * sizeof(Histogram) + kNodes * sizeof(NodeMetrics));
   STATIC_REQUIRE(sizeof(NodeMetrics) == 8 * 2);
 }
 
