@@ -25,6 +25,8 @@ rocksdb::DBOptions writer_db_options(const WriterOptions& options) {
 
 constexpr std::chrono::seconds kSyncInterval{1};  // of fsync = interval
 
+constexpr std::size_t kClearBytes = std::size_t{1} << 20;  // of one batch of deletions
+
 std::string source_key(const std::string& name, Partition partition) {
   return name + '\0' + be32(partition);
 }
@@ -122,13 +124,12 @@ public:
   Result<void> forget_bases() override {
     std::lock_guard lock(mutex_);
     if (auto ok = recover(); !ok) return ok;
-    batch_.Clear();
     for (Partition p = 0; p < files_->partitions; ++p) {
       const auto lower = base_key(p, files_->generations[p] + 1, {}),
                  upper = base_key(p + 1, 0, {});
-      (void)batch_.DeleteRange(db()->DefaultColumnFamily(), lower, upper);
+      if (auto ok = remove(db()->DefaultColumnFamily(), lower, upper); !ok) return ok;
     }
-    return write();
+    return {};
   }
   Result<void> trim(std::span<const Checkpoint> starts) override;
   /// What stood before the starts goes; again after a crash.
@@ -175,6 +176,8 @@ private:
   Result<void> check_starts(std::span<const Checkpoint> starts) const;
   Result<void> clear(Partition partition, TapeFiles::Beginning beginning);
   Result<void> clear_index(Partition partition, Offset start);
+  Result<void> remove(rocksdb::ColumnFamilyHandle* family, const std::string& lower,
+                      const std::string& upper);
 
   Result<void> recover();
   Result<void> take_back(Partition partition, Offset found);
@@ -310,18 +313,40 @@ Result<void> RocksdbTapeWriter::clear(Partition partition, TapeFiles::Beginning 
   const rocksdb::Slice from(first), to(last);
   const auto status = rocksdb::DeleteFilesInRange(&*db(), files_->data[partition], &from, &to);
   if (!status.ok()) return tl::unexpected(db().error(status, "clearing trimmed records away"));
+  if (auto ok = remove(files_->data[partition], first, bound); !ok) return ok;
+  if (auto ok = remove(db()->DefaultColumnFamily(), base_key(partition, 0, {}),
+                       base_key(partition, beginning.generation, {}));
+      !ok)
+    return ok;
   batch_.Clear();
-  (void)batch_.DeleteRange(files_->data[partition], first, bound);
-  (void)batch_.DeleteRange(db()->DefaultColumnFamily(), base_key(partition, 0, {}),
-                           base_key(partition, beginning.generation, {}));
   beginning.cleared = true;
   (void)batch_.Put(db()->DefaultColumnFamily(), beginning_key(partition),
                    beginning_value(beginning));
   return write();
 }
 
+/// Key by key: a range deletion and the hints of memtables do not go together in this version of
+/// RocksDB, it takes the hint of a row for one of a range.
+Result<void> RocksdbTapeWriter::remove(rocksdb::ColumnFamilyHandle* family,
+                                       const std::string& lower, const std::string& upper) {
+  const rocksdb::Slice bound(upper);
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  options.iterate_upper_bound = &bound;
+  std::unique_ptr<rocksdb::Iterator> it(db()->NewIterator(options, family));
+  batch_.Clear();
+  for (it->Seek(lower); it->Valid(); it->Next()) {
+    (void)batch_.Delete(family, it->key());
+    if (batch_.GetDataSize() < kClearBytes) continue;
+    if (auto ok = write(); !ok) return ok;
+    batch_.Clear();
+  }
+  if (!it->status().ok())
+    return tl::unexpected(db().error(it->status(), "clearing away what was trimmed"));
+  return batch_.Count() == 0 ? Result<void>{} : write();
+}
+
 Result<void> RocksdbTapeWriter::clear_index(Partition partition, Offset start) {
-  constexpr std::size_t kBatchBytes = std::size_t{4} << 20;
   rocksdb::ReadOptions options;
   options.fill_cache = false;
   std::unique_ptr<rocksdb::Iterator> it(db()->NewIterator(options, files_->index[partition]));
@@ -335,7 +360,7 @@ Result<void> RocksdbTapeWriter::clear_index(Partition partition, Offset start) {
       const auto symbol = key.substr(0, key.find('\0'));
       it->Seek(std::string(symbol) + '\1');
     }
-    if (batch_.GetDataSize() < kBatchBytes) continue;
+    if (batch_.GetDataSize() < kClearBytes) continue;
     if (auto ok = write(); !ok) return ok;
     batch_.Clear();
   }
