@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 struct RunArguments {
   std::uint64_t seed = 1;
-  std::string scenario = "all", duration = "20s", report, directory;
+  std::string scenario = "all", duration = "20s", report, directory, kafka = "scripts/kafka";
   bool keep = false, verbose = false;
 };
 
@@ -44,7 +44,7 @@ Outcome play(const chaos::Scenario& scenario, const RunArguments& arguments,
       fmt::print("  {:8.3f} {}\n", at.count(), text);
     };
   }
-  chaos::Scene scene(scenario.name, arguments.seed, folder, duration, log);
+  chaos::Scene scene(scenario.name, arguments.seed, folder, duration, log, arguments.kafka);
   Outcome outcome{scenario.name, 0, 0, {}, {}, {}, {}, {}};
   try {
     do {
@@ -194,6 +194,10 @@ void add_chaos_run(CLI::App* chaos_command, Chosen& chosen) {
       ->type_name("FILE");
   run->add_option("--directory", arguments->directory, "Work there (default: a temporary folder)")
       ->type_name("DIR");
+  run->add_option("--kafka", arguments->kafka,
+                  "Script that starts a broker, for broker and network")
+      ->type_name("SCRIPT")
+      ->capture_default_str();
   run->add_flag("--keep", arguments->keep, "Keep what the runs leave");
   run->add_flag("--verbose", arguments->verbose, "Print what happens");
   run_with(run, chosen, [arguments] { return run_chaos(*arguments); });

@@ -58,7 +58,8 @@ bool SnapshotSharing::owned(market::Partition partition) const {
 
 Result<bool> SnapshotSharing::worth_it(const storage::SnapshotSet& set,
                                        market::Offset committed) const {
-  const auto own = replay::plan_resume(parts_.state, set.checkpoint.partition, committed);
+  const auto own =
+      replay::plan_resume(parts_.tape, parts_.state, set.checkpoint.partition, committed);
   if (!own) return tl::unexpected(own.error());
   if (set.checkpoint.next <= own->checkpoint.next ||
       set.checkpoint.events < own->checkpoint.events + parts_.adopt_events)

@@ -40,8 +40,8 @@ std::vector<std::string> environment_with(const Environment& more) {
 }  // namespace
 
 Result<Child> Child::start(const std::vector<std::string>& arguments, const Environment& more,
-                           const std::string& log) {
-  std::vector<std::string> words{"tapedeck"};
+                           const std::string& log, const std::string& program) {
+  std::vector<std::string> words{program == "/proc/self/exe" ? "tapedeck" : program};
   words.insert(words.end(), arguments.begin(), arguments.end());
   auto settings = environment_with(more);
   posix_spawn_file_actions_t files;
@@ -50,7 +50,7 @@ Result<Child> Child::start(const std::vector<std::string>& arguments, const Envi
   posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
   pid_t pid = -1;
-  const int failed = posix_spawn(&pid, "/proc/self/exe", &files, nullptr, pointers(words).data(),
+  const int failed = posix_spawn(&pid, program.c_str(), &files, nullptr, pointers(words).data(),
                                  pointers(settings).data());
   posix_spawn_file_actions_destroy(&files);
   if (failed == 0) return Child(pid, log);

@@ -15,14 +15,15 @@ namespace tapedeck::chaos {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-/// A process of this very program. What it prints goes to a file. Killed where it still runs when
-/// this ends.
+/// A process of this very program, or of another. What it prints goes to a file. Killed where it
+/// still runs when this ends.
 class Child {
 public:
   /// `more` is set beside this process's environment, without its TAPEDECK_* settings. Error
   /// `environment` where no process can be made.
   [[nodiscard]] static Result<Child> start(const std::vector<std::string>& arguments,
-                                           const Environment& more, const std::string& log);
+                                           const Environment& more, const std::string& log,
+                                           const std::string& program = "/proc/self/exe");
   ~Child();
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;

@@ -51,10 +51,14 @@ bool Observer::ask(Scene& scene, std::uint16_t port) {
 
 void Observer::judge(Scene& scene, const std::string& folder) {
   const auto tape = must(storage::open_tape_reader(folder));
-  const auto rules = must(rules_of(folder));
+  judge(scene, *tape, must(rules_of(folder)));
+}
+
+void Observer::judge(Scene& scene, const storage::TapeReader& tape,
+                     const replay::FoldRules& rules) {
   for (const auto& [symbol, digest, trust, position] : answers_) {
     const auto at = replay::AtOffset{position.partition, position.offset, position.index};
-    const auto truth = must(replay::state_at(*tape, nullptr, symbol, at, rules));
+    const auto truth = must(replay::state_at(tape, nullptr, symbol, at, rules));
     const auto view = truth.fold.state().view();
     if (view.digest.hex() != digest)
       throw Broken(fmt::format("{} as of {}:{}:{} ({}) was answered with digest {}, it is {}",

@@ -19,7 +19,9 @@ public:
   bool ask(Scene& scene, std::uint16_t port);
   /// Every answer must be the undisturbed state at its position, and none may have called itself
   /// clean where that was not.
-  void judge(Scene& scene, const std::string& tape);
+  void judge(Scene& scene, const storage::TapeReader& tape, const replay::FoldRules& rules);
+  /// The same over an embedded tape.
+  void judge(Scene& scene, const std::string& folder);
 
 private:
   struct Answer {

@@ -23,11 +23,13 @@ std::string tail(const std::string& text) {
 }  // namespace
 
 Scene::Scene(std::string_view scenario, std::uint64_t seed, std::string folder,
-             Clock::duration duration, std::function<void(std::string_view)> log)
+             Clock::duration duration, std::function<void(std::string_view)> log,
+             std::string kafka_script)
     : random(seed ^ market::source_id(scenario)),
       folder_(std::move(folder)),
       end_(Clock::now() + duration),
-      log_(std::move(log)) {}
+      log_(std::move(log)),
+      kafka_script_(std::move(kafka_script)) {}
 
 void Scene::next_round() {
   ++rounds_;
@@ -54,6 +56,16 @@ Child Scene::start(const std::vector<std::string>& arguments, const Environment&
   log_(line);
   auto child = Child::start(arguments, environment,
                             fmt::format("{}/{}-{}.log", folder_, ++children_, arguments.front()));
+  if (!child) throw CannotRun(child.error().message);
+  return std::move(*child);
+}
+
+Child Scene::start_script(const std::vector<std::string>& arguments) {
+  std::string line = kafka_script_;
+  for (const auto& word : arguments) line += " " + word;
+  log_(line);
+  auto child = Child::start(arguments, {}, fmt::format("{}/{}-kafka.log", folder_, ++children_),
+                            kafka_script_);
   if (!child) throw CannotRun(child.error().message);
   return std::move(*child);
 }

@@ -35,8 +35,9 @@ public:
   using Clock = std::chrono::steady_clock;
 
   /// `folder` is there and empty. `log` is told what happens.
+  /// `kafka_script`: scripts/kafka, for scenarios that want a broker.
   Scene(std::string_view scenario, std::uint64_t seed, std::string folder, Clock::duration duration,
-        std::function<void(std::string_view)> log);
+        std::function<void(std::string_view)> log, std::string kafka_script = {});
 
   feeds::Random random;
 
@@ -57,6 +58,9 @@ public:
 
   [[nodiscard]] Child start(const std::vector<std::string>& arguments,
                             const Environment& environment = {});
+  [[nodiscard]] const std::string& kafka_script() const noexcept { return kafka_script_; }
+  /// The same of that script.
+  [[nodiscard]] Child start_script(const std::vector<std::string>& arguments);
   /// Runs it to its end; its exit status. Broken where it does not end.
   [[nodiscard]] int run(const std::vector<std::string>& arguments,
                         const Environment& environment = {}, std::string* printed = nullptr);
@@ -69,6 +73,7 @@ private:
   std::string folder_;
   Clock::time_point end_;
   std::function<void(std::string_view)> log_;
+  std::string kafka_script_;
   std::map<std::string, std::uint64_t> faults_, checks_, figures_;
   std::uint64_t rounds_ = 0, children_ = 0;
 };

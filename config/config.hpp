@@ -66,7 +66,7 @@ struct EngineSettings {
   std::uint64_t snapshot_events = 65'536;
   std::uint64_t snapshot_records = 256;
   TimeNs thin_keep = 24 * 3600 * kSecond;  ///< older snapshots: one an hour stays
-  TimeNs idle_passivate = 600 * kSecond;   ///< of feed time; 0: never
+  TimeNs idle_passivate = 0;               ///< of feed time; 0: never
   TimeNs watchdog = 60 * kSecond;          ///< a fold without progress for so long ends the process
   friend bool operator==(const EngineSettings&, const EngineSettings&) = default;
 };

@@ -115,7 +115,7 @@ Error KafkaClient::error(rd_kafka_resp_err_t code, std::string_view doing) const
               "the brokers at " + brokers_ + " know no such topic or partition" + tail +
                   ": it was deleted, or is still being made; make it with `tapedeck topics "
                   "create`",
-              {}};
+              std::string(kUnknownTopicField)};
     case RD_KAFKA_RESP_ERR__FENCED:
     case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
     case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:

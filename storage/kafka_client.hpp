@@ -44,6 +44,8 @@ using EventHandle = std::unique_ptr<rd_kafka_event_t, KafkaDelete<rd_kafka_event
 
 /// Error::field of what may pass by itself: brokers that do not answer.
 constexpr std::string_view kTransientField = "brokers";
+/// Of a topic that the brokers do not know: deleted, or they have just started and know none yet.
+constexpr std::string_view kUnknownTopicField = "topic";
 
 using ClientSettings = std::vector<std::pair<std::string, std::string>>;
 

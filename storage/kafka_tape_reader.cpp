@@ -13,7 +13,9 @@
 namespace tapedeck::storage {
 namespace {
 
-constexpr int kAskMs = 2'000;      // one question of a refresh
+constexpr int kAskMs = 2'000;  // one question of a refresh
+// A broker that ends or has just started knows no topics for a moment.
+constexpr std::chrono::seconds kUnknownFor{10};
 constexpr int kPatienceMs = 100;   // a block that is not full waits so long for more
 constexpr Offset kRunGap = 64;     // a symbol's records so near to each other are read in one go
 constexpr Offset kStretch = 1024;  // a run so long is read as all else is
@@ -289,12 +291,23 @@ Result<std::vector<RecorderDeadLetter>> KafkaTapeReader::dead_letters() const {
 /// waits for it, and fails after kReadAnswerMs.
 Result<void> KafkaTapeReader::refresh() {
   const std::lock_guard lock(refresh_mutex_);
+  auto done = look_for_news();
+  if (done || done.error().field == kTransientField) {
+    unknown_since_.reset();
+    return {};
+  }
+  if (done.error().field != kUnknownTopicField) return done;
+  const auto now = std::chrono::steady_clock::now();
+  if (!unknown_since_) unknown_since_ = now;
+  return now - *unknown_since_ < kUnknownFor ? Result<void>{} : done;
+}
+
+Result<void> KafkaTapeReader::look_for_news() {
   // As of before the question: the writer in this process shows more meanwhile.
   std::vector<Offset> shown;
   for (const auto& part : parts_) shown.push_back(part.end);
   const auto ends = streams_->offsets(KafkaStreams::Edge::end, kAskMs);
-  if (!ends)
-    return ends.error().field == kTransientField ? Result<void>{} : tl::unexpected(ends.error());
+  if (!ends) return tl::unexpected(ends.error());
   for (Partition p = 0; p < parts_.size(); ++p) {
     if ((*ends)[p] >= shown[p]) continue;
     return fail(ErrorCode::environment,
@@ -302,7 +315,7 @@ Result<void> KafkaTapeReader::refresh() {
                     " was there, now the topic ends at " + std::to_string((*ends)[p]) +
                     ": it was deleted or made anew under us; what was read stays as it was read");
   }
-  if (auto ok = look(*ends); !ok && ok.error().field != kTransientField) return ok;
+  if (auto ok = look(*ends); !ok) return ok;
   return check_count();
 }
 
@@ -328,7 +341,8 @@ Result<void> KafkaTapeReader::check_count() {
   count_checked_ = Clock::now();
   if (*count == std::optional(partitions())) return {};
   if (!*count)
-    return fail(ErrorCode::environment, "topic " + options_.topic + " was deleted under us");
+    return fail(ErrorCode::environment, "topic " + options_.topic + " was deleted under us",
+                std::string(kUnknownTopicField));
   return fail(ErrorCode::conflict,
               "topic " + options_.topic + " has " + std::to_string(**count) +
                   " partitions now, the tape was made with " + std::to_string(partitions()) +

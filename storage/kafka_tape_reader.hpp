@@ -3,9 +3,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +58,7 @@ private:
   Result<void> check(Partition partition) const;
   Result<void> look(const std::vector<Offset>& ends);
   Result<void> check_kept() const;
+  [[nodiscard]] Result<void> look_for_news();
   Result<void> check_count();
   Result<void> ensure_indexed(Partition partition, Offset to) const;
   Result<void> ensure_all_indexed() const;
@@ -72,6 +75,7 @@ private:
   mutable KafkaLog letters_;
   std::vector<Part> parts_;
   std::mutex refresh_mutex_;
+  std::optional<std::chrono::steady_clock::time_point> unknown_since_;  ///< with it held
   Clock::time_point count_checked_{};
   std::mutex wake_mutex_;
   std::function<void()> wake_;

@@ -1,31 +1,38 @@
 """`tapedeck chaos run`: every scenario holds, and the report says what was done."""
 
 import json
+import pathlib
 
-from harness import SEED, ProcessTest
+from harness import SEED, ProcessTest, run
 
+KAFKA = str(pathlib.Path(__file__).resolve().parents[2] / "scripts" / "kafka")
 SCENARIOS = ("actors", "kill", "corrupt", "disk", "bitrot", "slow-reader")
 
 
-class Chaos(ProcessTest):
+class Scenarios(ProcessTest):
     def play(self, scenario, seed=SEED):
         """One round of it."""
         report = self.path(f"{scenario}.json")
-        done = self.succeeds("chaos", "run", "--scenario", scenario, "--seed", seed, "--duration", "1ns",
-                             "--report", report, "--directory", self.path(scenario))
+        done = self.succeeds("chaos", "run", "--scenario", scenario, "--seed", seed, "--duration", "1ns", "--kafka",
+                             KAFKA, "--report", report, "--directory", self.path(scenario))
         print(done.stdout)
         with open(report, encoding="utf-8") as file:
             return json.load(file)
 
-    def test_every_scenario_holds(self):
+    def check_holds(self, scenario):
+        report = self.play(scenario)
+        self.assertTrue(report["held"])
+        one, = report["scenarios"]
+        self.assertEqual((one["scenario"], one["verdict"], one["why"]), (scenario, "held", None))
+        self.assertGreater(sum(one["injected"].values()), 0)
+        self.assertGreater(sum(one["checked"].values()), 0)
+
+
+class Chaos(Scenarios):
+    def test_every_scenario_on_an_embedded_tape_holds(self):
         for scenario in SCENARIOS:
             with self.subTest(scenario=scenario):
-                report = self.play(scenario)
-                self.assertTrue(report["held"])
-                one, = report["scenarios"]
-                self.assertEqual((one["scenario"], one["verdict"], one["why"]), (scenario, "held", None))
-                self.assertGreater(sum(one["injected"].values()), 0)
-                self.assertGreater(sum(one["checked"].values()), 0)
+                self.check_holds(scenario)
 
     def test_twenty_kills_lose_and_double_nothing(self):
         kills, seed = 0, SEED
@@ -42,3 +49,14 @@ class Chaos(ProcessTest):
     def test_bad_arguments_are_named(self):
         self.fails(2, "--scenario: expected one of all, actors", "chaos", "run", "--scenario", "nothing")
         self.fails(2, "--duration", "chaos", "run", "--duration", "soon")
+
+
+class ChaosKafka(Scenarios):
+    def test_a_spoilt_network_to_the_broker_loses_and_doubles_nothing(self):
+        self.check_holds("network")
+
+    def test_without_a_script_for_a_broker_it_cannot_run(self):
+        done = run("chaos", "run", "--scenario", "network", "--kafka", "/nowhere", "--duration", "1ns", "--directory",
+                   self.path("nowhere"))
+        self.assertEqual(done.returncode, 3, done.stdout)
+        self.assertIn("--kafka", done.stdout)
