@@ -14,6 +14,7 @@
 #include "apps/progress.hpp"
 #include "apps/recording.hpp"
 #include "apps/signals.hpp"
+#include "apps/what_if.hpp"
 #include "config/expectations.hpp"
 #include "feeds/row_feed.hpp"
 #include "schemas/batch_codec.hpp"
@@ -283,6 +284,8 @@ Result<ProfileResult> profile(const ProfileArguments& arguments) {
   if (!open) return tl::unexpected(open.error());
   Watcher watcher(*settings, open->rules.newest_settings(), std::move(expectations));
   result.input = arguments.tape.name();
+  if (auto whole = want_whole_tape(*open->tape, "profile"); !whole)
+    return tl::unexpected(whole.error());
   if (auto done = watch_tape(*open, watcher, result); !done) return tl::unexpected(done.error());
   watcher.fill(result);
   return result;

@@ -306,7 +306,7 @@ int run_replay(const ReplayArguments& arguments) {
   auto open = open_tape(arguments.tape);
   if (!open) return report(open.error());
   if (!arguments.set.empty()) {
-    auto rules = changed_rules(open->rules, arguments.set);
+    auto rules = changed_rules(*open, arguments.set);
     if (!rules) return report(rules.error());
     open->rules = std::move(*rules);
     open->state.reset();  // what is stored is of the tape's own settings

@@ -102,7 +102,7 @@ std::string place_text(const market::Position& position) {
 int run_what_if(const DiffArguments& arguments) {
   auto open = open_tape(arguments.left);
   if (!open) return report(open.error());
-  const auto rules = changed_rules(open->rules, arguments.set);
+  const auto rules = changed_rules(*open, arguments.set);
   if (!rules) return report(rules.error());
   watch_signals();
   Progress progress("comparing", "symbols");

@@ -40,9 +40,23 @@ Result<void> change_settings(market::FoldSettings& fold, const std::vector<std::
 
 }  // namespace
 
-Result<replay::FoldRules> changed_rules(const replay::FoldRules& rules,
+Result<void> want_whole_tape(const storage::TapeReader& tape, const std::string& doing) {
+  for (storage::Partition p = 0; p < tape.partitions(); ++p) {
+    const auto start = tape.start(p);
+    if (!start) return tl::unexpected(start.error());
+    if (*start == 0) continue;
+    return fail(ErrorCode::invalid, doing + " needs the tape from its beginning; it was trimmed: " +
+                                        replay::place(p, *start) + " is its first position");
+  }
+  return {};
+}
+
+Result<replay::FoldRules> changed_rules(const OpenTape& open,
                                         const std::vector<std::string>& settings) {
-  return rules.edited([&](market::FoldSettings& fold) { return change_settings(fold, settings); });
+  if (auto whole = want_whole_tape(*open.tape, "--set"); !whole)
+    return tl::unexpected(whole.error());
+  return open.rules.edited(
+      [&](market::FoldSettings& fold) { return change_settings(fold, settings); });
 }
 
 void add_set_option(CLI::App* command, std::vector<std::string>& settings) {

@@ -121,8 +121,10 @@ struct Fold {
   }
 
   // -- refusals.cpp
-  /// The first rule of the settings that the message beginning there breaks, the price band aside.
-  [[nodiscard]] std::optional<Refused> forbidden(std::size_t begin) const;
+  /// From which event on the settings refuse the message beginning there (refused_rule_ says why),
+  /// the price band aside; what begins a source or tells of an instrument, in front, is taken.
+  [[nodiscard]] std::size_t forbidden(std::size_t begin);
+  [[nodiscard]] std::optional<Refused> forbidding_rule(std::span<const Event> events) const;
   [[nodiscard]] bool crosses_quotes(std::span<const Event> message) const;
   [[nodiscard]] bool beyond_band(const Event& event);
 

@@ -18,15 +18,25 @@ bool is_known(std::string_view patterns, std::string_view symbol) noexcept {
   }
 }
 
-std::optional<Refused> Fold::forbidden(std::size_t begin) const {
-  std::size_t end = begin + 1;
+std::size_t Fold::forbidden(std::size_t begin) {
   const std::span<const Event> events = batch_->events;
+  std::size_t end = begin + 1;
   while ((events[end - 1].flags & kMore) != 0 && end < events.size()) ++end;
-  const auto message = events.subspan(begin, end - begin);
+  std::size_t from = begin;
+  while (from < end &&
+         (events[from].kind == EventKind::session || events[from].kind == EventKind::instrument)) {
+    ++from;
+  }
+  if (from == end) return events.size();
+  const auto rule = forbidding_rule(events.subspan(from, end - from));
+  if (!rule) return events.size();
+  refused_rule_ = *rule;
+  return from;
+}
+
+std::optional<Refused> Fold::forbidding_rule(std::span<const Event> message) const {
   const auto any = [&](auto&& breaks) { return std::ranges::any_of(message, breaks); };
-  const EventKind kind = message.front().kind;
-  if (kind == EventKind::session) return std::nullopt;
-  if (!known_ && kind != EventKind::instrument) return Refused::unknown_symbol;
+  if (!known_) return Refused::unknown_symbol;
   if (any([this](const Event& event) { return is_ahead(event); })) return Refused::future_time;
   const auto empty_trade = [](const Event& event) {
     return event.kind == EventKind::trade && event.size == 0;

@@ -151,14 +151,14 @@ bool Fold::ready_for_plain() noexcept {
   const std::span<const Event> events = batch_->events;
   __atomic_store_n(&at_, begin, __ATOMIC_RELAXED);
   message_index_ = 0;
-  Verdict verdict = judge_message(events[begin]);
-  if (verdict == Verdict::fold && (strict_ || time_lead_ != kNever)) {
-    if (const auto rule = forbidden(begin)) refused_rule_ = *rule, verdict = Verdict::refuse;
-  }
+  const Verdict verdict = judge_message(events[begin]);
+  std::size_t forbidden_from = events.size();
+  if (verdict == Verdict::fold && (strict_ || time_lead_ != kNever))
+    forbidden_from = forbidden(begin);
   std::size_t i = begin;
   for (;; ++message_index_) {
     const Event& event = events[i];
-    if (verdict == Verdict::fold) [[likely]] {
+    if (verdict == Verdict::fold && i < forbidden_from) [[likely]] {
       fold_event(event);
     } else if (verdict == Verdict::duplicate) {
       ++counts_.duplicates;

@@ -172,7 +172,7 @@ class Json(ForeignTest):
             self.assertIn("expected", headers["reason"])
         self.assertIn(["schema", "theirs"], [header for letter in undecodable for header in letter["headers"]])
         refused = [json.loads(letter["value"]) for letter in letters if letter not in undecodable]
-        self.assertEqual([(row["symbol"], row["rule"]) for row in refused], [("X", "time_ahead")])
+        self.assertEqual([(row["symbol"], row["rule"]) for row in refused], [("X", "future_time")])
 
     def test_a_client_with_another_partitioner_is_told_so(self):
         session = Session(self.random)

@@ -41,19 +41,21 @@ public:
       counts.duplicates += message.events.size();
       return;
     }
-    if (const auto rule = forbidden(message.events)) {
-      counts.refused += message.events.size();
-      for (std::uint32_t i = 0; i < message.events.size(); ++i)
-        say(message.events[i].time, Refusal{*rule, message.events[i], i});
-      return;
-    }
+    const auto market_begins =
+        std::ranges::find_if(message.events,
+                             [](const Event& e) { return e.kind != EventKind::instrument; }) -
+        message.events.begin();
+    const auto rule_of_message =
+        forbidden({message.events.begin() + market_begins, message.events.end()});
     book.touched = false;
     bool cleared = false;
     first_ = first;
     for (std::uint32_t i = 0; i < message.events.size(); ++i) {
       const Event& e = message.events[i];
       index_ = i;
-      std::optional<Refused> rule = broken(e);
+      std::optional<Refused> rule;
+      if (rule_of_message && i >= static_cast<std::size_t>(market_begins)) rule = rule_of_message;
+      if (!rule) rule = broken(e);
       if (!rule && e.kind == EventKind::trade && e.size > 0 && out_of_band(e.price))
         rule = Refused::price_band;
       if (!rule) rule = book.apply(e);

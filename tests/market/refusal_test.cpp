@@ -145,6 +145,20 @@ TEST_CASE("a print beyond the band is believed when the next one is near it", "[
   CHECK(fold.refusals() == std::vector(4, Refused::price_band));
 }
 
+TEST_CASE("what comes in one message with a source's beginning is judged by itself", "[refusal]") {
+  FoldSettings settings = test_settings();
+  settings.refusals = {0, true, true, 0, {}};
+  FoldTester fold(settings, false);
+  std::vector<Event> events = {session_event(), event_at(EventKind::instrument, 1),
+                               set_quote(1, Side::bid, 101, 1), set_quote(1, Side::ask, 100, 1)};
+  for (std::size_t i = 0; i < 3; ++i) events[i].flags = kMore;
+  fold.apply(events);
+  CHECK(fold.state.source() == kSource);
+  CHECK(fold.refusals() == std::vector(2, Refused::crossed_quote));
+  CHECK(fold.state.book(0).bids.empty());
+  CHECK(fold.state.counts().folded == 2);
+}
+
 TEST_CASE("events of symbols that are not known are refused", "[refusal]") {
   CHECK(is_known("AAPL,BTC*", "AAPL"));
   CHECK(is_known("AAPL,BTC*", "BTCUSDT"));
