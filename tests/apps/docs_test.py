@@ -10,6 +10,7 @@ from harness import ProcessTest, run
 
 DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
 SESSION = ["--feed", "sim:l3", "--input", "seed=3,symbols=4,messages=20000"]
+BUSY = ["--feed", "sim:l3", "--input", "seed=3,symbols=2,messages=100000"]
 
 
 def examples(page):
@@ -26,12 +27,12 @@ class Docs(ProcessTest):
             file.write(text)
         return self.path(name)
 
-    def fold(self, page, text):
+    def fold(self, page, text, session=SESSION):
         """A session folded by an engine with these settings; its first symbol."""
         config = self.write(f"{page}.toml", text)
         self.succeeds("config", "check", "--config", config)
         tape = self.path(page)
-        self.succeeds("record", *SESSION, "--tape", tape)
+        self.succeeds("record", *session, "--tape", tape)
         done = run("tape", "index", "--tape", tape, "--config", config, env=settings())
         self.assertEqual(done.returncode, 0, done.stderr)
         self.succeeds("verify", "--tape", tape)
@@ -52,16 +53,26 @@ class Docs(ProcessTest):
                                                  "--format", "json").stdout)
                 self.assertTrue(found)
 
+    def said(self, tape, kind):
+        return [line["data"] for line in self.outputs(tape) if line["type"] == kind]
+
     def test_metrics(self):
         text, = examples("metrics.md")
         tape, _ = self.fold("metrics", text)
-        rows = [line for line in self.outputs(tape) if "further" in json.dumps(line) or "microprice" in json.dumps(line)]
-        self.assertTrue(rows)
+        rows = self.said(tape, "metrics")
+        for name in ("weighted_imbalance", "vtob", "microprice", "bid_depth", "trade_flow_imbalance", "mid"):
+            self.assertTrue(any(name in json.dumps(row) for row in rows), name)
 
     def test_alerts(self):
         text, = examples("alerts.md")
-        tape, _ = self.fold("alerts", text)
-        self.assertIn("imbalance", json.dumps(self.outputs(tape)))
+        tape, _ = self.fold("alerts", text, BUSY)
+        alerts = self.said(tape, "alert")
+        high = {alert["threshold"] for alert in alerts
+                if (alert["rule"], alert["level"]) == ("extreme_imbalance", "high")}
+        self.assertEqual({float(threshold) for threshold in high}, {0.8})
+        patterns = {alert["pattern"] for alert in alerts if alert["rule"] == "pattern"}
+        self.assertIn("toxic_flow", patterns)  # this session has no three flips within 10 s
+        self.assertLessEqual(patterns, {"toxic_flow", "flicker"})
 
     def test_refusals_and_expectations(self):
         refusals, suite = examples("quality.md")
