@@ -1,6 +1,7 @@
 // The leaves of the tree: symbol, ingress, checkpointer, gateway.
 #include "actors/shells.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 namespace tapedeck::actors {
@@ -134,10 +135,12 @@ public:
     }
   }
   void start(std::optional<Offset> committed) {
-    if (std::exchange(started_, true)) return;
+    if (started_) return;
     if (shared_->sink != nullptr) {  // another engine may have had the partition
-      if (auto fresh = shared_->rules.refresh(); !fresh) throw EngineFailure(fresh.error());
+      if (auto fresh = shared_->rules.refresh(); !fresh) return open_later(fresh.error());
     }
+    started_ = true;
+    shared_->board.child(fmt::format("ingress {}", partition_), "running");
     ingress_->start(committed);
   }
   void opened(const SinkOpened& message) {
@@ -226,6 +229,16 @@ public:
   }
 
 private:
+  /// A partition may be gained while the brokers are away: it is asked for again.
+  void open_later(const Error& error) {
+    if (error.code != ErrorCode::environment || shared_->board.draining())
+      throw EngineFailure(error);
+    spdlog::warn("partition {} is not opened yet: {}; trying again", partition_, error.message);
+    shared_->board.child(fmt::format("ingress {}", partition_), "restarting", error.message);
+    self_->delayed_send(sink_, shared_->options.delivery_backoff,
+                        SinkOpen{partition_, opening_, self_});
+  }
+
   IngressActor::pointer self_ = nullptr;
   Shared* shared_ = nullptr;
   Partition partition_ = 0;

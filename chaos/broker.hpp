@@ -1,4 +1,4 @@
-// chaos/broker.hpp -- a Kafka broker of its own, by scripts/kafka.
+// chaos/broker.hpp -- a Kafka broker of its own that can be killed and paused, by scripts/kafka.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,19 @@ public:
   [[nodiscard]] const std::string& address() const noexcept { return address_; }
   [[nodiscard]] std::uint16_t proxied_port() const noexcept { return proxied_port_; }
 
+  void signal(int number) const;
+  /// Begins to start it again on the same port; Broken where it cannot.
+  void begin_start();
+  /// Whether it answers since begin_start().
+  [[nodiscard]] bool started();
+
 private:
   [[nodiscard]] std::uint64_t number_in(const std::string& file) const;
 
   Scene& scene_;
   std::string folder_, address_;
+  std::vector<std::string> start_;
+  std::optional<Child> starting_;
   std::uint16_t proxied_port_ = 0;
 };
 

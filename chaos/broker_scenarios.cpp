@@ -1,5 +1,7 @@
-// A scenario on a real broker: the network between it and us is slow, cut, deaf.
+// Scenarios on a real broker: it dies, stands still, comes back; the network between it and us is
+// slow, cut, deaf.
 #include <fmt/format.h>
+#include <signal.h>
 #include <simdjson.h>
 
 #include <set>
@@ -62,9 +64,10 @@ public:
     const auto end = Scene::Clock::now() + time;
     while (Scene::Clock::now() < end && !over()) {
       if (!recorded_) record();
+      const bool answered = observer_.ask(scene_, port_);
       if (const auto status = server_->status())
         throw Broken(fmt::format("serve exited with {}: {}", *status, server_->printed()));
-      if (!observer_.ask(scene_, port_)) throw Broken("serve did not answer");
+      if (!answered) throw Broken("serve did not answer: " + server_->printed());
       std::this_thread::sleep_for(kLook);
     }
     return !recorded_;
@@ -186,7 +189,42 @@ milliseconds between(Scene& scene, std::uint64_t least, std::uint64_t most) {
   return milliseconds(least + scene.random.below(most - least));
 }
 
+void come_back(Broker& broker, KafkaLive& live) {
+  broker.begin_start();
+  bool back = false;
+  (void)live.go_on(kHeals, [&] { return back = broker.started(); });
+  if (!back) throw CannotRun("the broker does not come back");
+}
+
 }  // namespace
+
+void broker_round(Scene& scene) {
+  Broker broker(scene);
+  KafkaLive live(scene, broker.address(), broker.address());
+  for (std::uint64_t n = 0; n < kFaultsOfARound; ++n) {
+    (void)live.go_on(between(scene, 500, 2'500));
+    switch (scene.random.below(3)) {
+      case 0:
+        broker.signal(SIGKILL);
+        scene.struck("kill -9 of the broker");
+        (void)live.go_on(between(scene, 0, 3'000));
+        come_back(broker, live);
+        break;
+      case 1:
+        broker.signal(SIGSTOP);
+        scene.struck("the broker stood still");
+        (void)live.go_on(between(scene, 500, 12'000));
+        broker.signal(SIGCONT);
+        break;
+      default:
+        broker.signal(SIGTERM);
+        scene.struck("the broker was stopped");
+        (void)live.go_on(between(scene, 2'000, 6'000));
+        come_back(broker, live);
+    }
+  }
+  live.finish();
+}
 
 void network_round(Scene& scene) {
   NetProxy proxy(scene.random.next());

@@ -47,7 +47,8 @@ Result<Child> Child::start(const std::vector<std::string>& arguments, const Envi
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644);
+  posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND,
+                                   0644);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
   pid_t pid = -1;
   const int failed = posix_spawn(&pid, program.c_str(), &files, nullptr, pointers(words).data(),

@@ -11,6 +11,8 @@ std::span<const Scenario> scenarios() {
       {"disk", "a small filesystem fills and is freed (needs root)", disk_round},
       {"bitrot", "bytes of snapshots and of the tape flip while nothing runs", bitrot_round},
       {"slow-reader", "clients of the API ask and never read", slow_reader_round},
+      {"broker", "the Kafka broker is killed, stopped, paused, and comes back (needs --kafka)",
+       broker_round},
       {"network", "latency, cuts, a slow and a deaf network to the broker (needs --kafka)",
        network_round},
   };

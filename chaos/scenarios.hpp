@@ -21,6 +21,7 @@ void corrupt_round(Scene& scene);
 void disk_round(Scene& scene);
 void bitrot_round(Scene& scene);
 void slow_reader_round(Scene& scene);
+void broker_round(Scene& scene);
 void network_round(Scene& scene);
 
 }  // namespace tapedeck::chaos

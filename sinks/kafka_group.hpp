@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -19,10 +20,6 @@
 
 struct rd_kafka_consumer_group_metadata_s;
 
-namespace tapedeck::storage {
-class KafkaClient;
-}
-
 namespace tapedeck::sinks {
 
 using market::Offset;
@@ -32,7 +29,8 @@ struct GroupOptions {
   storage::KafkaOptions kafka;
   std::string group;  ///< group.id
   /// Name of this engine in the group, unlike any other's: a new process of that name takes its
-  /// place at once, and an older one is fenced.
+  /// place at once, and an older one is fenced and fails. One that has only just joined may have
+  /// been fenced by an attempt of its own that reached the brokers late: it joins once more.
   std::string node;
 };
 
@@ -78,21 +76,29 @@ public:
   [[nodiscard]] const GroupOptions& options() const noexcept { return options_; }
 
 private:
+  using Clock = std::chrono::steady_clock;
+  struct Member;
+
   explicit KafkaGroup(GroupOptions options);
+  [[nodiscard]] Result<std::shared_ptr<Member>> make_member() const;
+  Result<void> join(Member& member);
+  [[nodiscard]] std::shared_ptr<Member> member() const;
   void run();
   void turn(int wait_ms);
+  void fenced(const std::string& words);
   void assign(const std::vector<Partition>& partitions);
   void revoke(const std::vector<Partition>& partitions, bool lost);
   [[nodiscard]] Result<void> check_ends(std::span<const Partition> partitions,
                                         const std::vector<Offset>& offsets) const;
 
   GroupOptions options_;
-  std::unique_ptr<storage::KafkaClient> client_;
   GroupEvents events_;
   mutable std::mutex mutex_;
+  std::shared_ptr<Member> member_;  ///< another one after a fence
   std::set<Partition> owned_;
+  std::optional<Clock::time_point> fenced_at_;  ///< last; the group's thread alone, as the next
+  Clock::time_point gained_at_;                 ///< last
   std::atomic<bool> stopping_ = false;
-  bool joined_ = false, assigned_once_ = false;
   std::thread thread_;
 };
 

@@ -297,6 +297,13 @@ Result<void> KafkaTapeReader::refresh() {
     return {};
   }
   if (done.error().field != kUnknownTopicField) return done;
+  // The client remembers that a broker which was ending knew no topics, and says so for as long as
+  // none answers: only an answer of now counts.
+  const auto count = count_partitions(streams_->client(), options_.topic, kAskMs);
+  if (!count || *count) {
+    unknown_since_.reset();
+    return {};
+  }
   const auto now = std::chrono::steady_clock::now();
   if (!unknown_since_) unknown_since_ = now;
   return now - *unknown_since_ < kUnknownFor ? Result<void>{} : done;

@@ -170,12 +170,12 @@ std::string control_topic(const KafkaOptions& options) { return options.topic + 
 std::string dead_letter_topic(const KafkaOptions& options) { return options.topic + ".dlq"; }
 
 Result<std::optional<std::uint32_t>> count_partitions(const KafkaClient& client,
-                                                      const std::string& topic) {
+                                                      const std::string& topic, int wait_ms) {
   const auto handle = client.topic(topic);
   if (!handle)
     return fail(ErrorCode::invalid, "'" + topic + "' cannot be the name of a topic", "topic");
   const rd_kafka_metadata_t* metadata = nullptr;
-  const auto code = rd_kafka_metadata(client.get(), 0, handle.get(), &metadata, kFirstAnswerMs);
+  const auto code = rd_kafka_metadata(client.get(), 0, handle.get(), &metadata, wait_ms);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return tl::unexpected(client.error(code, "asking for topic " + topic));
   const std::unique_ptr<const rd_kafka_metadata_t, KafkaDelete<rd_kafka_metadata_destroy>> owned(

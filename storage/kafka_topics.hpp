@@ -13,9 +13,10 @@ namespace tapedeck::storage {
 [[nodiscard]] std::string control_topic(const KafkaOptions& options);
 [[nodiscard]] std::string dead_letter_topic(const KafkaOptions& options);
 
-/// None where the brokers know no such topic.
+/// Asks the brokers anew. None where they know no such topic.
 [[nodiscard]] Result<std::optional<std::uint32_t>> count_partitions(const KafkaClient& client,
-                                                                    const std::string& topic);
+                                                                    const std::string& topic,
+                                                                    int wait_ms = kFirstAnswerMs);
 
 /// Makes the topics that are missing, checks the settings of the others; names those made.
 [[nodiscard]] Result<std::vector<std::string>> settle_topics(const KafkaClient& client,

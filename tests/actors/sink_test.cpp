@@ -1,6 +1,7 @@
 // Delivery by a sink that fails, in engines that die and hand partitions to each other: every
 // output is out once, each symbol's in the order of emission.
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <condition_variable>
 #include <functional>
@@ -275,6 +276,42 @@ TEST_CASE("partitions move between engines in order or not, and nothing is lost 
     if (!ended) FAIL(ended.error().message);
   }
   check_rows(topics, expected);
+}
+
+TEST_CASE("a partition that is gained while the brokers are away is opened when they are back",
+          "[sink]") {
+  struct AwayAtFirst final : storage::ControlStore {
+    storage::MemoryControlStore inner;
+    mutable std::atomic<int> away = 5;
+    [[nodiscard]] Result<std::optional<market::FoldSettings>> settings() const override {
+      return inner.settings();
+    }
+    Result<market::FoldSettings> settle(const market::FoldSettings& settings) override {
+      return inner.settle(settings);
+    }
+    [[nodiscard]] Result<std::vector<schemas::ControlRecord>> records() const override {
+      if (--away >= 0) return fail(ErrorCode::environment, "the brokers do not answer");
+      return inner.records();
+    }
+    Result<void> append(const schemas::ControlRecord& record) override {
+      return inner.append(record);
+    }
+  } control;
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=5,symbols=12,messages=30000", 128, 256});
+  storage::MemoryStateStore state;
+  MemoryTopics topics(1);
+  MemorySink sink(topics, 0);
+  telemetry::Metrics metrics(tape.partitions());
+  auto options = small_engine();
+  options.control = &control;
+  actors::Engine engine(tape, state, kSettings, options, metrics, &sink);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!all_out(tape, topics) && !engine.failure() && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  REQUIRE(engine.run_to_end());
+  CHECK(control.away < 0);
+  check_rows(topics, in_order_of_emission(tape));
 }
 
 TEST_CASE("a partition that is not opened answers that it is elsewhere; opened, it is live",

@@ -52,11 +52,13 @@ class Chaos(Scenarios):
 
 
 class ChaosKafka(Scenarios):
-    def test_a_spoilt_network_to_the_broker_loses_and_doubles_nothing(self):
-        self.check_holds("network")
+    def test_a_broker_that_dies_and_a_network_that_is_spoilt_lose_and_double_nothing(self):
+        for scenario in ("broker", "network"):
+            with self.subTest(scenario=scenario):
+                self.check_holds(scenario)
 
     def test_without_a_script_for_a_broker_it_cannot_run(self):
-        done = run("chaos", "run", "--scenario", "network", "--kafka", "/nowhere", "--duration", "1ns", "--directory",
+        done = run("chaos", "run", "--scenario", "broker", "--kafka", "/nowhere", "--duration", "1ns", "--directory",
                    self.path("nowhere"))
         self.assertEqual(done.returncode, 3, done.stdout)
         self.assertIn("--kafka", done.stdout)

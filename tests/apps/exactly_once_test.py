@@ -14,7 +14,7 @@ import urllib.request
 
 from engine_process_test import Served, settings
 from harness import SEED, info, start, until
-from kafka_test import KafkaTest, broker
+from kafka_test import CLIENT, KafkaTest, broker, other_python
 
 READ = os.environ["TAPEDECK_TEST_KAFKA_READ"]
 ROUNDS = int(os.environ.get("TAPEDECK_TEST_ROUNDS", "8"))
@@ -175,8 +175,8 @@ class LiveTest(OutputTest):
     def start_recorder(self, session, rate):
         return start("record", *session, *self.tape, "--linger", "200", "--mark-every", "500", "--rate", rate)
 
-    def start_node(self, name):
-        self.nodes[name] = self.serve("group", name)
+    def start_node(self, name, **more):
+        self.nodes[name] = self.serve("group", name, **more)
         return self.nodes[name]
 
     def cluster(self):
@@ -262,6 +262,33 @@ class Group(LiveTest):
         recorder.kill()
         recorder.communicate()
         self.finish(self.session, first, second)
+
+    def test_of_two_engines_of_one_name_the_newer_stays(self):
+        recorder = self.start_recorder(self.session, 8000)
+        older = self.start_node("a", TAPEDECK_KAFKA_NODE="one")
+        until(lambda: len(self.owned("a")) == PARTITIONS, "one engine to own all")
+        newer = self.start_node("b", TAPEDECK_KAFKA_NODE="one")
+        until(lambda: older.process.poll() is not None, "the older engine to end")
+        self.assertEqual(older.process.returncode, 3)
+        self.assertIn("has another member of the name one: give each engine a kafka.node of its own",
+                      older.process.communicate()[1])
+        recorder.kill()
+        recorder.communicate()
+        self.finish(self.session, newer)
+
+    def test_an_engine_that_was_fenced_by_an_attempt_of_its_own_joins_once_more(self):
+        python = other_python()
+        recorder = self.start_recorder(self.session, 8000)
+        engine = self.start_node("a", TAPEDECK_KAFKA_NODE="one")
+        until(lambda: len(self.owned("a")) == PARTITIONS, "one engine to own all")
+        # What the brokers see of a join that they took late: a member of the name that says no more.
+        subprocess.run([python, CLIENT, self.brokers, "join", self.name, f"{self.name}.group", "one"], check=True,
+                       timeout=120)
+        until(lambda: not self.owned("a"), "the engine to be fenced")
+        until(lambda: len(self.owned("a")) == PARTITIONS, "it to own all again")
+        recorder.kill()
+        recorder.communicate()
+        self.finish(self.session, engine)
 
 
 class Failover(LiveTest):

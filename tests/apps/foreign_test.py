@@ -7,18 +7,11 @@ import unittest
 
 from exactly_once_test import OutputTest
 from harness import info, run, until
-from kafka_test import ROOT
+from kafka_test import CLIENT, other_python
 
-CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "other_client.py")
 SYMBOLS = ["AAPL", "MSFT", "BTC-USD", "EURUSD", "X", "ZVZZT"]
 START_MS = 1_704_200_000_000
 MAPPING = "symbol=s,ts_ms=T,price=p,size=q,side=m,id=i,bids=b,asks=a"
-
-
-def other_python():
-    done = subprocess.run([os.path.join(ROOT, "scripts/kafka"), "client"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 class ForeignTest(OutputTest):

@@ -9,6 +9,7 @@ import uuid
 from harness import ProcessTest, events_by_symbol, info, interrupt, kill_after, marks, place, run, start, until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "other_client.py")
 SESSION = ["--feed", "sim:l3", "--input", "seed=5,symbols=40,messages=150000"]
 
 
@@ -17,6 +18,13 @@ def broker(command="start", folder=os.environ["TAPEDECK_TEST_KAFKA_DIR"]):
                           text=True, timeout=300)
     if done.returncode != 0:
         raise AssertionError(f"scripts/kafka {command} --dir {folder}: {done.stderr}")
+    return done.stdout.strip()
+
+
+def other_python():
+    """A Python that has another Kafka client."""
+    done = subprocess.run([os.path.join(ROOT, "scripts/kafka"), "client"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 

@@ -4,9 +4,11 @@ usage: other_client.py BROKERS create TOPIC PARTITIONS
        other_client.py BROKERS produce TOPIC [PARTITIONER]   lines of JSON from stdin: key, value, and where wanted
                                                             headers, partition, timestamp (ms); null is no key
        other_client.py BROKERS consume TOPIC                 committed records up to the end as lines of JSON
+       other_client.py BROKERS join TOPIC GROUP NAME        becomes the group's member NAME, and ends without leaving
 """
 
 import json
+import os
 import sys
 import time
 
@@ -67,5 +69,17 @@ def consume(brokers, topic):
     client.close()
 
 
+def join(brokers, topic, group, name):
+    client = Consumer({"bootstrap.servers": brokers, "group.id": group, "group.instance.id": name,
+                       "partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": False})
+    client.subscribe([topic])
+    end = time.monotonic() + DEADLINE_S
+    while not client.assignment():
+        if time.monotonic() > end:
+            sys.exit("the group gave it nothing")
+        client.poll(0.1)
+    os._exit(0)  # closing would take what it was given back
+
+
 if __name__ == "__main__":
-    {"create": create, "produce": produce, "consume": consume}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
+    {"create": create, "produce": produce, "consume": consume, "join": join}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
