@@ -127,6 +127,9 @@ struct EngineOptions {
   /// A fold that makes no progress for so long ends the process; zero: none is looked after.
   std::chrono::milliseconds watchdog{0};
   std::function<void(const Hang&)> on_hang;  ///< called by the watchdog; must end the process
+  /// Called if the root supervisor itself throws (no memory, no threads): nobody is left to end
+  /// what runs. If it returns, or is not set, the engine may never end.
+  std::function<void(const std::string& what)> on_root_failure;
   /// Every event is looked at, for counters. Outlives the engine; null: none is.
   const market::QualitySettings* quality = nullptr;
   FoldTap* tap = nullptr;  ///< outlives the engine; null: nobody listens
