@@ -49,6 +49,17 @@ std::vector<PartitionStatus> Board::partitions() const {
   return partitions_;
 }
 
+std::optional<Error> Board::stopped() const {
+  const std::scoped_lock lock(mutex_);
+  for (std::size_t p = 0; p < partitions_.size(); ++p) {
+    if (!partitions_[p].stopped.empty())
+      return Error{ErrorCode::environment,
+                   "partition " + std::to_string(p) + " is stopped: " + partitions_[p].stopped,
+                   {}};
+  }
+  return std::nullopt;
+}
+
 void Board::child(const std::string& name, const std::string& state, const std::string& error) {
   const std::scoped_lock lock(mutex_);
   auto& child = children_[name];

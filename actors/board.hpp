@@ -29,6 +29,7 @@ struct PartitionStatus {
   std::uint64_t symbols = 0, symbols_down = 0;
   market::Offset committed = 0;  ///< ... and out on the sink, where there is one
   bool open = false;             ///< this engine owns it; else all else says nothing
+  std::string stopped;           ///< why it is not read on; empty: it is
   bool caught_up = false;        ///< has seen the tape's end since it started, every symbol live
 };
 
@@ -55,6 +56,8 @@ public:
   void settle_partitions();
   [[nodiscard]] bool partitions_settled() const;
   [[nodiscard]] std::vector<PartitionStatus> partitions() const;
+  /// Of the first partition that is not read on, which the others do not mind.
+  [[nodiscard]] std::optional<Error> stopped() const;
 
   /// Children by the name of the design's tree: "checkpointer", "partition 0", "ingress 0", "symbol
   /// AAPL". A symbol appears once it failed.

@@ -145,7 +145,11 @@ Engine::Engine(storage::TapeReader& tape, storage::StateStore& state,
 
 Engine::~Engine() = default;
 
-Result<void> Engine::run_to_end() { return impl_->drain(true); }
+Result<void> Engine::run_to_end() {
+  if (auto drained = impl_->drain(true); !drained) return drained;
+  if (auto stopped = impl_->shared.board.stopped()) return tl::unexpected(std::move(*stopped));
+  return {};
+}
 Result<void> Engine::stop() { return impl_->drain(false); }
 std::optional<Error> Engine::failure() const { return impl_->shared.board.failure(); }
 const Board& Engine::board() const { return impl_->shared.board; }

@@ -2,7 +2,11 @@
 // ingress_store.cpp.
 #include "actors/ingress.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+
+#include "storage/errors.hpp"
 
 namespace tapedeck::actors {
 
@@ -44,6 +48,7 @@ void Ingress::start(std::optional<Offset> committed) {
   resume_cursor_ = plan.silent_below;
   committed_ = last_owner_upto_ = committed.value_or(0);
   context_.metrics->committed = static_cast<std::int64_t>(committed_);
+  context_.metrics->stopped = 0;
   events_ = events_at_checkpoint_ = plan.checkpoint.events;
   newest_marks_ = plan.checkpoint.feed_times;
   for (const auto& time : newest_marks_) feed_time_ = std::max(feed_time_, time.feed_time);
@@ -85,7 +90,9 @@ void Ingress::wake() {
   if (!may_read()) return;
   storage::ReadLimits limits{context_.options->poll_bytes, context_.options->poll_records};
   limits.bytes = std::min(limits.bytes, context_.options->max_inflight_bytes - inflight_bytes_);
-  auto block = must(context_.tape->read(context_.partition, next_, limits));
+  auto read = context_.tape->read(context_.partition, next_, limits);
+  if (!read && read.error().field == storage::kLostField) return stop_reading(read.error());
+  auto block = must(std::move(read));
   if (block->records.empty()) {
     idle_ = true;
     settle();
@@ -97,6 +104,15 @@ void Ingress::wake() {
   if (gathering_->outputs >= 4096) flush(false);
   publish();
   port_.wake_self();
+}
+
+/// Nothing is folded past what is gone. The others go on.
+void Ingress::stop_reading(const Error& why) {
+  stopped_ = why.message;
+  spdlog::error("partition {} is stopped: {}", context_.partition, why.message);
+  context_.metrics->stopped = 1;
+  publish();
+  on(Drain{false});
 }
 
 void Ingress::dispatch(storage::RecordBlockPtr block) {

@@ -77,6 +77,8 @@ public:
   void start(std::optional<Offset> committed = std::nullopt);
   /// Reads one poll, if there is news and credit, and asks to be woken again while there may be
   /// more.
+  /// Where the tape does not keep what comes next, the partition stops there: what was read is
+  /// folded, stored and delivered, questions are answered as recovering, the board says why.
   void wake();
   void tick();
   void on(const FoldAck& ack);
@@ -176,6 +178,9 @@ private:
   void send_store(std::shared_ptr<StoreRequest> request);
   void hand_to_sink();
   void maybe_drained();
+  void stop_reading(const Error& why);
+  /// Whether answers are not the newest that there is to say.
+  [[nodiscard]] bool behind() const;
   void publish();
 
   IngressContext context_;
@@ -235,6 +240,7 @@ private:
   std::chrono::steady_clock::time_point checkpoint_at_{};
   market::EventCounts counts_;
   std::uint32_t down_ = 0;
+  std::string stopped_;  ///< why it is not read on; empty: it is
   bool draining_ = false, drain_to_end_ = false, drained_ = false;
 };
 

@@ -58,11 +58,13 @@ void Ingress::wake_up(EntryIndex index) {
 
 // ---- questions
 
+bool Ingress::behind() const { return frontier() < last_owner_upto_ || !stopped_.empty(); }
+
 void Ingress::on(Ask ask) {
   const auto found = by_symbol_.find(ask.symbol);
   if (found == by_symbol_.end()) {
     Answer answer;
-    answer.behind = frontier() < last_owner_upto_;
+    answer.behind = behind();
     ask.question->answer(answer);
     return;
   }
@@ -86,7 +88,7 @@ void Ingress::on(Ask ask) {
   // One that wakes up answers behind its refill.
   const bool live = entry.state == Entry::State::live || entry.waking;
   ask.question->carry(entry.state == Entry::State::live ? entry.told : entry.missing_from,
-                      std::move(unstored), frontier() < last_owner_upto_);
+                      std::move(unstored), behind());
   if (live) port_.send(found->second, std::move(ask));
 }
 

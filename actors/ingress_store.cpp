@@ -194,7 +194,7 @@ void Ingress::finish_checkpoint() {
 
 void Ingress::on(const Drain& drain) {
   draining_ = true;
-  drain_to_end_ = drain.at_end;
+  drain_to_end_ = drain.at_end && stopped_.empty();
   idle_ = false;  // there may be news that it was not woken for yet
   port_.wake_self();
   settle();
@@ -231,6 +231,7 @@ void Ingress::publish() {
   status.cursor = cursor_, status.checkpoint = checkpoint_, status.feed_time = feed_time_;
   status.events = counts_;
   status.symbols = entries_.size(), status.symbols_down = down_;
+  status.stopped = stopped_;
   status.caught_up = caught_up_;
   status.open = true;
   status.committed = committed_;

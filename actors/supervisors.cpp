@@ -283,6 +283,7 @@ private:
     if (sink_.actor) self_->send(sink_.actor, SinkForget{p});
     shared_->directory.set(p, IngressActor());
     shared_->board.close(p);
+    shared_->metrics.partitions[p]->stopped = 0;
     shared_->board.child(fmt::format("partition {}", p), "stopped");
     shared_->board.child(fmt::format("ingress {}", p), "stopped");
     if (const auto actor = std::exchange(child.actor, nullptr))

@@ -318,6 +318,8 @@ void write(JsonWriter& out, const PartitionPosition& position) {
   out.key("checkpoint").integer(position.checkpoint);
   out.key("committed").integer(position.committed);
   out.key("feed_time").time(position.feed_time);
+  out.key("stopped");
+  position.stopped.empty() ? out.null() : out.string(position.stopped);
   out.key("events"), write(out, position.events);
   out.close('}');
 }

@@ -32,7 +32,10 @@ struct Cluster {
   }
   struct Part {
     std::string node;  ///< empty: nobody's at this moment
-    storage::Offset committed = 0, end = 0;
+    storage::Offset first = 0, committed = 0, end = 0;
+    /// Retention has cut what no engine has said everything of. Behind the last record of an append
+    /// stands the mark of its transaction.
+    [[nodiscard]] bool lost() const { return first > committed + 1; }
     [[nodiscard]] storage::Offset lag() const { return end > committed ? end - committed : 0; }
   };
   std::vector<Part> partitions;
@@ -64,9 +67,12 @@ Result<Cluster> look(const ClusterArguments& arguments) {
   std::iota(numbers.begin(), numbers.end(), 0u);
   const auto committed = (*group)->committed(numbers);
   if (!committed) return tl::unexpected(committed.error());
+  const auto firsts = (*group)->firsts(numbers);
+  if (!firsts) return tl::unexpected(firsts.error());
   for (const auto p : numbers) {
     const auto end = (*tape)->end(p);
     if (!end) return tl::unexpected(end.error());
+    cluster.partitions[p].first = (*firsts)[p];
     cluster.partitions[p].committed = (*committed)[p];
     cluster.partitions[p].end = *end;
   }
@@ -100,9 +106,11 @@ void print_json(const Cluster& cluster) {
     out.key("partition").integer(p);
     out.key("node");
     part.node.empty() ? out.null() : out.string(part.node);
+    out.key("first").integer(part.first);
     out.key("committed").integer(part.committed);
     out.key("end").integer(part.end);
     out.key("lag").integer(part.lag());
+    out.key("lost").boolean(part.lost());
     out.close('}');
   }
   out.close(']').close('}');
@@ -125,6 +133,14 @@ void print_table(const Cluster& cluster) {
     const auto& part = cluster.partitions[p];
     fmt::print("{:>9}  {:<{}}  {:>12}  {:>12}  {:>12}\n", p, part.node.empty() ? "-" : part.node,
                width, part.committed, part.end, part.lag());
+  }
+  for (std::size_t p = 0; p < cluster.partitions.size(); ++p) {
+    const auto& part = cluster.partitions[p];
+    if (!part.lost()) continue;
+    fmt::print(
+        "\npartition {} is stopped: retention has cut its records from offset {} to {}, which were "
+        "not folded; restore the tape from an archive into a new topic (`tapedeck tape copy`)\n",
+        p, part.committed, part.first);
   }
 }
 

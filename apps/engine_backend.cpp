@@ -83,17 +83,25 @@ struct EngineBackend::Impl {
   /// What is said of a symbol whose partition is not this engine's, or not here yet.
   [[nodiscard]] Error elsewhere(const std::string& symbol) const {
     const auto partition = storage::partition_of(symbol, tape.partitions());
-    const bool ours = engine.board().partitions().at(partition).open;
+    const auto status = engine.board().partitions().at(partition);
+    if (!status.stopped.empty()) return stopped(partition, status.stopped);
     return {ErrorCode::environment,
             fmt::format("symbol '{}' is in partition {}, which is recovering: {}; ask again",
                         symbol, partition,
-                        ours ? "it is just being opened here"
-                             : "another engine of the group serves it, or none yet"),
+                        status.open ? "it is just being opened here"
+                                    : "another engine of the group serves it, or none yet"),
+            "symbol"};
+  }
+  [[nodiscard]] static Error stopped(market::Partition partition, const std::string& why) {
+    return {ErrorCode::environment, fmt::format("partition {} is stopped: {}", partition, why),
             "symbol"};
   }
   [[nodiscard]] Error unknown(const std::string& symbol, const SymbolAnswer& answer) const {
     if (answer.state == State::elsewhere) return elsewhere(symbol);
     if (answer.behind) {
+      const auto partition = storage::partition_of(symbol, tape.partitions());
+      const auto status = engine.board().partitions().at(partition);
+      if (!status.stopped.empty()) return stopped(partition, status.stopped);
       return {ErrorCode::environment,
               fmt::format("symbol '{}': its partition {} is recovering and has not come to it yet",
                           symbol, storage::partition_of(symbol, tape.partitions())),
@@ -146,7 +154,10 @@ EngineBackend::~EngineBackend() {
 void EngineBackend::symbols(api::Reply<std::vector<market::SymbolView>> reply) {
   auto views = std::make_shared<std::vector<market::SymbolView>>();
   impl_->engine.ask_all(
-      [views](const SymbolAnswer& answer) { views->push_back(answer.fold->state().view()); },
+      [views](const SymbolAnswer& answer) {
+        auto& view = views->emplace_back(answer.fold->state().view());
+        if (answer.behind) view.trust = market::Trust::recovering, view.trust_since = view.position;
+      },
       [views, reply = std::move(reply)] {
         std::ranges::sort(*views, {}, &market::SymbolView::symbol);
         reply(std::move(*views));
@@ -363,6 +374,7 @@ void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> re
     position.frontier = status.frontier, position.cursor = status.cursor;
     position.checkpoint = status.checkpoint;
     position.committed = status.committed;
+    position.stopped = status.stopped;
     position.feed_time = status.feed_time == market::kNoTime ? 0 : status.feed_time;
     position.events = status.events;
     positions.push_back(position);
@@ -482,6 +494,10 @@ api::Health EngineBackend::health() const {
   }
   if (const auto trouble = impl_->engine.board().sink_trouble(); !trouble.empty()) {
     health.reason = "outputs do not leave: " + trouble;
+    return health;
+  }
+  if (const auto stopped = impl_->engine.board().stopped()) {
+    health.reason = stopped->message;
     return health;
   }
   if (!impl_->engine.board().partitions_settled()) {

@@ -112,9 +112,11 @@ int end(Running& running, api::Server& server, Recording* recording) {
     if (auto outcome = recording->finish(); !outcome) code = report(with_remedy(outcome.error()));
   }
   if (const auto failure = running.engine->failure()) return report(*failure);
-  if (auto stopped = running.engine->stop(); !stopped) return report(with_remedy(stopped.error()));
+  const auto stopped = running.engine->board().stopped();  // before its partitions are let go
+  if (auto ended = running.engine->stop(); !ended) return report(with_remedy(ended.error()));
   running.leave();
   if (auto synced = running.state->sync(); !synced) return report(synced.error());
+  if (stopped) return report(*stopped);
   return code;
 }
 

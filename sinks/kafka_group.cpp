@@ -34,6 +34,11 @@ storage::ClientSettings member_settings(const GroupOptions& options) {
           {"topic.metadata.refresh.interval.ms", "5000"}};
 }
 
+bool is_unknown_topic(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+         code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 OffsetsHandle list_of(const std::string& topic, std::span<const Partition> partitions) {
   OffsetsHandle list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
   for (const auto partition : partitions) {
@@ -60,15 +65,17 @@ void KafkaGroup::MetadataDelete::operator()(
 /// One member as the brokers know it.
 struct KafkaGroup::Member {
   std::unique_ptr<storage::KafkaClient> client;
-  bool joined = false, assigned_once = false;  ///< the group's thread alone
+  /// The group's thread alone.
+  bool joined = false, assigned_once = false, topic_unknown = false;
 
   explicit Member(std::unique_ptr<storage::KafkaClient> made) : client(std::move(made)) {}
   Member(const Member&) = delete;
   Member& operator=(const Member&) = delete;
   // librdkafka before 2.3 ends the process when a member of a cooperative-sticky group is destroyed
-  // between joining and its first assignment: such a client is left to the process's end.
+  // between joining and its first assignment, and waits for ever where the topic of its assignment
+  // was deleted: such a client is left to the process's end.
   ~Member() {
-    if (joined && !assigned_once) (void)client.release();
+    if (topic_unknown || (joined && !assigned_once)) (void)client.release();
   }
   [[nodiscard]] rd_kafka_t* get() const { return client->get(); }
 };
@@ -147,6 +154,7 @@ void KafkaGroup::turn(int wait_ms) {
       return;
     }
     case RD_KAFKA_EVENT_ERROR: {
+      if (is_unknown_topic(code)) member->topic_unknown = true;
       if (rd_kafka_event_error_is_fatal(event.get()) != 0) {
         fenced(rd_kafka_event_error_string(event.get()));
       } else if (!storage::is_transient(code)) {
@@ -247,25 +255,42 @@ Result<std::vector<Offset>> KafkaGroup::committed(std::span<const Partition> par
   return offsets;
 }
 
+Result<KafkaGroup::Edges> KafkaGroup::edges(Partition partition) const {
+  const auto member = this->member();
+  std::int64_t low = 0, high = 0;
+  const auto code =
+      rd_kafka_query_watermark_offsets(member->get(), options_.kafka.topic.c_str(),
+                                       static_cast<std::int32_t>(partition), &low, &high, kEndsMs);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return tl::unexpected(
+        member->client->error(code, "asking for the ends of " + options_.kafka.topic));
+  }
+  return Edges{static_cast<Offset>(low), static_cast<Offset>(high)};
+}
+
+Result<std::vector<Offset>> KafkaGroup::firsts(std::span<const Partition> partitions) const {
+  std::vector<Offset> firsts;
+  for (const auto partition : partitions) {
+    const auto found = edges(partition);
+    if (!found) return tl::unexpected(found.error());
+    firsts.push_back(found->first);
+  }
+  return firsts;
+}
+
 /// An offset past the end is of another topic of that name: it would silence what is new.
 Result<void> KafkaGroup::check_ends(std::span<const Partition> partitions,
                                     const std::vector<Offset>& offsets) const {
-  const auto member = this->member();
   for (std::size_t i = 0; i < partitions.size(); ++i) {
     if (offsets[i] == 0) continue;
-    std::int64_t low = 0, high = 0;
-    const auto code = rd_kafka_query_watermark_offsets(member->get(), options_.kafka.topic.c_str(),
-                                                       static_cast<std::int32_t>(partitions[i]),
-                                                       &low, &high, kEndsMs);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return tl::unexpected(
-          member->client->error(code, "asking for the end of " + options_.kafka.topic));
-    if (offsets[i] <= static_cast<Offset>(high)) continue;
+    const auto found = edges(partitions[i]);
+    if (!found) return tl::unexpected(found.error());
+    if (offsets[i] <= found->end) continue;
     return fail(ErrorCode::conflict,
                 "group " + options_.group + " has committed " +
                     storage::at(options_.kafka.topic, partitions[i],
                                 static_cast<std::int64_t>(offsets[i])) +
-                    ", but the topic ends at " + std::to_string(high) +
+                    ", but the topic ends at " + std::to_string(found->end) +
                     ": it was made anew since. Name another group (kafka.group)",
                 "kafka.group");
   }

@@ -61,6 +61,9 @@ public:
   /// that are being settled. Error `conflict` where it lies past the topic's end.
   [[nodiscard]] Result<std::vector<Offset>> committed(std::span<const Partition> partitions) const;
 
+  /// The first offset that the brokers still keep of each partition.
+  [[nodiscard]] Result<std::vector<Offset>> firsts(std::span<const Partition> partitions) const;
+
   using Upto = std::vector<std::pair<Partition, Offset>>;
   /// Commits without a transaction. Error where this engine is no longer the owner.
   Result<void> commit(const Upto& offsets) const;
@@ -88,6 +91,10 @@ private:
   void fenced(const std::string& words);
   void assign(const std::vector<Partition>& partitions);
   void revoke(const std::vector<Partition>& partitions, bool lost);
+  struct Edges {
+    Offset first = 0, end = 0;
+  };
+  [[nodiscard]] Result<Edges> edges(Partition partition) const;
   [[nodiscard]] Result<void> check_ends(std::span<const Partition> partitions,
                                         const std::vector<Offset>& offsets) const;
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <thread>
 
+#include "storage/errors.hpp"
+
 namespace tapedeck::storage {
 namespace {
 
@@ -24,9 +26,9 @@ Error KafkaStream::failed(rd_kafka_resp_err_t code) const {
     return {ErrorCode::environment,
             place +
                 " is not kept by the brokers any more: retention has cut the topic, or it was made "
-                "anew. Record into a topic without retention (retention.ms=-1), or restore it; "
-                "nothing is skipped",
-            {}};
+                "anew. Nothing is skipped: restore the tape from an archive into a new topic "
+                "(`tapedeck tape copy`), and keep retention.ms=-1",
+            std::string(kLostField)};
   }
   return client_.error(code, "reading " + place);
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <thread>
 
+#include "storage/errors.hpp"
 #include "storage/frame.hpp"
 #include "storage/kafka_record.hpp"
 #include "storage/kafka_topics.hpp"
@@ -49,7 +50,6 @@ Result<std::unique_ptr<KafkaTapeReader>> KafkaTapeReader::open(const KafkaOption
     index = open_index_beside(options.state, tape, partitions);
   if (!index) return tl::unexpected(index.error());
   reader->index_ = std::move(*index);
-  if (auto ok = reader->check_kept(); !ok) return tl::unexpected(ok.error());
   const auto ends = reader->streams_->offsets(KafkaStreams::Edge::end, kFirstAnswerMs);
   if (!ends) return tl::unexpected(ends.error());
   for (Partition p = 0; p < partitions; ++p) {
@@ -66,21 +66,6 @@ Result<std::unique_ptr<KafkaTapeReader>> KafkaTapeReader::open(const KafkaOption
   if (auto ok = reader->look(*ends); !ok) return tl::unexpected(ok.error());
   reader->count_checked_ = Clock::now();
   return reader;
-}
-
-/// A tape whose beginning the brokers have deleted cannot be folded: that is said at once.
-Result<void> KafkaTapeReader::check_kept() const {
-  const auto firsts = streams_->offsets(KafkaStreams::Edge::first, kFirstAnswerMs);
-  if (!firsts) return tl::unexpected(firsts.error());
-  for (Partition p = 0; p < firsts->size(); ++p) {
-    if ((*firsts)[p] == 0) continue;
-    return fail(ErrorCode::environment,
-                at(options_.topic, p, 0) + " is gone, the brokers keep records from offset " +
-                    std::to_string((*firsts)[p]) +
-                    " on: retention has cut the tape. Restore the topic, and set retention.ms=-1; "
-                    "nothing is skipped");
-  }
-  return {};
 }
 
 Result<void> KafkaTapeReader::check(Partition partition) const {
@@ -118,10 +103,30 @@ Result<RecordBlockPtr> KafkaTapeReader::read(Partition partition, Offset from,
         return block.bytes() < limits.bytes && block.records() < limits.records;
       });
   // What is good before a bad record is handed out; the next call names the bad one.
-  if (!done && block.records() == 0) return tl::unexpected(done.error());
+  if (!done && block.records() == 0) {
+    if (done.error().field == kLostField)
+      return read_past_marker(partition, from, limits, done.error());
+    return tl::unexpected(done.error());
+  }
   auto finished = block.finish();
   if (auto ok = take_in(partition, from, *finished); !ok) return tl::unexpected(ok.error());
   return finished;
+}
+
+/// An append's records stand before the mark of its transaction: where one offset alone is missing,
+/// no record is.
+bool KafkaTapeReader::only_marker(Offset from, Offset first) const {
+  return first == from + 1 && !options_.codec->foreign();
+}
+
+/// Retention may have cut as far as the mark behind the last record that was read.
+Result<RecordBlockPtr> KafkaTapeReader::read_past_marker(Partition partition, Offset from,
+                                                         ReadLimits limits,
+                                                         const Error& lost) const {
+  const auto firsts = streams_->offsets(KafkaStreams::Edge::first, kAskMs);
+  if (!firsts) return tl::unexpected(firsts.error());
+  if (!only_marker(from, (*firsts)[partition])) return tl::unexpected(lost);
+  return read(partition, from + 1, limits);
 }
 
 /// What a foreign topic's messages stand behind has to be in the index.
@@ -333,12 +338,25 @@ Result<void> KafkaTapeReader::look(const std::vector<Offset>& ends) {
   for (Partition p = 0; p < parts_.size(); ++p) {
     auto& part = parts_[p];
     if (ends[p] == part.committed || ends[p] <= part.end) continue;
-    const auto found = streams_->find_end(p, part.end, ends[p]);
+    auto found = streams_->find_end(p, part.end, ends[p]);
+    if (!found && found.error().field == kLostField) found = find_end_of_rest(p, ends[p]);
     if (!found) return tl::unexpected(found.error());
     if (*found) part.end = std::max(part.end.load(), **found);
     part.committed = ends[p];
   }
   return {};
+}
+
+/// Where retention has cut what was not seen yet. Whoever wants that is told when it reads.
+Result<std::optional<Offset>> KafkaTapeReader::find_end_of_rest(Partition partition, Offset end) {
+  const auto firsts = streams_->offsets(KafkaStreams::Edge::first, kAskMs);
+  if (!firsts) return tl::unexpected(firsts.error());
+  const Offset first = (*firsts)[partition];
+  if (first >= end)
+    return only_marker(parts_[partition].end, first) ? std::nullopt : std::optional(end);
+  auto found = streams_->find_end(partition, first, end);
+  if (found && !*found) return std::optional(end);
+  return found;
 }
 
 /// A partition that was added sends symbols elsewhere than where their past is.

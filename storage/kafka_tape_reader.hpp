@@ -57,7 +57,10 @@ private:
       : options_(options), letters_(options, options.topic + ".dlq"), parts_(options.partitions) {}
   Result<void> check(Partition partition) const;
   Result<void> look(const std::vector<Offset>& ends);
-  Result<void> check_kept() const;
+  [[nodiscard]] bool only_marker(Offset from, Offset first) const;
+  [[nodiscard]] Result<RecordBlockPtr> read_past_marker(Partition partition, Offset from,
+                                                        ReadLimits limits, const Error& lost) const;
+  Result<std::optional<Offset>> find_end_of_rest(Partition partition, Offset end);
   [[nodiscard]] Result<void> look_for_news();
   Result<void> check_count();
   Result<void> ensure_indexed(Partition partition, Offset to) const;

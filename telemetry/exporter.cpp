@@ -145,6 +145,8 @@ void Collector::tape() {
   gauge("end_offset", "First offset not yet on the tape.", &P::end_offset);
   derived("lag_records", "Records on the tape that are not yet read.",
           [](const P& from) { return lag(from.end_offset, from.next_offset); });
+  gauge("partition_stopped",
+        "1: what comes next is not kept by the tape any more, see /v1/positions.", &P::stopped);
   gauge("feed_time_seconds", "Feed time of the newest record dispatched.", &P::feed_time_ns,
         kNsPerSecond);
   gauge("newest_feed_time_seconds", "Feed time of the tape's newest mark.", &P::newest_feed_time_ns,

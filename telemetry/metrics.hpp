@@ -52,6 +52,7 @@ struct PartitionMetrics {
   Counter delivered{};                         ///< outputs that are out on Kafka
   Gauge undelivered{};       ///< queue depth between symbols and the output topics
   Gauge committed{};         ///< every output with a lower emission offset is out
+  Gauge stopped{};           ///< 1: what comes next on the tape is gone, it is not read on
   Histogram batch_events{};  ///< events a batch (one message to one symbol)
   Histogram fold_ns{};       ///< time to fold one batch
   Histogram poll_records{};  ///< records a poll

@@ -13,8 +13,8 @@ CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "other_client.
 SESSION = ["--feed", "sim:l3", "--input", "seed=5,symbols=40,messages=150000"]
 
 
-def broker(command="start", folder=os.environ["TAPEDECK_TEST_KAFKA_DIR"]):
-    done = subprocess.run([os.path.join(ROOT, "scripts/kafka"), command, "--dir", folder], capture_output=True,
+def broker(command="start", folder=os.environ["TAPEDECK_TEST_KAFKA_DIR"], *more):
+    done = subprocess.run([os.path.join(ROOT, "scripts/kafka"), command, "--dir", folder, *more], capture_output=True,
                           text=True, timeout=300)
     if done.returncode != 0:
         raise AssertionError(f"scripts/kafka {command} --dir {folder}: {done.stderr}")

@@ -1,6 +1,8 @@
 """Another Kafka client (confluent-kafka) at work, run by the Python that `scripts/kafka client` makes.
 
-usage: other_client.py BROKERS create TOPIC PARTITIONS
+usage: other_client.py BROKERS create TOPIC PARTITIONS [REPLICAS SETTING=VALUE ...]    replicas: 2,1
+       other_client.py BROKERS delete TOPIC
+       other_client.py BROKERS cut TOPIC PARTITION OFFSET    deletes the records below
        other_client.py BROKERS produce TOPIC [PARTITIONER]   lines of JSON from stdin: key, value, and where wanted
                                                             headers, partition, timestamp (ms); null is no key
        other_client.py BROKERS consume TOPIC                 committed records up to the end as lines of JSON
@@ -12,15 +14,35 @@ import os
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 DEADLINE_S = 60
 
 
-def create(brokers, topic, partitions):
+def create(brokers, topic, partitions, replicas="", *settings):
     client = AdminClient({"bootstrap.servers": brokers})
-    client.create_topics([NewTopic(topic, int(partitions), 1)])[topic].result(DEADLINE_S)
+    where = {"replica_assignment": [[int(one) for one in replicas.split(",")]] * int(partitions)} if replicas else {
+        "replication_factor": 1}
+    wanted = NewTopic(topic, int(partitions), config=dict(one.split("=") for one in settings), **where)
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return client.create_topics([wanted])[topic].result(DEADLINE_S)
+        except KafkaException as refused:  # one of that name may just be going
+            if refused.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def delete(brokers, topic):
+    client = AdminClient({"bootstrap.servers": brokers})
+    client.delete_topics([topic])[topic].result(DEADLINE_S)
+
+
+def cut(brokers, topic, partition, offset):
+    client, where = AdminClient({"bootstrap.servers": brokers}), TopicPartition(topic, int(partition), int(offset))
+    client.delete_records([where])[where].result(DEADLINE_S)
 
 
 def produce(brokers, topic, partitioner="murmur2_random"):
@@ -82,4 +104,5 @@ def join(brokers, topic, group, name):
 
 
 if __name__ == "__main__":
-    {"create": create, "produce": produce, "consume": consume, "join": join}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
+    commands = {"create": create, "delete": delete, "cut": cut, "produce": produce, "consume": consume, "join": join}
+    commands[sys.argv[2]](sys.argv[1], *sys.argv[3:])

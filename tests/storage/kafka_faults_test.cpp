@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+#include "storage/errors.hpp"
 #include "storage/kafka_tape.hpp"
 #include "storage/partition.hpp"
 #include "storage/verify.hpp"
@@ -74,21 +75,41 @@ TEST_CASE("a topic whose settings lose records is refused, with the setting") {
   }
 }
 
-TEST_CASE(
-    "a tape whose beginning retention has cut is not opened, and no reader jumps over the cut") {
+TEST_CASE("no reader jumps over what retention has cut, opened before the cut or after it") {
   const auto options = recorded_tape(1);
   const auto before = open_kafka_reader(options).value();
   CHECK(before->read(0, 0, {}).value()->records.size() == 10);
   admin().delete_records(options.topic, 0, 4);
-  const auto opened = open_kafka_reader(options);
-  REQUIRE_FALSE(opened);
-  CHECK(opened.error().code == ErrorCode::environment);
-  CHECK_THAT(opened.error().message, Contains("retention") && Contains("from offset 4"));
-  const auto cut = before->read(0, 0, {});
-  REQUIRE_FALSE(cut);
-  CHECK(cut.error().code == ErrorCode::environment);
-  CHECK_THAT(cut.error().message, Contains(options.topic + "[0]:0") && Contains("retention"));
-  CHECK(before->read(0, 6, {}));
+  const auto after = open_kafka_reader(options).value();
+  for (const auto* reader : {before.get(), after.get()}) {
+    const auto cut = reader->read(0, 0, {});
+    REQUIRE_FALSE(cut);
+    CHECK(cut.error().code == ErrorCode::environment);
+    CHECK(cut.error().field == kLostField);
+    CHECK_THAT(cut.error().message, Contains(options.topic + "[0]:0") && Contains("retention") &&
+                                        Contains("tapedeck tape copy"));
+    CHECK(reader->read(0, 6, {}).value()->records.front().offset == 6);
+    CHECK(reader->end(0).value() == before->end(0).value());
+  }
+  CHECK_FALSE(after->symbols());
+}
+
+TEST_CASE("a cut as far as what was read is no loss: new records are read, none is missed") {
+  TempDir dir;
+  auto options = recorded_tape(1, 2);  // record, mark, mark of the transaction, twice
+  options.state = dir.path();
+  CHECK(ids(*open_kafka_reader(options).value(), "A").size() == 2);
+  admin().delete_records(options.topic, 0, 3);
+  CHECK(open_kafka_reader(options).value()->read(0, 2, {}).value()->records.front().offset == 3);
+  CHECK_FALSE(open_kafka_reader(options).value()->read(0, 1, {}));
+  admin().delete_records(options.topic, 0, 6);
+  const auto reader = open_kafka_reader(options).value();
+  CHECK(reader->end(0).value() == 5);
+  CHECK(reader->read(0, 5, {}).value()->records.empty());
+  const auto writer = open_kafka_writer(options).value();
+  append(*writer, {make_record("A", 9)});
+  for (int i = 0; i < 100 && reader->end(0).value() == 5; ++i) CHECK(reader->refresh());
+  CHECK(reader->read(0, 5, {}).value()->records.front().offset == 6);
 }
 
 TEST_CASE("partitions that were added to a tape's topic are a conflict") {

@@ -71,9 +71,9 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
         &one.delivered, &one.quarantined, &one.released}) {
     counter->store(++value);
   }
-  for (Gauge* gauge :
-       {&one.next_offset, &one.end_offset, &one.inflight_bytes, &one.inflight_batches,
-        &one.pending_outputs, &one.symbols, &one.symbols_down, &one.undelivered, &one.committed}) {
+  for (Gauge* gauge : {&one.next_offset, &one.end_offset, &one.inflight_bytes,
+                       &one.inflight_batches, &one.pending_outputs, &one.symbols, &one.symbols_down,
+                       &one.undelivered, &one.committed, &one.stopped}) {
     gauge->store(static_cast<std::int64_t>(++value));
   }
   const auto parsed = parse(to_prometheus(metrics));
@@ -104,7 +104,8 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
                                  "symbols",
                                  "symbols_down",
                                  "undelivered_outputs",
-                                 "committed_offset"}) {
+                                 "committed_offset",
+                                 "partition_stopped"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name + "{partition=\"1\"}") ==
           static_cast<double>(++expected));
@@ -154,7 +155,7 @@ TEST_CASE("findings are told by partition and name", "[exporter]") {
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
   STATIC_REQUIRE(sizeof(PartitionMetrics) ==
-                 8 * (18 + 12 + 2 + market::kFindings) + 6 * sizeof(Histogram));
+                 8 * (18 + 13 + 2 + market::kFindings) + 6 * sizeof(Histogram));
   STATIC_REQUIRE(sizeof(Metrics) == sizeof(std::vector<int>) + 8 * (15 + 3) +
                                         3 * sizeof(Histogram) + kNodes * sizeof(NodeMetrics));
   STATIC_REQUIRE(sizeof(NodeMetrics) == 8 * 2);
