@@ -271,6 +271,22 @@ class Recovery(ProcessTest):
         self.succeeds("tape", "index", "--tape", self.tape)
         self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))
 
+    def test_without_memory_or_threads_it_ends_and_the_next_run_goes_on(self):
+        ended = 0
+        for megabytes in (120, 180, 240, 320, 400, 600):
+            def little_memory():
+                resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+            with self.subTest(megabytes=megabytes):
+                done = subprocess.run([PROGRAM, "tape", "index", "--tape", self.tape], capture_output=True, text=True,
+                                      timeout=120, env=settings(), preexec_fn=little_memory)
+                if done.returncode != 0:
+                    ended += 1
+                    self.assertNotEqual(done.stderr, "")
+        self.assertGreater(ended, 0)
+        self.succeeds("tape", "index", "--tape", self.tape)
+        self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))
+
     def test_damaged_state_names_its_remedy(self):
         self.succeeds("tape", "index", "--tape", self.tape)
         expected = dump(self.tape)
