@@ -126,7 +126,7 @@ void SymbolState::change_settings(const FoldSettings& next, std::span<const Time
   carry_window(s, before, next);
   carry_alerts(s, before, next);
   if (before.refusals.price_band != next.refusals.price_band)
-    s.beyond_band = false, s.price_beyond = 0;
+    s.beyond_band = false, s.price_beyond = 0, s.beyond_sequence = 0;
   s.marked = true;  // its digest is that of the earlier settings
   auto changed = std::make_unique<Impl>(s.symbol, next);
   if (const auto wrong = changed->restore_from(s, Fold::Overdue::allowed); !wrong.empty())

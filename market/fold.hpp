@@ -127,6 +127,7 @@ struct Fold {
   [[nodiscard]] std::optional<Refused> forbidding_rule(std::span<const Event> events) const;
   [[nodiscard]] bool crosses_quotes(std::span<const Event> message) const;
   [[nodiscard]] bool beyond_band(const Event& event);
+  void forget_beyond() noexcept { beyond_band_ = false, price_beyond_ = 0, beyond_sequence_ = 0; }
 
   // -- symbol_snapshot.cpp
   void freeze();
@@ -218,12 +219,13 @@ struct Fold {
   TimeNs mark_due_ = kNever;  ///< feed time of a mark before which nothing is due
   std::uint64_t trades_ = 0, session_trades_ = 0;
   Price last_trade_ = 0;
-  TimeNs time_lead_ = kNever;  ///< event time past receive time that is allowed
-  bool strict_ = false;        ///< the settings refuse more than what is too far ahead
-  bool known_ = true;          ///< the symbol, by the settings
-  bool beyond_band_ = false;   ///< the last print was refused as beyond the band
-  Price price_beyond_ = 0;     ///< its price
-  Emitter emitter_;            ///< holds source, trust and instrument
+  TimeNs time_lead_ = kNever;     ///< event time past receive time that is allowed
+  bool strict_ = false;           ///< the settings refuse more than what is too far ahead
+  bool known_ = true;             ///< the symbol, by the settings
+  bool beyond_band_ = false;      ///< the last print was refused as beyond the band
+  Price price_beyond_ = 0;        ///< its price
+  Sequence beyond_sequence_ = 0;  ///< of its message
+  Emitter emitter_;               ///< holds source, trust and instrument
 
   // Cold.
   const FoldSettings* settings_;

@@ -270,7 +270,7 @@ void Fold::fold_session(const Event& event) {
   emitter_.instrument = {};
   session_trades_ = 0;
   last_trade_ = 0;
-  beyond_band_ = false, price_beyond_ = 0;
+  forget_beyond();
   feed_time_ = event_time_ = due_feed_time_ = silent_since_ = kNoTime;
   refresh_due();
   commit_rare(event);

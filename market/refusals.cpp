@@ -66,12 +66,17 @@ bool Fold::beyond_band(const Event& event) {
     const Int128 off = Int128{event.price} - price, whole = price;
     return (off < 0 ? -off : off) * 1'000'000 <= (whole < 0 ? -whole : whole) * band;
   };
-  if (session_trades_ == 0 || near(last_trade_) || (beyond_band_ && near(price_beyond_))) {
-    beyond_band_ = false, price_beyond_ = 0;
+  // A refused message keeps its number: the same one may come again, and is no second print.
+  const bool another =
+      !beyond_band_ || message_sequence_ == 0 || message_sequence_ > beyond_sequence_;
+  if (session_trades_ == 0 || near(last_trade_) ||
+      (beyond_band_ && another && near(price_beyond_))) {
+    forget_beyond();
     return false;
   }
+  if (!another) return true;
   freeze();  // a refused event leaves the digest as it is
-  beyond_band_ = true, price_beyond_ = event.price;
+  beyond_band_ = true, price_beyond_ = event.price, beyond_sequence_ = message_sequence_;
   return true;
 }
 

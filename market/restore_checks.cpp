@@ -57,7 +57,8 @@ std::string check_fields(const SymbolSnapshot& s, const FoldSettings& settings) 
   if (s.trust == Trust::suspect && !s.suspect) return "suspect of nothing";
   if (s.suspect && s.trust < Trust::resyncing) return "suspect, but trusted";
   if (s.beyond_band && settings.refusals.price_band == 0) return "a price band that is not set";
-  if (!s.beyond_band && s.price_beyond != 0) return "a price beyond no band";
+  if (!s.beyond_band && (s.price_beyond != 0 || s.beyond_sequence != 0))
+    return "a price beyond no band";
   if (s.sequencing > Sequencing::per_symbol) return "unknown sequencing";
   if (s.crossing > 2) return "unknown crossing";
   if (s.in_snapshot && s.trust != Trust::resyncing) return "in a depth snapshot, not resyncing";

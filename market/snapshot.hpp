@@ -162,7 +162,8 @@ struct SymbolSnapshot {
   Price last_trade = 0;                    ///< meaningless while session_trades is 0
   /// Of the last print, where that was refused as beyond the price band.
   bool beyond_band = false;
-  Price price_beyond = 0;  ///< 0 unless beyond_band
+  Price price_beyond = 0;        ///< 0 unless beyond_band
+  Sequence beyond_sequence = 0;  ///< of its message; 0 unless beyond_band
 
   // The metric window that is open, if any.
   bool window_open = false;

@@ -111,7 +111,7 @@ Digest Fold::compute_digest(UInt128 book, UInt128 closed, UInt128 kept) const {
     w.put(width);
     w.put(after);
   }
-  if (beyond_band_) w.put(price_beyond_);
+  if (beyond_band_) w.put(price_beyond_), w.put(beyond_sequence_);
   return w.digest();
 }
 
@@ -171,6 +171,7 @@ void Fold::snapshot_into(SymbolSnapshot& s) const {
   s.session_trades = session_trades_;
   s.last_trade = last_trade_;
   s.beyond_band = beyond_band_, s.price_beyond = price_beyond_;
+  s.beyond_sequence = beyond_sequence_;
   s.window_open = window_.open();
   if (s.window_open) s.window = window_row();
   if (alerts_.on()) {
@@ -220,6 +221,7 @@ std::string Fold::restore_from(const SymbolSnapshot& s, Overdue overdue) {
   session_trades_ = s.session_trades;
   last_trade_ = s.last_trade;
   beyond_band_ = s.beyond_band, price_beyond_ = s.price_beyond;
+  beyond_sequence_ = s.beyond_sequence;
   if (s.window_open) {
     window_.restore(s.window);
     if (!further_.restore(s.window.further)) return "metric window does not fit the settings";

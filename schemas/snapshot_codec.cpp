@@ -191,7 +191,7 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
                trust_since, suspect, suspect_since, event_time, max_event_time, feed_time, counts,
                integrity, instrument, statuses, streams, orders, levels, quotes, depth_seen,
                in_snapshot, crossing, kept_updates, candles, width_starts, kept_trades, trades,
-               session_trades, last_trade, beyond_band, price_beyond, window_open, window, alerts,
+               session_trades, last_trade, beyond_band, price_beyond, beyond_sequence, window_open, window, alerts,
                chain, digest, marked] = snapshot;
   to.setVersion(kStateVersion);
   put_text([&](auto text) { to.setSymbol(text); }, symbol);
@@ -220,6 +220,7 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
   to.setDepthSeen(depth_seen), to.setInSnapshot(in_snapshot), to.setCrossing(crossing);
   to.setTrades(trades), to.setSessionTrades(session_trades), to.setLastTrade(last_trade);
   to.setBeyondBand(beyond_band), to.setPriceBeyond(price_beyond);
+  to.setBeyondSequence(beyond_sequence);
   to.setWindowOpen(window_open), to.setMarked(marked);
   put_metrics(to.initWindow(), window);
   if (alerts != market::AlertSnapshot{}) put_alerts(to.initAlerts(), alerts);
@@ -285,6 +286,7 @@ void take_rest(Reader from, SymbolSnapshot& snapshot) {
   snapshot.trades = from.getTrades(), snapshot.session_trades = from.getSessionTrades();
   snapshot.last_trade = from.getLastTrade();
   snapshot.beyond_band = from.getBeyondBand(), snapshot.price_beyond = from.getPriceBeyond();
+  snapshot.beyond_sequence = from.getBeyondSequence();
   snapshot.window_open = from.getWindowOpen(), snapshot.marked = from.getMarked();
   snapshot.chain = {from.getChain().getHigh(), from.getChain().getLow()};
   snapshot.digest = {from.getDigest().getHigh(), from.getDigest().getLow()};

@@ -100,6 +100,7 @@ struct Snapshot {
   widthStarts @65 :List(WidthStart);
   beyondBand @66 :Bool;
   priceBeyond @67 :Int64;
+  beyondSequence @68 :UInt64;
 }
 
 struct WidthStart {

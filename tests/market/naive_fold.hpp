@@ -131,9 +131,14 @@ private:
       return std::abs(static_cast<long double>(price) - other) * 1e6L >
              std::abs(static_cast<long double>(other)) * band;
     };
-    const bool far =
-        band != 0 && last_trade_ && far_from(*last_trade_) && !(beyond_ && !far_from(*beyond_));
-    beyond_ = far ? std::optional(price) : std::nullopt;
+    const bool far = band != 0 && last_trade_ && far_from(*last_trade_) &&
+                     !(beyond_ && !far_from(beyond_->first) &&
+                       (first_.sequence == 0 || first_.sequence > beyond_->second));
+    if (!far) {
+      beyond_.reset();
+    } else if (!beyond_ || first_.sequence == 0 || first_.sequence > beyond_->second) {
+      beyond_ = {price, first_.sequence};
+    }
     return far;
   }
   [[nodiscard]] std::optional<Refused> broken(const Event& e) const {
@@ -326,7 +331,8 @@ private:
   std::uint64_t wrong_ = 0;
   int crossing_ = 0;
   TimeNs feed_time_ = kNoTime, event_time_ = kNoTime;
-  std::optional<Price> last_trade_, beyond_;  ///< the second: of the print refused last
+  std::optional<Price> last_trade_;
+  std::optional<std::pair<Price, Sequence>> beyond_;  ///< of the print refused last
   std::array<QuoteSnapshot, 2> quotes_{};
   Sequence last_[kStreams] = {};
   std::vector<NaiveBook::Touched> bids_before_, asks_before_;

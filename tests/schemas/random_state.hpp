@@ -140,6 +140,7 @@ inline market::SymbolSnapshot any_snapshot(Random& random, std::size_t rows) {
   to.crossing = static_cast<std::uint8_t>(1 + below(random, 2));
   to.trades = any<U>(random), to.session_trades = any<U>(random), to.last_trade = any<I>(random);
   to.beyond_band = true, to.price_beyond = any<I>(random);
+  to.beyond_sequence = any<U>(random);
   to.window = any_metrics(random);
   for (std::size_t i = 0; i < below(random, 4); ++i)
     to.width_starts.push_back({any<I>(random), any<I>(random)});
