@@ -219,7 +219,7 @@ market::FoldSettings fold_settings(Random& random) {
 actors::EngineOptions engine_options(Random& random) {
   using std::chrono::milliseconds;
   actors::EngineOptions options;
-  options.checkpointer_thread = false;
+  options.own_threads = false;
   options.poll_bytes = one_of<std::size_t>(random, {200, 2'000, 20'000});
   options.poll_records = one_of<std::size_t>(random, {1, 4, 16, 1000});
   options.max_inflight_bytes = one_of<std::size_t>(random, {500, 4'000, 50'000});
@@ -245,6 +245,9 @@ actors::EngineOptions engine_options(Random& random) {
   if (random.chance(1, 8)) supervision.symbol.strategy = actors::Strategy::one_for_all;
   if (random.chance(1, 8)) supervision.partition.strategy = actors::Strategy::one_for_all;
   supervision.set_seed(seed);
+  options.max_undelivered_outputs = one_of<std::size_t>(random, {10, 100, 10'000});
+  options.max_delivery_rows = one_of<std::size_t>(random, {1, 20, 20'000});
+  options.delivery_backoff = milliseconds(one_of<int>(random, {1, 200}));
   return options;
 }
 
@@ -256,6 +259,7 @@ Workload make_workload(std::uint64_t seed) {
   workload.partitions = 1 + random.below32(3);
   workload.settings = fold_settings(random);
   workload.engine = engine_options(random);
+  workload.sink = random.chance(1, 2);
   const auto symbols = 1 + random.below32(8);
   const bool two = random.chance(1, 4);
   TimeNs begin = kStart;
