@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "apps/output_file.hpp"
 #include "apps/trade_fold.hpp"
 #include "feeds/feed.hpp"
+#include "feeds/text_window.hpp"
 
 namespace tapedeck::apps {
 
@@ -42,20 +44,21 @@ public:
     file_.reset(std::fopen(path.c_str(), "wb"));
     if (!file_) return fail(ErrorCode::environment, "cannot write " + path, "--dead-letters");
     std::setvbuf(file_.get(), nullptr, _IONBF, 0);
-    buffer_.reserve(2 * kFlush);
-    buffer_ = input + "\n";
+    buffer_.resize(kFlush);
+    append(input);
+    append("\n");
     return {};
   }
   void write(const BadRow& row) {
     if (!file_) return;
     const fmt::format_int line(row.line);
-    buffer_.append(line.data(), line.size());
-    buffer_ += '\t';
-    buffer_ += row.reason;
-    buffer_ += '\t';
-    buffer_ += row.bytes;
-    buffer_ += '\n';
-    if (buffer_.size() >= kFlush) flush();
+    if (used_ + row.bytes.size() + kMostBeside > kFlush) flush();
+    append({line.data(), line.size()});
+    append("\t");
+    append(row.reason);
+    append("\t");
+    append_padded(row.bytes);
+    append("\n");
   }
   [[nodiscard]] Result<void> close() {
     if (!file_) return {};
@@ -67,15 +70,30 @@ public:
 
 private:
   static constexpr std::size_t kFlush = std::size_t{1} << 18;
+  static constexpr std::size_t kMostBeside = 256;  // of a line, beside the row's own bytes
+  static_assert(feeds::TextWindow::kMaxLine + kMostBeside < kFlush);
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
+  void append(std::string_view text) {
+    if (used_ + text.size() > kFlush) flush();
+    std::memcpy(buffer_.data() + used_, text.data(), text.size());
+    used_ += text.size();
+  }
+  /// Most rows are short: a copy of fixed size is one of few instructions.
+  void append_padded(std::string_view row) {
+    constexpr std::size_t most = feeds::TextWindow::kPadding;
+    std::memcpy(buffer_.data() + used_, row.data(), row.size() <= most ? most : row.size());
+    used_ += row.size();
+  }
   void flush() {
-    (void)std::fwrite(buffer_.data(), 1, buffer_.size(), file_.get());  // ferror() in close()
-    buffer_.clear();
+    (void)std::fwrite(buffer_.data(), 1, used_, file_.get());  // ferror() in close()
+    used_ = 0;
   }
 
-  std::string path_, buffer_;
+  std::string path_;
+  std::vector<char> buffer_;
+  std::size_t used_ = 0;
   std::unique_ptr<std::FILE, Close> file_;
 };
 

@@ -18,7 +18,7 @@
 namespace tapedeck::apps {
 
 /// A row that could not be decoded, or that a rule refused; the views live during the call that
-/// tells of it.
+/// tells of it, and TextWindow::kPadding bytes behind the row can be read.
 struct BadRow {
   std::uint64_t line = 0;    ///< from 1
   std::uint64_t offset = 0;  ///< of its first byte
@@ -116,6 +116,27 @@ private:
 
   /// A line that is not of the plain form, or of a new symbol.
   [[gnu::noinline]] void take_unusual(feeds::TextWindow& window) {
+    const auto unusual = schemas::read_unusual_trade(window.begin());
+    if (!unusual) return decode(window);
+    if (unusual->fault == schemas::RowFault::none) {
+      take(window, number_of(unusual->trade.symbol), unusual->trade, unusual->bytes);
+    } else {
+      ++lines_;
+      ++rows_;
+      tell_bad(window, schemas::name(unusual->fault), {window.begin(), unusual->bytes - 1});
+    }
+    window.consume(unusual->bytes);
+  }
+
+  market::SymbolIndex number_of(std::string_view name) {
+    const auto known = symbols_.find(name);
+    if (known != feeds::SymbolTable::kNone) return known;
+    sink_->add_symbol(name);
+    return symbols_.add(name);
+  }
+
+  /// Whatever line.
+  [[gnu::noinline]] void decode(feeds::TextWindow& window) {
     const auto line = window.line_at(0);
     if (!line) return;
     const std::string_view text = without_cr(line->text);
@@ -131,12 +152,8 @@ private:
       tell_bad(window, schemas::name(fault), line->text);
       return window.consume(line->bytes);
     }
-    auto symbol = symbols_.find(row_.symbol);
-    if (symbol == feeds::SymbolTable::kNone) {
-      sink_->add_symbol(row_.symbol);
-      symbol = symbols_.add(row_.symbol);
-    }
-    take(window, symbol, {{}, row_.time, row_.price, row_.size, row_.side}, line->bytes);
+    take(window, number_of(row_.symbol), {{}, row_.time, row_.price, row_.size, row_.side},
+         line->bytes);
     window.consume(line->bytes);
   }
 

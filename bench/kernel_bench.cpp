@@ -5,7 +5,9 @@
 //   [--benchmark_filter=…]
 //
 // Fold: L3 book with queues, candles of three widths, imbalance and windows, alerts, digest, all
-// checks. without_…: the same without one group of features, in the same run.
+// checks. without_…, with_…: the same without or with one group of features more, in the same run;
+// what each costs an event is printed at the end. The digest cannot be left out: digest_alone is
+// its chain and one term of the book's sum for each event, and nothing else.
 // Naive: kernel_naive.hpp over the same events in the same run; the ratio is printed at the end.
 // Rates are by CPU time of the thread, so that a busy machine falsifies them less.
 #include <benchmark/benchmark.h>
@@ -23,6 +25,8 @@
 
 #include "bench/kernel_itch.hpp"
 #include "bench/kernel_naive.hpp"
+#include "market/mixing.hpp"
+#include "market/quality_watch.hpp"
 #include "market/symbol_state.hpp"
 
 namespace {
@@ -31,7 +35,7 @@ using namespace tapedeck;
 using bench::Run;
 using bench::Stream;
 
-std::map<std::string, double> best_rate;  // million events a second
+std::map<std::string, std::vector<double>> costs;  // nanoseconds an event, of each repetition
 
 double system_seconds() {
   rusage usage{};
@@ -48,12 +52,19 @@ double cpu_seconds() {
 
 void finish(benchmark::State& state, const std::string& name, std::size_t events, double seconds) {
   state.SetIterationTime(seconds);
-  const double rate = static_cast<double>(events) / seconds / 1e6;
-  best_rate[name] = std::max(best_rate[name], rate);
+  costs[name].push_back(seconds * 1e9 / static_cast<double>(events));
 }
 
+struct Variant {
+  market::FoldSettings settings;
+  bool watches = false;  ///< each event is looked at for findings too
+};
+
 void fold(benchmark::State& state, const Stream& stream, const std::string& name,
-          const market::FoldSettings& settings) {
+          const Variant& variant) {
+  const market::FoldSettings& settings = variant.settings;
+  market::QualitySettings quality;
+  quality.fingerprints = 0;
   for (auto _ : state) {
     std::vector<market::SymbolState> states;
     market::Outputs outputs;
@@ -63,12 +74,15 @@ void fold(benchmark::State& state, const Stream& stream, const std::string& name
       session.other = bench::kSource;
       states.back().apply({bench::kSource, "bench", {}, {&session, 1}}, outputs);
     }
+    std::vector<market::QualityWatch> watches(variant.watches ? stream.symbols : 0,
+                                              market::QualityWatch(quality));
     std::size_t said = 0;
     const double system_start = system_seconds();
     const double start = cpu_seconds();
     for (const Run& run : stream.runs) {
-      states[run.symbol].apply({bench::kSource, {}, {}, {&stream.events[run.first], run.count}},
-                               outputs);
+      const std::span<const market::Event> events(&stream.events[run.first], run.count);
+      states[run.symbol].apply({bench::kSource, {}, {}, events}, outputs);
+      if (variant.watches) watches[run.symbol].look_at(events);
       said += outputs.size();
       outputs.clear();
     }
@@ -90,14 +104,40 @@ void fold(benchmark::State& state, const Stream& stream, const std::string& name
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * stream.events.size()));
 }
 
-/// The fold as it is by default, and without one group of its features each.
-std::map<std::string, market::FoldSettings> variants() {
-  std::map<std::string, market::FoldSettings> folds;
+/// The fold as it is by default, and with one group of features less or more each.
+std::map<std::string, Variant> variants() {
+  std::map<std::string, Variant> folds;
   (void)folds["fold"];
-  folds["without_alerts"].alerts = market::no_alerts();
-  folds["without_candles"].candle_widths.clear();
-  folds["without_candles"].kept_trades = 0;
+  folds["without_alerts"].settings.alerts = market::no_alerts();
+  folds["without_candles"].settings.candle_widths.clear();
+  folds["without_candles"].settings.kept_trades = 0;
+  auto& widths = folds["with_activity_candles"].settings.candle_widths;
+  widths.push_back(market::candle_width(market::CandleMeasure::ticks, 100));
+  widths.push_back(
+      market::candle_width(market::CandleMeasure::volume, 10'000 * market::kMillionth));
+  folds["with_further_metrics"].settings.further_metrics = (1U << market::kFurtherMetrics) - 1;
+  auto& refusals = folds["with_all_refusals"].settings.refusals;
+  refusals.zero_size = refusals.crossed_quotes = true;
+  refusals.price_band = 1'000'000'000;
+  refusals.symbols = "*";
+  folds["with_quality"].watches = true;
   return folds;
+}
+
+void digest_alone(benchmark::State& state, const Stream& stream) {
+  for (auto _ : state) {
+    market::UInt128 chain = 0, sum = 0;
+    const double start = cpu_seconds();
+    for (const market::Event& event : stream.events) {
+      chain = market::mixing::chained(chain, market::mixing::event_hash(event));
+      sum += market::mixing::order_term(event.id, event.size,
+                                        market::mixing::place_factor(event.price, 1, 1));
+    }
+    finish(state, "digest_alone", stream.events.size(), cpu_seconds() - start);
+    benchmark::DoNotOptimize(chain);
+    benchmark::DoNotOptimize(sum);
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * stream.events.size()));
 }
 
 void naive(benchmark::State& state, const Stream& stream, const std::string& name) {
@@ -114,6 +154,25 @@ void naive(benchmark::State& state, const Stream& stream, const std::string& nam
     state.counters["levels"] = static_cast<double>(levels);
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * stream.events.size()));
+}
+
+[[nodiscard]] double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// Medians, beside the fold's where that ran too.
+void print_costs() {
+  const auto whole = costs.find("fold");
+  for (const auto& [name, values] : costs) {
+    const double cost = median(values);
+    std::printf("%-22s %6.1f ns an event, %5.1f M events/s", name.c_str(), cost, 1000 / cost);
+    if (whole != costs.end()) {
+      const double of_fold = median(whole->second);
+      std::printf("; to the fold %+6.1f ns, %.2f times its cost", cost - of_fold, cost / of_fold);
+    }
+    std::printf("\n");
+  }
 }
 
 }  // namespace
@@ -143,24 +202,19 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", error.what());
     return 2;
   }
-  const std::map<std::string, market::FoldSettings> folds = variants();
-  for (const auto& [name, settings] : folds) {
-    benchmark::RegisterBenchmark(name.c_str(), fold, std::cref(*stream), name, std::cref(settings))
-        ->UseManualTime()
-        ->Iterations(1)
-        ->Repetitions(7)
-        ->Unit(benchmark::kMillisecond);
+  const std::map<std::string, Variant> folds = variants();
+  const auto add = [](benchmark::internal::Benchmark* benchmark) {
+    benchmark->UseManualTime()->Iterations(1)->Repetitions(7)->Unit(benchmark::kMillisecond);
+  };
+  for (const auto& [name, variant] : folds) {
+    add(benchmark::RegisterBenchmark(name.c_str(), fold, std::cref(*stream), name,
+                                     std::cref(variant)));
   }
-  benchmark::RegisterBenchmark("naive", naive, std::cref(*stream), "naive")
-      ->UseManualTime()
-      ->Iterations(1)
-      ->Repetitions(7)
-      ->Unit(benchmark::kMillisecond);
+  add(benchmark::RegisterBenchmark("digest_alone", digest_alone, std::cref(*stream)));
+  add(benchmark::RegisterBenchmark("naive", naive, std::cref(*stream), "naive"));
   benchmark::RunSpecifiedBenchmarks();
-  std::printf(
-      "%u symbols, %zu events, grouped in chunks of %zu: fold %.1f M events/s, naive %.1f, ratio "
-      "%.2f\n",
-      stream->symbols, stream->events.size(), chunk, best_rate["fold"], best_rate["naive"],
-      best_rate["fold"] / best_rate["naive"]);
+  std::printf("%u symbols, %zu events, grouped in chunks of %zu\n", stream->symbols,
+              stream->events.size(), chunk);
+  print_costs();
   return 0;
 }

@@ -20,6 +20,13 @@ std::uint64_t fingerprint(Event event) {
   return static_cast<std::uint64_t>(mixing::event_hash(event)) | 1;
 }
 
+/// `a` - `b`; times are hostile, so it ends where the range does.
+TimeNs apart(TimeNs a, TimeNs b) noexcept {
+  TimeNs result;
+  if (!__builtin_sub_overflow(a, b, &result)) return result;
+  return a < b ? kNoTime : kNever;
+}
+
 }  // namespace
 
 std::string_view name(Finding finding) noexcept {
@@ -36,6 +43,28 @@ void QualityWatch::found(Finding finding, std::int64_t value) noexcept {
   note(finding);
 }
 
+/// Of an event of whose fields none but the event time can be a finding.
+bool QualityWatch::tells_only_time(const Event& event) const noexcept {
+  const bool of_an_order = event.kind >= EventKind::add && event.kind <= EventKind::level;
+  return of_an_order && event.time <= event.feed_time &&
+         (event.receive_time == 0 || event.receive_time >= event.time);
+}
+
+void QualityWatch::look_at(std::span<const Event> events) {
+  const bool compares = !seen_.empty();
+  for (const Event& event : events) {
+    // Nearly every event: a little later than the one before.
+    const auto gap =
+        static_cast<std::uint64_t>(event.time) - static_cast<std::uint64_t>(quality_.last_time);
+    if (gap < remarkable_gap_ && !compares && tells_only_time(event)) [[likely]] {
+      ++quality_.events;
+      quality_.last_time = event.time;
+    } else if (is_market_event(event.kind)) {
+      (void)look_at(event);
+    }
+  }
+}
+
 std::uint32_t QualityWatch::look_at(const Event& event) {
   found_ = 0;
   ++quality_.events;
@@ -49,7 +78,7 @@ std::uint32_t QualityWatch::look_at(const Event& event) {
     slot = {print, quality_.events};
   }
   if (event.receive_time != 0 && event.receive_time < event.time)
-    found(Finding::skew, wrapping_sub(event.receive_time, event.time));
+    found(Finding::skew, apart(event.receive_time, event.time));
   if (event.kind == EventKind::trade) look_at_trade(event);
   if (event.kind == EventKind::quote) look_at_quote(event);
   return found_;
@@ -57,15 +86,18 @@ std::uint32_t QualityWatch::look_at(const Event& event) {
 
 void QualityWatch::look_at_gaps(const Event& event) {
   if (quality_.last_time != kNoTime) {
-    const TimeNs gap = event.time - quality_.last_time;
+    const TimeNs gap = apart(event.time, quality_.last_time);
     if (gap < 0) found(Finding::backwards, gap);
     if (gap > settings_->gap_scales[0]) {
       for (std::size_t i = 0; i < kGapScales; ++i)
         quality_.gaps[i] += gap > settings_->gap_scales[i] ? 1 : 0;
       found(Finding::time_gap, gap);
     }
-    if (gap > quality_.longest_gap)
-      quality_.longest_gap = gap, quality_.longest_gap_at = quality_.last_time;
+    if (gap > quality_.longest_gap) {
+      quality_.longest_gap = gap;
+      quality_.longest_gap_at = quality_.last_time;
+      remarkable_gap_ = static_cast<std::uint64_t>(std::min(gap, settings_->gap_scales[0])) + 1;
+    }
   }
   quality_.first_time = std::min(quality_.first_time, event.time);
   quality_.last_time = std::max(quality_.last_time, event.time);
@@ -75,8 +107,9 @@ void QualityWatch::look_at_trade(const Event& event) {
   quality_.low = quality_.trades == 0 ? event.price : std::min(quality_.low, event.price);
   quality_.high = quality_.trades == 0 ? event.price : std::max(quality_.high, event.price);
   ++quality_.trades;
-  if (quote_time_ != kNoTime && event.time - quote_time_ > settings_->stale_after)
-    found(Finding::stale_quote, event.time - quote_time_);
+  const TimeNs quoted_before = apart(event.time, quote_time_);
+  if (quote_time_ != kNoTime && quoted_before > settings_->stale_after)
+    found(Finding::stale_quote, quoted_before);
   const std::size_t wanted = settings_->outlier_trades;
   if (recent_.size() == wanted) {
     // |price * n - sum| > sum * ppm / 10^6, without dividing.

@@ -57,6 +57,7 @@ struct SymbolQuality {
   Instrument instrument;
   EventCounts counts;         ///< the fold's
   IntegrityCounts integrity;  ///< the fold's: sequence gaps, crossed and locked books …
+  friend bool operator==(const SymbolQuality&, const SymbolQuality&) = default;
 };
 
 /// What it knows begins with the first event that it is shown.
@@ -67,11 +68,7 @@ public:
       : settings_(&settings), seen_(settings.fingerprints) {}
 
   /// All of them; those of kinds that say nothing of the market are passed over.
-  void look_at(std::span<const Event> events) {
-    for (const Event& event : events) {
-      if (is_market_event(event.kind)) (void)look_at(event);
-    }
-  }
+  void look_at(std::span<const Event> events);
   /// The findings as bits; value() of each is as FindingExample says.
   std::uint32_t look_at(const Event& event);
   [[nodiscard]] std::int64_t value(Finding finding) const noexcept {
@@ -89,6 +86,7 @@ private:
   struct Seen {
     std::uint64_t print = 0, ordinal = 0;
   };
+  [[nodiscard]] bool tells_only_time(const Event& event) const noexcept;
   void look_at_gaps(const Event& event);
   void look_at_trade(const Event& event);
   void look_at_quote(const Event& event);
@@ -96,7 +94,8 @@ private:
 
   const QualitySettings* settings_;
   SymbolQuality quality_;
-  std::uint32_t found_ = 0;  ///< of the event under way
+  std::uint64_t remarkable_gap_ = 0;  ///< shorter ones are no finding and not the longest
+  std::uint32_t found_ = 0;           ///< of the event under way
   std::array<std::int64_t, kFindings> values_{};
   std::vector<Seen> seen_;  ///< direct-mapped: a newer event may take an older one's place
   std::vector<Price> recent_;

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #if defined(__AVX2__)
@@ -13,6 +14,7 @@
 #endif
 
 #include "market/event.hpp"
+#include "schemas/row_codec.hpp"
 
 namespace tapedeck::schemas {
 
@@ -287,5 +289,15 @@ inline TradeNumbers read_numbers(const TradeFields& at) noexcept {
     return nullptr;
   return at + end + 1;
 }
+
+/// What a line says that parse_trade_line() passed on.
+struct UnusualTrade {
+  RowFault fault = RowFault::none;  ///< none: it is a trade after all
+  std::size_t bytes = 0;            ///< of the line and its LF
+  TradeLine trade;
+};
+/// As the decoder of trades_format() says it, but for lines with quotes, without a price or a size,
+/// blank or long ones: those only the decoder knows.
+[[nodiscard]] std::optional<UnusualTrade> read_unusual_trade(const char* at) noexcept;
 
 }  // namespace tapedeck::schemas

@@ -33,13 +33,16 @@ Database::FamilyOptions family_options(const StateOptions& options) {
   const auto cache = rocksdb::NewLRUCache(std::max(options.cache_bytes, std::size_t{8} << 20));
   auto table = table_options(std::size_t{32} << 10, cache);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  // A flush keeps a running fold waiting, a compaction nobody.
+  const std::vector<rocksdb::CompressionType> compressed_below = {rocksdb::kNoCompression,
+                                                                  rocksdb::kLZ4Compression};
   rocksdb::ColumnFamilyOptions snapshots;
-  snapshots.compression = rocksdb::kLZ4Compression;
+  snapshots.compression_per_level = compressed_below;
   snapshots.compaction_style = rocksdb::kCompactionStyleUniversal;
   snapshots.level0_file_num_compaction_trigger = 8;
   snapshots.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   rocksdb::ColumnFamilyOptions small;
-  small.compression = rocksdb::kLZ4Compression;
+  small.compression_per_level = compressed_below;
   small.level_compaction_dynamic_level_bytes = true;
   small.write_buffer_size = std::size_t{32} << 20;
   small.arena_block_size = std::size_t{256} << 10;

@@ -1,5 +1,7 @@
-"""The examples of docs/: settings fold a session and show in what it says; a suite of expectations is checked."""
+"""The examples of docs/: settings fold a session and show in what it says; a suite of expectations is checked; the
+commands and routes that the pages name are those of the program."""
 
+import glob
 import json
 import os
 import re
@@ -71,8 +73,21 @@ class Docs(ProcessTest):
                 if (alert["rule"], alert["level"]) == ("extreme_imbalance", "high")}
         self.assertEqual({float(threshold) for threshold in high}, {0.8})
         patterns = {alert["pattern"] for alert in alerts if alert["rule"] == "pattern"}
-        self.assertIn("toxic_flow", patterns)  # this session has no three flips within 10 s
-        self.assertLessEqual(patterns, {"toxic_flow", "flicker"})
+        self.assertEqual(patterns, {"toxic_flow"})  # this session has no three flips within 10 s
+
+    def test_alerts_of_a_side_that_keeps_changing(self):
+        text, = examples("alerts.md")
+        quotes = self.path("quotes.csv")
+        with open(quotes, "w", encoding="utf-8") as file:
+            file.write("symbol,ts_us,bid,bid_size,ask,ask_size,price,size,side\n")
+            for second in range(6):
+                bid, ask = (100, 1) if second % 2 == 0 else (1, 100)
+                file.write(f"BTC,{(1_700_000_000 + second) * 1_000_000},99.5,{bid},100.5,{ask},,,\n")
+        tape, _ = self.fold("alerts", text, ["--feed", "ticks-csv", "--input", quotes])
+        alerts = self.said(tape, "alert")
+        self.assertEqual(sum(alert["rule"] == "imbalance_flip" for alert in alerts), 5)
+        flicker = [alert["time"] for alert in alerts if alert["pattern"] == "flicker"]
+        self.assertEqual(flicker, ["2023-11-14T22:13:23.000000000Z"])  # at the third flip
 
     def test_refusals_and_expectations(self):
         refusals, suite = examples("quality.md")
@@ -88,6 +103,52 @@ class Docs(ProcessTest):
             names = [one["name"] for one in json.load(file)["expectations"]]
         self.assertEqual(len(names), 2)
         self.assertEqual(names[0], "prices are sane")
+
+
+class Names(ProcessTest):
+    """Of what the pages tell the reader to type."""
+
+    def pages(self):
+        for path in [os.path.join(DOCS, "..", "README.md"), *glob.glob(os.path.join(DOCS, "**", "*.md"), recursive=True)]:
+            with open(path, encoding="utf-8") as file:
+                yield os.path.relpath(path, os.path.join(DOCS, "..")), file.read()
+
+    def help(self, known, words):
+        if words not in known:
+            known[words] = self.succeeds(*words, "--help").stdout
+        return known[words]
+
+    def test_commands_and_flags_exist(self):
+        known, seen = {}, 0
+        for page, text in self.pages():
+            inline = [one.replace("\n", " ") for one in re.findall(r"`(tapedeck [^`]+)`", text)]
+            blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, re.M | re.S)
+            lines = [one.split("#")[0] for block in blocks for one in re.sub(r"\n +", " ", block).splitlines()]
+            for command in inline + [line for line in lines if line.startswith("tapedeck ")]:
+                with self.subTest(page=page, command=command):
+                    words = ()
+                    for word in command.split()[1:]:
+                        listed = re.findall(r"^  ([a-z]+)  ", self.help(known, words).split("Subcommands:")[-1], re.M)
+                        names = word.split("|")
+                        if "Subcommands:" not in self.help(known, words):
+                            break
+                        self.assertLessEqual(set(names), set(listed))
+                        words += (names[0],)
+                    for flag in re.findall(r"--[a-z][a-z-]+", command):
+                        self.assertRegex(self.help(known, words), rf"(?m)^ .*{flag}\b")
+                    seen += 1
+        self.assertGreater(seen, 30)
+
+    def test_routes_exist(self):
+        with open(os.path.join(DOCS, "..", "api", "openapi.json"), encoding="utf-8") as file:
+            routes = {re.sub(r"{[^}]*}", "{}", path): methods for path, methods in json.load(file)["paths"].items()}
+        seen = 0
+        for page, text in self.pages():
+            for method, path in re.findall(r"\b(GET|POST|DELETE|WS) (/[a-z0-9/{}_.-]+)", text):
+                with self.subTest(page=page, route=f"{method} {path}"):
+                    self.assertIn(method.lower().replace("ws", "get"), routes[re.sub(r"{[^}]*}", "{}", path)])
+                    seen += 1
+        self.assertGreater(seen, 3)
 
 
 if __name__ == "__main__":

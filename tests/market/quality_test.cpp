@@ -1,6 +1,7 @@
 #include "market/quality.hpp"
 
 #include <catch2/catch.hpp>
+#include <random>
 #include <set>
 
 #include "market/expectations.hpp"
@@ -212,4 +213,39 @@ TEST_CASE("the spread is looked at after a whole quote", "[quality]") {
   CHECK_FALSE(suite.take("A", whole, quote(1, Side::bid, 8)));
   CHECK(suite.take("A", whole, quote(2, Side::bid, 9)));
   CHECK(suite.results()[0].checked == 2);
+}
+
+TEST_CASE("many events at once are seen as one by one", "[quality]") {
+  const auto seed = GENERATE(take(40, random(1U, 1U << 30)));
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  const auto below = [&](std::uint64_t end) { return static_cast<std::int64_t>(random() % end); };
+  QualitySettings settings;
+  settings.fingerprints = below(4) == 0 ? 64 : 0;
+  settings.outlier_trades = 4;
+  settings.gap_scales[0] = 1 + below(2 * kSecond);
+  QualityWatch together(settings), alone(settings);
+  TimeNs time = below(2) == 0 ? -kStart : kStart;
+  std::vector<Event> events(500);
+  for (Event& event : events) {
+    constexpr std::int64_t steps[] = {0, 1, 1000, kSecond, 10 * kSecond, -5};
+    time += steps[below(6)] * below(3);
+    event.kind = static_cast<EventKind>(below(kEventKinds));
+    event.time = below(50) == 0 ? kNoTime : time;
+    event.feed_time = event.time - (below(20) == 0 ? -1 : 0);
+    event.receive_time = below(3) == 0 ? time + below(5) - 1 : 0;
+    event.side = below(2) == 0 ? Side::bid : Side::ask;
+    event.price = below(30), event.size = below(4);
+  }
+  for (std::size_t at = 0; at < events.size();) {
+    const auto count = std::min<std::size_t>(static_cast<std::size_t>(below(90)), 500 - at);
+    const std::span<const Event> run(events.data() + at, count);
+    at += count;
+    together.look_at(run);
+    for (const Event& event : run) {
+      if (QualityWatch::is_market_event(event.kind)) (void)alone.look_at(event);
+    }
+    CHECK(together.quality() == alone.quality());
+  }
+  CHECK(alone.quality().longest_gap > 0);
 }

@@ -50,6 +50,13 @@ Decoded decode(RowDecoder& decoder, const std::string& line) {
 Decoded decode_csv(const std::string& line, const RowFormat& format = trades_format()) {
   return decode(*csv_decoder(format), line);
 }
+void require_same(const Row& row, const TradeLine& trade) {
+  REQUIRE(row.symbol == trade.symbol);
+  REQUIRE(row.time == trade.time);
+  REQUIRE(row.price == trade.price);
+  REQUIRE(row.size == trade.size);
+  REQUIRE(row.side == trade.side);
+}
 Decoded decode_json(const std::string& line) { return decode(*json_decoder(json_format()), line); }
 
 }  // namespace
@@ -198,7 +205,7 @@ TEST_CASE(
   };
   const std::vector<std::string> sides = {"buy",  "sell", "B",  "s",  "",    "BUY",
                                           "Sell", "bid",  "-1", "bu", "sel", "sells"};
-  std::size_t fast = 0;
+  std::size_t fast = 0, good = 0, bad = 0;
   for (int round = 0; round < 200'000; ++round) {
     std::string line = "SYM" + digits(20) + "," + "1" + digits(17) + "," + digits(9) +
                        (random() % 4 == 0 ? "" : "." + digits(9)) + "," + digits(9) +
@@ -206,27 +213,32 @@ TEST_CASE(
                        sides[random() % sides.size()];
     if (random() % 3 == 0)
       line[random() % line.size()] = pick("0123456789.,-eE+ /:\r\"a\x80").front();
+    if (random() % 16 == 0) line.erase(0, 3);
     if (random() % 16 == 0) line += "\r";
     const Padded padded(line);
-    TradeLine trade;
-    const char* end = parse_trade_line(padded.line().data(), trade);
-    if (end == nullptr) continue;
-    ++fast;
     INFO(line);
     std::string_view text = padded.line();
     if (text.ends_with('\r')) text.remove_suffix(1);
     Row row;
     const RowFault fault = decoder->decode(text, row);
+    if (const auto unusual = read_unusual_trade(padded.line().data())) {
+      unusual->fault == RowFault::none ? ++good : ++bad;
+      REQUIRE(unusual->fault == fault);
+      REQUIRE(unusual->bytes == line.size() + 1);
+      if (fault == RowFault::none) require_same(row, unusual->trade);
+    }
+    TradeLine trade;
+    const char* end = parse_trade_line(padded.line().data(), trade);
+    if (end == nullptr) continue;
+    ++fast;
     REQUIRE((fault == RowFault::none || (fault == RowFault::symbol && !is_symbol(trade.symbol))));
     if (fault != RowFault::none) continue;
     REQUIRE(end == padded.line().data() + line.size() + 1);
-    REQUIRE(row.symbol == trade.symbol);
-    REQUIRE(row.time == trade.time);
-    REQUIRE(row.price == trade.price);
-    REQUIRE(row.size == trade.size);
-    REQUIRE(row.side == trade.side);
+    require_same(row, trade);
   }
   CHECK(fast > 10'000);
+  CHECK(good > 10'000);
+  CHECK(bad > 10'000);
 }
 
 TEST_CASE("marks are found the same with and without vector instructions", "[rows]") {
