@@ -95,8 +95,9 @@ public:
   }
 
   void begin(IngressActor::pointer self, Shared& shared, Partition partition,
-             PartitionActor supervisor, CheckpointerActor checkpointer, SinkActor sink) {
-    self_ = self, shared_ = &shared, partition_ = partition;
+             PartitionActor supervisor, CheckpointerActor checkpointer, SinkActor sink,
+             std::optional<Offset> standby) {
+    self_ = self, shared_ = &shared, partition_ = partition, standby_ = standby;
     supervisor_ = std::move(supervisor), checkpointer_ = std::move(checkpointer);
     sink_ = std::move(sink), opening_ = ++shared.openings;
     ingress_.emplace(IngressContext{partition, &shared.tape, &shared.state, &shared.options,
@@ -113,6 +114,9 @@ public:
   void stored(const Stored& message) {
     if (started_) {
       ingress_->on(message);
+    } else if (standby_) {
+      started_ = true;
+      ingress_->stand_by(*standby_);
     } else if (shared_->sink != nullptr) {
       self_->send(sink_, SinkOpen{partition_, opening_, self_});
     } else {
@@ -120,14 +124,24 @@ public:
     }
   }
   void start(std::optional<Offset> committed) {
-    if (std::exchange(started_, true)) return;
+    if (std::exchange(started_, true)) {
+      if (ingress_->standby() && committed) ingress_->promote(*committed);
+      return;
+    }
     if (shared_->sink != nullptr) {  // another engine may have had the partition
       if (auto fresh = shared_->rules.refresh(); !fresh) throw EngineFailure(fresh.error());
     }
     ingress_->start(committed);
   }
-  /// It waits for the group's committed offset: that may take long.
-  [[nodiscard]] bool opening_for_group() const { return !started_ && shared_->sink != nullptr; }
+  /// One that has not begun yet will begin as the owner.
+  void promote() {
+    standby_.reset();
+    if (started_) self_->send(sink_, SinkOpen{partition_, opening_, self_});
+  }
+  /// It is another engine's, or waits for the group's committed offset: that may take long.
+  [[nodiscard]] bool not_ours_yet() const {
+    return (!started_ && shared_->sink != nullptr) || ingress_->standby();
+  }
   void wake() {
     shared_->directory.waking(partition_) = false;
     if (started_) ingress_->wake();
@@ -205,13 +219,14 @@ private:
   std::uint64_t opening_ = 0;
   std::vector<SymbolActor> symbols_;
   std::optional<Ingress> ingress_;
+  std::optional<Offset> standby_;
   bool started_ = false;
 };
 
 IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<IngressShell> self,
                                           Shared* shared, Partition partition,
                                           PartitionActor supervisor, CheckpointerActor checkpointer,
-                                          SinkActor sink) {
+                                          SinkActor sink, std::optional<Offset> standby) {
   self->set_exception_handler([shared](std::exception_ptr& thrown) {
     try {
       std::rethrow_exception(thrown);
@@ -223,7 +238,7 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
   });
   auto& shell = self->state;
   shell.begin(self, *shared, partition, std::move(supervisor), std::move(checkpointer),
-              std::move(sink));
+              std::move(sink), standby);
   self->delayed_send(self, shared->options.store_interval, Tick{});
   // Before its start an ingress does not know what is on the tape: what needs to know waits.
   const auto later = [self, &shell](const auto& message) {
@@ -243,17 +258,21 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       [&shell](const Stored& stored) { shell.stored(stored); },
       [later](const Drain& drain) { later(drain); },
       [later, &shell](const Ask& ask) {
-        if (shell.opening_for_group()) {
+        if (shell.not_ours_yet()) {
           ask.question->answer({Answer::State::elsewhere, nullptr, 0, {}});
         } else {
           later(ask);
         }
       },
-      [later](const AskPartition& ask) { later(ask); },
+      [later, &shell](const AskPartition& ask) {
+        if (!shell.not_ours_yet()) later(ask);  // else it has nothing to answer
+      },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
       [&shell](const SinkOpened& opened) { shell.start(opened.committed); },
       [&shell](const Delivered& delivered) { shell.ingress().on(delivered); },
       [&shell](const Release& release) { shell.release(release); },
+      [&shell](const Guide& guide) { shell.ingress().on(guide); },
+      [&shell](const Promote&) { shell.promote(); },
       [&shell](const ChangeSettings& change) { shell.change(change); },
   };
 }
@@ -262,9 +281,9 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
 
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
                            PartitionActor supervisor, CheckpointerActor checkpointer,
-                           SinkActor sink) {
+                           SinkActor sink, std::optional<Offset> standby) {
   return system.spawn(ingress_actor, &shared, partition, std::move(supervisor),
-                      std::move(checkpointer), std::move(sink));
+                      std::move(checkpointer), std::move(sink), standby);
 }
 
 // ---- checkpointer

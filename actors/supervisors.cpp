@@ -21,10 +21,10 @@ public:
   }
 
   void begin(PartitionActor::pointer self, Shared& shared, Partition partition, RootActor root,
-             CheckpointerActor checkpointer, SinkActor sink) {
+             CheckpointerActor checkpointer, SinkActor sink, std::optional<Offset> standby) {
     self_ = self, shared_ = &shared, partition_ = partition, root_ = std::move(root);
     ingress_ = spawn_ingress(self->system(), shared, partition, self, std::move(checkpointer),
-                             std::move(sink));
+                             std::move(sink), standby);
     shared.directory.set(partition, ingress_);
     self->monitor(ingress_);
     shared.board.child(fmt::format("ingress {}", partition), "running");
@@ -53,6 +53,7 @@ public:
   void refund(const Refund& message) { histories_.erase(message.entry); }
   void drained() { self_->send(root_, PartitionDrained{partition_}); }
   void take(const NewCheckpointer& message) { self_->send(ingress_, message); }
+  void promote() { self_->send(ingress_, Promote{}); }
 
 private:
   struct Child {
@@ -97,17 +98,20 @@ private:
 
 PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<PartitionShell> self,
                                               Shared* shared, Partition partition, RootActor root,
-                                              CheckpointerActor checkpointer, SinkActor sink) {
+                                              CheckpointerActor checkpointer, SinkActor sink,
+                                              std::optional<Offset> standby) {
   self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
   self->set_down_handler([self](caf::down_msg& message) { self->state.down(message); });
   auto& shell = self->state;
-  shell.begin(self, *shared, partition, std::move(root), std::move(checkpointer), std::move(sink));
+  shell.begin(self, *shared, partition, std::move(root), std::move(checkpointer), std::move(sink),
+              standby);
   return {
       [&shell](const Watch& message) { shell.watch(message); },
       [&shell](const Drained&) { shell.drained(); },
       [&shell](const Drain& message) { shell.drain(message); },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
       [&shell](const Refund& message) { shell.refund(message); },
+      [&shell](const Promote&) { shell.promote(); },
   };
 }
 
@@ -141,11 +145,17 @@ public:
     }
   }
 
-  void open(Partition p) {
+  void open(const OpenPartition& message) {
+    const auto p = message.partition;
     auto& child = partitions_.at(p);
-    if (std::exchange(child.wanted, true)) return;
-    child.drained = false;
-    start_partition(p);
+    if (!std::exchange(child.wanted, true)) {
+      child.drained = false;
+      child.standby = message.standby;
+      start_partition(p);
+    } else if (!message.standby && std::exchange(child.standby, std::nullopt)) {
+      shared_->board.open(p);
+      if (child.actor) self_->send(child.actor, Promote{});
+    }
   }
 
   void close(const ClosePartition& message) {
@@ -224,8 +234,9 @@ private:
     Actor actor;
     std::optional<RestartHistory> history;
     bool drained = false;
-    bool wanted = false;           ///< a partition: this engine's
-    std::function<void()> closed;  ///< a partition that is being closed: whom to tell
+    bool wanted = false;              ///< a partition: this engine's, or followed
+    std::optional<Offset> standby{};  ///< a partition that is followed: committed at its opening
+    std::function<void()> closed;     ///< a partition that is being closed: whom to tell
   };
 
   void tell_if_drained() {
@@ -237,6 +248,7 @@ private:
   void closed(Partition p) {
     auto& child = partitions_[p];
     child.wanted = false;
+    child.standby.reset();
     if (sink_.actor) self_->send(sink_.actor, SinkForget{p});
     shared_->directory.set(p, IngressActor());
     shared_->board.close(p);
@@ -291,11 +303,12 @@ private:
 };
 
 void RootShell::start_partition(Partition p) {
-  partitions_[p].actor = self_->system().spawn(partition_actor, shared_, p, RootActor(self_),
-                                               checkpointer_.actor, sink_.actor);
+  partitions_[p].actor =
+      self_->system().spawn(partition_actor, shared_, p, RootActor(self_), checkpointer_.actor,
+                            sink_.actor, partitions_[p].standby);
   self_->monitor(partitions_[p].actor);
   shared_->board.child(fmt::format("partition {}", p), "running");
-  shared_->board.open(p);
+  partitions_[p].standby ? shared_->board.stand_by(p) : shared_->board.open(p);
   if (partitions_[p].closed) {
     self_->send(partitions_[p].actor, Drain{false});
   } else if (drain_) {
@@ -315,7 +328,7 @@ RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self,
       [self](const Drain& message) { self->state.drain(message); },
       [self](const PartitionDrained& message) { self->state.drained(message); },
       [self](const RestartChild& message) { self->state.restart_child(message); },
-      [self](const OpenPartition& message) { self->state.open(message.partition); },
+      [self](const OpenPartition& message) { self->state.open(message); },
       [self](const ClosePartition& message) { self->state.close(message); },
   };
 }

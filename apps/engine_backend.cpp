@@ -337,13 +337,14 @@ void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> re
   std::uint32_t number = 0;
   for (const auto& status : impl_->engine.board().partitions()) {
     const auto partition = number++;
-    if (!status.open) continue;
+    if (!status.open && !status.standby) continue;
     api::PartitionPosition position;
     position.partition = partition;
     position.next = status.next, position.end = status.end;
     position.frontier = status.frontier, position.cursor = status.cursor;
     position.checkpoint = status.checkpoint;
     position.committed = status.committed;
+    position.standby = status.standby;
     position.feed_time = status.feed_time == market::kNoTime ? 0 : status.feed_time;
     position.events = status.events;
     positions.push_back(position);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
 
 #include "storage/kafka_client.hpp"
 
@@ -33,6 +34,31 @@ GroupMember member_of(const rd_kafka_MemberDescription_t& found, const std::stri
 
 }  // namespace
 
+std::set<market::Partition> next_owner_of(const std::vector<GroupMember>& members,
+                                          const std::string& node, std::uint32_t copies) {
+  std::set<market::Partition> found;
+  for (const auto& owner : members) {
+    if (owner.node == node) continue;
+    // By how much they have then.
+    std::set<std::tuple<std::size_t, std::size_t, std::string>> heirs;
+    for (const auto& member : members) {
+      if (member.node != owner.node)
+        heirs.emplace(member.partitions.size(), member.place, member.node);
+    }
+    for (const auto partition : owner.partitions) {
+      std::uint32_t rank = 0;
+      for (auto heir = heirs.begin(); heir != heirs.end() && rank < copies; ++heir, ++rank) {
+        if (std::get<2>(*heir) == node) found.insert(partition);
+      }
+      if (heirs.empty()) continue;
+      auto first = heirs.extract(heirs.begin());
+      ++std::get<0>(first.value());
+      heirs.insert(std::move(first));
+    }
+  }
+  return found;
+}
+
 Result<GroupMembers> describe_group(const storage::KafkaOptions& options,
                                     const std::string& group) {
   const std::string doing = "asking for group " + group;
@@ -61,6 +87,7 @@ Result<GroupMembers> describe_group(const storage::KafkaOptions& options,
   for (std::size_t i = 0; i < members; ++i) {
     found.members.push_back(
         member_of(*rd_kafka_ConsumerGroupDescription_member(groups[0], i), options.topic));
+    found.members.back().place = i;
   }
   std::ranges::sort(found.members, {}, &GroupMember::node);
   return found;

@@ -2,6 +2,7 @@
 // partitions are whose. Joins nothing.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,21 @@ struct GroupMember {
   std::string node;  ///< its name in the group
   std::string host;
   std::vector<market::Partition> partitions;  ///< of the tape, ascending
+  std::size_t place = 0;                      ///< in the brokers' list of the group
 };
 struct GroupMembers {
   /// As Kafka calls it: Stable, PreparingRebalance, CompletingRebalance, Empty, Dead.
   std::string state;
   std::vector<GroupMember> members;  ///< by name
 };
+/// Partitions whose owner is another than `node` and that `node` would be given, or be among the
+/// next `copies` to be given, if that owner died: the brokers' assignor hands a dead member's
+/// partitions, ascending, each to the member that has the fewest, the first in the brokers' list of
+/// several.
+[[nodiscard]] std::set<market::Partition> next_owner_of(const std::vector<GroupMember>& members,
+                                                        const std::string& node,
+                                                        std::uint32_t copies);
+
 /// A group that nobody has joined is Dead.
 [[nodiscard]] Result<GroupMembers> describe_group(const storage::KafkaOptions& options,
                                                   const std::string& group);
