@@ -74,6 +74,30 @@ void Ingress::start(std::optional<Offset> committed) {
   port_.wake_self();
 }
 
+void Ingress::stand_by(Offset committed) {
+  standby_ = true;
+  context_.metrics->standby = 1;
+  start(committed);
+}
+
+void Ingress::on(const Guide& guide) {
+  if (!standby_ || guide.committed <= committed_) return;
+  committed_ = guide.committed;
+  context_.metrics->committed = static_cast<std::int64_t>(committed_);
+  port_.wake_self();
+}
+
+/// What is still in flight was emitted below `committed`: the sink passes over it.
+void Ingress::promote(Offset committed) {
+  standby_ = false;
+  context_.metrics->standby = 0;
+  committed_ = last_owner_upto_ = std::max(committed_, committed);
+  context_.metrics->committed = static_cast<std::int64_t>(committed_);
+  idle_ = caught_up_ = false;
+  publish();
+  port_.wake_self();
+}
+
 bool Ingress::may_read() {
   if (draining_ && !drain_to_end_) return false;
   const bool credit = inflight_bytes_ < context_.options->max_inflight_bytes &&
@@ -88,18 +112,16 @@ bool Ingress::may_read() {
 void Ingress::wake() {
   idle_ = false;
   if (!may_read()) return;
-  storage::ReadLimits limits{context_.options->poll_bytes, context_.options->poll_records};
-  limits.bytes = std::min(limits.bytes, context_.options->max_inflight_bytes - inflight_bytes_);
-  auto read = context_.tape->read(context_.partition, next_, limits);
-  if (!read && read.error().field == storage::kLostField) return stop_reading(read.error());
-  auto block = must(std::move(read));
-  if (block->records.empty()) {
+  auto next = next_slice();
+  if (!next) return stop_reading(next.error());
+  auto slice = std::move(*next);
+  if (slice.empty()) {
     idle_ = true;
     settle();
     publish();
     return;
   }
-  dispatch(std::move(block));
+  dispatch(std::move(slice));
   maybe_checkpoint();
   if (gathering_->outputs >= 4096) flush(false);
   publish();
@@ -115,11 +137,31 @@ void Ingress::stop_reading(const Error& why) {
   on(Drain{false});
 }
 
-void Ingress::dispatch(storage::RecordBlockPtr block) {
+/// Error where the tape does not keep what comes next.
+auto Ingress::next_slice() -> Result<Slice> {
+  if (standby_ && next_ >= committed_) return Slice{};
+  auto slice = std::exchange(held_, {});
+  if (!slice.block) {
+    storage::ReadLimits limits{context_.options->poll_bytes, context_.options->poll_records};
+    limits.bytes = std::min(limits.bytes, context_.options->max_inflight_bytes - inflight_bytes_);
+    auto read = context_.tape->read(context_.partition, next_, limits);
+    if (!read && read.error().field == storage::kLostField) return tl::unexpected(read.error());
+    slice.block = must(std::move(read));
+  }
+  const auto& records = slice.block->records;
+  slice.last = records.size();
+  if (!standby_) return slice;
+  const auto open = std::ranges::lower_bound(records, committed_, {}, &storage::Record::offset);
+  slice.last = static_cast<std::size_t>(open - records.begin());
+  if (open != records.end()) held_ = {slice.block, slice.last, slice.last};
+  return slice;
+}
+
+void Ingress::dispatch(Slice slice) {
   auto& metrics = *context_.metrics;
-  metrics.poll_records.record(block->records.size());
-  metrics.payload_bytes += block->bytes;
-  const auto poll = group(std::move(block));
+  metrics.poll_records.record(slice.last - slice.first);
+  if (slice.first == 0) metrics.payload_bytes += slice.block->bytes;
+  const auto poll = group(std::move(slice));
   next_ = poll->end;
   hand_out(poll);
   for (const auto index : std::exchange(waking_, {})) wake_up(index);
@@ -171,14 +213,15 @@ void Ingress::note_record(const storage::Record& record, Poll& poll) {
   if (entry.poll_count++ == 0) touched_.push_back(index);
 }
 
-std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
+std::shared_ptr<Poll> Ingress::group(Slice slice) {
   auto poll = std::make_shared<Poll>();
-  poll->begin = block->records.front().offset;
-  poll->end = block->records.back().offset + 1;
+  const auto& records = slice.block->records;
+  poll->begin = records[slice.first].offset;
+  poll->end = records[slice.last - 1].offset + 1;
   touched_.clear();
-  std::vector<EntryIndex> of_record(block->records.size(), static_cast<EntryIndex>(-1));
-  for (std::size_t i = 0; i < block->records.size(); ++i) {
-    const auto& record = block->records[i];
+  std::vector<EntryIndex> of_record(records.size(), static_cast<EntryIndex>(-1));
+  for (std::size_t i = slice.first; i < slice.last; ++i) {
+    const auto& record = records[i];
     const auto touched = touched_.size();
     note_record(record, *poll);
     if (record.kind == storage::RecordKind::mark) continue;
@@ -194,9 +237,9 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
     if (of_record[i] != static_cast<EntryIndex>(-1))
       poll->order[entries_[of_record[i]].poll_count++] = i;
   }
-  context_.metrics->records += block->records.size() - poll->marks.size();
+  context_.metrics->records += slice.last - slice.first - poll->marks.size();
   context_.metrics->feed_time_ns = feed_time_;
-  poll->block = std::move(block);
+  poll->block = std::move(slice.block);
   return poll;
 }
 
