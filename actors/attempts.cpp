@@ -139,12 +139,8 @@ Result<std::shared_ptr<Attempts>> Attempts::open(const std::string& path) {
   attempts->descriptor_ = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
                                  S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
   if (attempts->descriptor_ < 0) return failed(fresh);
-  char line[kMaxAttemptLine];
   for (const auto& [symbol, items] : attempts->symbols_) {
-    for (const auto& [item, errors] : items) {
-      for (const auto& error : errors)
-        attempts->append({line, format_attempt(line, symbol, item, error)});
-    }
+    for (const auto& [item, errors] : items) attempts->append_all(symbol, item, errors);
   }
   if (std::rename(fresh.c_str(), path.c_str()) != 0) return failed(path);
   return attempts;
@@ -184,17 +180,31 @@ void Attempts::add(std::string_view symbol, const market::FoldItem& item, std::s
   symbols_[std::string(symbol)][item].emplace_back(error);
 }
 
-void Attempts::passed(std::string_view symbol, market::Offset offset) {
+void Attempts::passed(std::string_view symbol, market::Offset offset,
+                      std::span<const market::FoldItem> but) {
   const std::scoped_lock lock(mutex_);
   const auto items = symbols_.find(symbol);
   if (items == symbols_.end()) return;
-  const auto before = [&](const auto& entry) { return entry.first.position.offset < offset; };
-  if (std::erase_if(items->second, before) == 0) return;
-  if (items->second.empty()) symbols_.erase(items);
+  const auto over = [&](const auto& entry) {
+    return entry.first.position.offset < offset && std::ranges::find(but, entry.first) == but.end();
+  };
+  if (std::erase_if(items->second, over) == 0) return;
   char buffer[kMaxAttemptLine];
   Line line(buffer);
   line.escaped(symbol), line.put(" 0:"), line.number(offset), line.put(' '), line.put(kPassed);
   append({buffer, line.end()});
+  // The line is about everything below: what stays is said again.
+  for (const auto& [item, errors] : items->second) {
+    if (item.position.offset >= offset) break;
+    append_all(symbol, item, errors);
+  }
+  if (items->second.empty()) symbols_.erase(items);
+}
+
+void Attempts::append_all(std::string_view symbol, const market::FoldItem& item,
+                          const std::vector<std::string>& errors) const {
+  char line[kMaxAttemptLine];
+  for (const auto& error : errors) append({line, format_attempt(line, symbol, item, error)});
 }
 
 void Attempts::settled(std::string_view symbol, const market::FoldItem& item) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,8 +48,10 @@ public:
   Attempts& operator=(const Attempts&) = delete;
 
   void add(std::string_view symbol, const market::FoldItem& item, std::string_view error);
-  /// The symbol has folded everything below `offset`: what killed it there did not again.
-  void passed(std::string_view symbol, market::Offset offset);
+  /// The symbol has folded everything below `offset`: what killed it there did not again. What is
+  /// still held against it all the same: items of `but`, which are put through later.
+  void passed(std::string_view symbol, market::Offset offset,
+              std::span<const market::FoldItem> but = {});
   /// The item is quarantined.
   void settled(std::string_view symbol, const market::FoldItem& item);
 
@@ -62,6 +65,8 @@ private:
   using Items = std::map<market::FoldItem, std::vector<std::string>>;
   void take_line(std::string_view line);
   void append(std::string_view line) const;
+  void append_all(std::string_view symbol, const market::FoldItem& item,
+                  const std::vector<std::string>& errors) const;
 
   mutable std::mutex mutex_;
   std::map<std::string, Items, std::less<>> symbols_;

@@ -54,6 +54,13 @@ struct Gathering {
   }
 };
 
+/// Null: nothing is to fail.
+std::shared_ptr<FaultPlan> fault_plan(const EngineOptions& options) {
+  if (options.fault_plan) return options.fault_plan;
+  if (options.faults.empty() && options.random_faults.one_in == 0) return nullptr;
+  return std::make_shared<FaultPlan>(options.faults, options.random_faults);
+}
+
 }  // namespace
 
 struct Engine::Impl {
@@ -68,9 +75,7 @@ struct Engine::Impl {
                metrics,
                Board(tape_reader.partitions()),
                Directory(tape_reader.partitions()),
-               options.faults.empty() && options.random_faults.one_in == 0
-                   ? nullptr
-                   : std::make_shared<FaultPlan>(options.faults, options.random_faults),
+               fault_plan(options),
                RuleBook(settings, options.control, options.control_records),
                std::make_shared<Attempts>(),
                sink},

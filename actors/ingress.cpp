@@ -56,13 +56,14 @@ void Ingress::start(std::optional<Offset> committed) {
   quarantine_known();
   if (context_.rules != nullptr)
     changes_met_ = context_.rules->rules().changes_before(context_.partition, next_ + 1);
+  note_releases();
   const auto work = start_work_ = open_work(next_, 0);
   for (const auto& symbol : plan.symbols) {
     const auto index = entry_of(symbol);
     entries_[index].told = next_;
     send_work(index, work);
     port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work,
-                              entries_[index].newest_snapshot});
+                              entries_[index].newest_snapshot, rules_now()});
   }
   release(work);
   if (context_.board != nullptr) context_.board->symbols_begin(context_.partition);
@@ -72,9 +73,11 @@ void Ingress::start(std::optional<Offset> committed) {
 
 bool Ingress::may_read() {
   if (draining_ && !drain_to_end_) return false;
+  // What a release said where the ingress stands leaves only behind the next record.
+  const bool delivered =
+      undelivered_outputs_ < context_.options->max_undelivered_outputs || committed_ >= next_;
   const bool credit = inflight_bytes_ < context_.options->max_inflight_bytes &&
-                      unstored_outputs_ < context_.options->max_unstored_outputs &&
-                      undelivered_outputs_ < context_.options->max_undelivered_outputs;
+                      unstored_outputs_ < context_.options->max_unstored_outputs && delivered;
   if (!credit && !waiting_for_credit_) ++context_.metrics->credit_waits;
   tell_depths();
   waiting_for_credit_ = !credit;
@@ -112,6 +115,7 @@ void Ingress::dispatch(Slice slice) {
     std::ranges::copy(poll->marks, std::back_inserter(recent_marks_));
     tell_due(poll->marks);
   }
+  meet_releases();
   meet_changes();
   prune_marks();
 }
@@ -348,6 +352,7 @@ void Ingress::tell_depths() {
   metrics.inflight_bytes = static_cast<std::int64_t>(inflight_bytes_);
   metrics.inflight_batches = inflight_batches_;
   metrics.pending_outputs = static_cast<std::int64_t>(unstored_outputs_);
+  metrics.undelivered = static_cast<std::int64_t>(undelivered_outputs_);
 }
 
 /// Since the tape's beginning, so that they balance after a restart too. Those of an ingress before
@@ -365,10 +370,7 @@ void Ingress::tell_counts() {
 void Ingress::on(const FoldAck& ack) {
   Entry& entry = entries_.at(ack.entry);
   if (ack.incarnation != entry.incarnation) return;  // of an actor that is gone
-  if (entry.accused) {
-    context_.attempts->passed(entry.symbol, ack.folded);
-    entry.accused = context_.attempts->accused(entry.symbol);
-  }
+  if (entry.accused) no_longer_accused(entry, ack.folded);
   take_outputs(entry, ack);
   count(entry, ack.counts);
   entry.due = ack.due;
@@ -440,7 +442,7 @@ void Ingress::begin_refill(EntryIndex index) {
       checkpoint_ <= entry.missing_from;  // the checkpoint's feed times are from before the failure
   port_.send(index,
              Restore{next_, std::max(entry.missing_from, resume_cursor_), known ? checkpoint_ : 0,
-                     known ? checkpoint_times_ : nullptr, 0, entry.newest_snapshot});
+                     known ? checkpoint_times_ : nullptr, 0, entry.newest_snapshot, rules_now()});
 }
 
 void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
@@ -459,7 +461,8 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
   auto& took = woken ? context_.metrics->wake_ns : context_.metrics->restart_ns;
   took.record(static_cast<std::uint64_t>(down.count()));
   tell_later_marks(index);
-  if (std::exchange(entry.new_rules, false)) apply_rules(index, next_);
+  if (const auto from = std::exchange(entry.new_rules_from, std::nullopt))
+    apply_rules(index, *from);
   floors_.erase(floors_.find(entry.missing_from));
   if (context_.board != nullptr && !woken)
     context_.board->child("symbol " + entry.symbol, "running");

@@ -129,8 +129,9 @@ private:
     bool changed = false;  ///< since the last barrier
     /// Where a barrier found a turn met: what is stored there is the state before it.
     std::optional<Offset> turned_at;
-    bool accused = false;                 ///< attempts are counted against something of it
-    bool new_rules = false;               ///< came while it was refilling by older ones
+    bool accused = false;  ///< attempts are counted against something of it
+    /// Rules that came while it was refilling by older ones change something from here on.
+    std::optional<Offset> new_rules_from;
     Offset newest_snapshot = ~Offset{0};  ///< none behind is to be used
     std::uint64_t barrier = 0;
     market::EventCounts counts;
@@ -176,12 +177,23 @@ private:
   void wake_up(EntryIndex index);
 
   bool quarantine_poison(std::string_view symbol, Offset& newest_snapshot);
+  [[nodiscard]] Offset released_before(std::string_view symbol, const market::FoldItem& item) const;
   void quarantine_known();
+  void no_longer_accused(Entry& entry, Offset folded);
   [[nodiscard]] Result<void> may_release(const Release& release) const;
+  /// An earlier run stored or delivered more than this one has read.
+  [[nodiscard]] bool behind_what_is_out() const { return next_ < std::max(cursor_, committed_); }
+  [[nodiscard]] std::optional<replay::FoldRules> rules_now() const {
+    return context_.rules == nullptr ? std::nullopt : std::optional(context_.rules->rules());
+  }
   void meet_changes();
+  void note_releases();
+  void meet_releases();
+  void apply_release(std::string_view symbol, Offset from);
   /// All entries go by the rules in force; what changes for them begins at `from`.
   void apply_rules_to_all(Offset from);
   void apply_rules(EntryIndex index, Offset from);
+  static void note_rules(Entry& entry, Offset from);
 
   void maybe_checkpoint();
   void begin_checkpoint();
@@ -220,7 +232,8 @@ private:
   std::int64_t inflight_batches_ = 0;
   bool waiting_for_credit_ = false, caught_up_ = false;
   std::size_t changes_met_ = 0;  ///< of the fold settings, that all symbols were told of
-  bool idle_ = false;            ///< the last read found the tape's end
+  std::multimap<Offset, std::string> releases_ahead_;  ///< symbols by where they have one
+  bool idle_ = false;                                  ///< the last read found the tape's end
 
   std::vector<storage::Checkpoint::FeedTime> newest_marks_;  ///< newest mark of each source
   std::deque<market::TimeMark> recent_marks_;                ///< since the oldest work in flight

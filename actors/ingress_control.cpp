@@ -21,6 +21,15 @@ std::string describe(std::string_view symbol, const market::FoldItem& item) {
 
 }  // namespace
 
+/// 0: it was not.
+Offset Ingress::released_before(std::string_view symbol, const market::FoldItem& item) const {
+  const auto rules = context_.rules->rules().of(symbol);
+  if (rules == nullptr) return 0;
+  const auto found = std::ranges::find(rules->items, item, &replay::SymbolRules::Item::what);
+  const bool released = found != rules->items.end() && found->released_at != replay::kNotReleased;
+  return released ? found->released_at : 0;
+}
+
 /// True if something was quarantined. Where that cannot be stored, the symbol's budget is spent in
 /// the end.
 bool Ingress::quarantine_poison(std::string_view symbol, Offset& newest_snapshot) {
@@ -30,6 +39,8 @@ bool Ingress::quarantine_poison(std::string_view symbol, Offset& newest_snapshot
   auto poison = context_.attempts->poison(symbol);
   if (!poison) return false;
   const auto& item = poison->item;
+  // Where it was released before, everything up to there was folded without it, and is right.
+  const auto bad_from = std::max(item.position.offset, released_before(symbol, item));
   const auto stored = context_.rules->append(
       {schemas::ControlRecord::Kind::quarantine, std::string(symbol), item, next_, poison->errors});
   if (!stored) {
@@ -40,10 +51,23 @@ bool Ingress::quarantine_poison(std::string_view symbol, Offset& newest_snapshot
                 poison->errors.size(), poison->errors.back());
   context_.attempts->settled(symbol, item);
   ++context_.metrics->quarantined;
-  newest_snapshot = std::min(newest_snapshot, item.position.offset);
-  gathering_->batch.forget.push_back(
-      {context_.partition, std::string(symbol), item.position.offset});
+  newest_snapshot = std::min(newest_snapshot, bad_from);
+  gathering_->batch.forget.push_back({context_.partition, std::string(symbol), bad_from});
   return true;
+}
+
+/// What it has folded after all is no longer held against it; what is put through only later is.
+void Ingress::no_longer_accused(Entry& entry, Offset folded) {
+  std::vector<market::FoldItem> ahead;
+  const auto rules = context_.rules == nullptr ? nullptr : context_.rules->rules().of(entry.symbol);
+  if (rules != nullptr) {
+    for (const auto& item : rules->items) {
+      if (item.released_at != replay::kNotReleased && item.released_at >= folded)
+        ahead.push_back(item.what);
+    }
+  }
+  context_.attempts->passed(entry.symbol, folded, ahead);
+  entry.accused = context_.attempts->accused(entry.symbol);
 }
 
 /// What killed earlier processes.
@@ -70,11 +94,20 @@ Result<void> Ingress::may_release(const Release& release) const {
                 describe(release.symbol, release.item) + " is not in quarantine");
   const auto start = context_.tape->start(context_.partition);
   if (!start) return tl::unexpected(start.error());
+  // Each release of a symbol has an offset of its own, in the order in which they are asked for.
+  for (const auto& item : rules->items) {
+    if (item.released_at != replay::kNotReleased && item.released_at >= next_)
+      return fail(
+          ErrorCode::environment,
+          fmt::format("{} is put through at {}:{}, where the engine stands: try again once "
+                      "the tape has gone on",
+                      describe(release.symbol, item.what), context_.partition, item.released_at));
+  }
   if (release.item.position.offset < *start)
     return tl::unexpected(
         replay::trimmed(describe(release.symbol, release.item), context_.partition, *start));
-  // Before it, what is stored of later offsets would be of another state.
-  if (next_ <= release.item.position.offset || next_ < resume_cursor_)
+  // Before it, what is stored or out of later offsets would be of another state.
+  if (next_ <= release.item.position.offset || behind_what_is_out())
     return fail(ErrorCode::environment, "the engine has not read so far yet: try again");
   return {};
 }
@@ -94,17 +127,39 @@ void Ingress::on(const Release& release) {
                context_.partition, next_);
   ++context_.metrics->released;
   gathering_->batch.forget.push_back({context_.partition, release.symbol, next_});
-  if (const auto found = by_symbol_.find(release.symbol); found != by_symbol_.end()) {
-    auto& entry = entries_[found->second];
-    const bool passive = entry.state == Entry::State::passive;
-    if (passive) {
-      begin_waking(found->second, next_);
-      wake_up(found->second);
-    }
-    if (entry.state == Entry::State::live) apply_rules(found->second, next_);
-    if (entry.state == Entry::State::refilling && !passive) entry.new_rules = true;
-  }
+  apply_release(release.symbol, next_);
   release.reply(next_);
+}
+
+void Ingress::apply_release(std::string_view symbol, Offset from) {
+  const auto found = by_symbol_.find(symbol);
+  if (found == by_symbol_.end()) return;
+  auto& entry = entries_[found->second];
+  const bool passive = entry.state == Entry::State::passive;
+  if (passive) {
+    begin_waking(found->second, from);
+    wake_up(found->second);
+  }
+  if (entry.state == Entry::State::live) apply_rules(found->second, from);
+  if (entry.state == Entry::State::refilling && !passive) note_rules(entry, from);
+}
+
+/// Those that the tape held already. A symbol without records there would not get so far by itself.
+void Ingress::note_releases() {
+  if (context_.rules == nullptr) return;
+  for (const auto& record : context_.rules->records()) {
+    if (record.kind == schemas::ControlRecord::Kind::release && record.at > next_ &&
+        record.item.position.partition == context_.partition)
+      releases_ahead_.emplace(record.at, record.symbol);
+  }
+}
+
+void Ingress::meet_releases() {
+  while (!releases_ahead_.empty() && releases_ahead_.begin()->first <= next_) {
+    const auto [from, symbol] = *releases_ahead_.begin();
+    releases_ahead_.erase(releases_ahead_.begin());
+    apply_release(symbol, from);
+  }
 }
 
 void Ingress::on(const ChangeSettings& change) {
@@ -116,8 +171,8 @@ void Ingress::on(const ChangeSettings& change) {
   const auto rules = context_.rules->rules();
   const auto changes = rules.changes_before(context_.partition, replay::kNoTurn);
   const bool earlier = changes > 0 && next_ < rules.change(context_.partition, changes - 1)->at;
-  // Before that, what is stored of later offsets would be of other settings.
-  if (next_ < resume_cursor_ || earlier)
+  // Before that, what is stored or out of later offsets would be of other settings.
+  if (behind_what_is_out() || earlier)
     return refuse({ErrorCode::environment, "the engine has not read so far yet: try again", {}});
   schemas::ControlRecord record{
       schemas::ControlRecord::Kind::settings, "", {{context_.partition, 0, 0}, {}}, next_};
@@ -153,8 +208,12 @@ void Ingress::apply_rules_to_all(Offset from) {
       continue;
     }
     if (entry.state == Entry::State::live) apply_rules(index, from);
-    if (entry.state == Entry::State::refilling) entry.new_rules = true;
+    if (entry.state == Entry::State::refilling) note_rules(entry, from);
   }
+}
+
+void Ingress::note_rules(Entry& entry, Offset from) {
+  entry.new_rules_from = std::min(entry.new_rules_from.value_or(from), from);
 }
 
 void Ingress::apply_rules(EntryIndex index, Offset from) {

@@ -62,7 +62,8 @@ struct Restore {
   Offset marks_from = 0;    ///< marks below are replaced by `feed_times`
   std::shared_ptr<const std::vector<storage::Checkpoint::FeedTime>> feed_times;
   std::uint64_t work = 0;
-  Offset newest_snapshot = ~Offset{0};  ///< a snapshot with a higher next is not to be used
+  Offset newest_snapshot = ~Offset{0};       ///< a snapshot with a higher next is not to be used
+  std::optional<replay::FoldRules> rules{};  ///< in force now; none: the actor's own
 };
 
 /// Fold by these rules from here on. All records before `upto` were sent already; turns at `upto`

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -81,10 +82,13 @@ struct RandomFaults {
   std::uint64_t seed = 0;
 };
 
+class FaultPlan;
+
 struct EngineOptions {
   std::uint32_t threads = 2;  ///< scheduler threads
-  /// False: the checkpointer has no thread of its own, so that a simulated scheduler runs it too.
-  bool checkpointer_thread = true;
+  /// False: checkpointer and sink have no threads of their own, so that a simulated scheduler runs
+  /// them too.
+  bool own_threads = true;
   std::size_t poll_bytes = std::size_t{32} << 20;
   std::size_t poll_records = std::size_t{1} << 20;
   /// Credit of one partition: payload bytes read but not yet folded. At the limit its ingress stops
@@ -118,6 +122,7 @@ struct EngineOptions {
   bool partitions_on_demand = false;
   std::vector<FaultPoint> faults;
   RandomFaults random_faults;
+  std::shared_ptr<FaultPlan> fault_plan;  ///< tests only: in the place of these
   /// Where quarantines and releases are stored, and those that are there already. Outlives the
   /// engine. Null: a poison event spends its symbol's budget.
   storage::ControlStore* control = nullptr;
@@ -127,6 +132,9 @@ struct EngineOptions {
   /// A fold that makes no progress for so long ends the process; zero: none is looked after.
   std::chrono::milliseconds watchdog{0};
   std::function<void(const Hang&)> on_hang;  ///< called by the watchdog; must end the process
+  /// Called if the root supervisor itself throws (no memory, no threads): nobody is left to end
+  /// what runs. If it returns, or is not set, the engine may never end.
+  std::function<void(const std::string& what)> on_root_failure;
   /// Every event is looked at, for counters. Outlives the engine; null: none is.
   const market::QualitySettings* quality = nullptr;
   FoldTap* tap = nullptr;  ///< outlives the engine; null: nobody listens

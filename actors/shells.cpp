@@ -409,7 +409,7 @@ CheckpointerActor::behavior_type checkpointer_actor(
 }  // namespace
 
 CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared) {
-  if (!shared.options.checkpointer_thread) return system.spawn(checkpointer_actor, &shared);
+  if (!shared.options.own_threads) return system.spawn(checkpointer_actor, &shared);
   return system.spawn<caf::detached>(checkpointer_actor, &shared);
 }
 

@@ -104,6 +104,7 @@ SinkActor::behavior_type sink_actor(SinkActor::stateful_pointer<SinkShell> self,
 }  // namespace
 
 SinkActor spawn_sink(caf::actor_system& system, Shared& shared) {
+  if (!shared.options.own_threads) return system.spawn(sink_actor, &shared);
   return system.spawn<caf::detached>(sink_actor, &shared);
 }
 

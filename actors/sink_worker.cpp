@@ -19,7 +19,7 @@ Result<Offset> SinkWorker::open(Partition partition, std::uint64_t opening) {
   if (!committed) return tl::unexpected(committed.error());
   Part part;
   part.opening = opening;
-  part.committed = part.frontier = committed->front();
+  part.committed = part.frontier = part.reported = committed->front();
   parts_.emplace(partition, std::move(part));
   return committed->front();
 }
@@ -109,6 +109,17 @@ SinkWorker::Piece SinkWorker::cut(Partition partition, Part& part,
   return {&part, count};
 }
 
+/// Of what was there before too: the ingress waits for it where it is at its limit.
+std::vector<SinkWorker::Report> SinkWorker::reports() {
+  std::vector<Report> all;
+  for (auto& [partition, part] : parts_) {
+    if (part.done == 0 && part.committed == part.reported) continue;
+    part.reported = part.committed;
+    all.push_back({partition, {part.committed, std::exchange(part.done, 0)}});
+  }
+  return all;
+}
+
 Result<std::vector<SinkWorker::Report>> SinkWorker::pump() {
   if (auto settled = settle_doubt(); !settled) return tl::unexpected(settled.error());
   std::vector<sinks::Delivery> deliveries;
@@ -117,7 +128,7 @@ Result<std::vector<SinkWorker::Report>> SinkWorker::pump() {
     if (part.frontier <= part.committed) continue;
     pieces.push_back(cut(partition, part, deliveries.emplace_back()));
   }
-  if (deliveries.empty()) return std::vector<Report>{};
+  if (deliveries.empty()) return reports();
   const auto begin = std::chrono::steady_clock::now();
   if (auto out = sink_.deliver(deliveries); !out) {
     doubt_ = true;
@@ -127,16 +138,14 @@ Result<std::vector<SinkWorker::Report>> SinkWorker::pump() {
   ++metrics_.deliveries;
   const std::chrono::nanoseconds spent = std::chrono::steady_clock::now() - begin;
   metrics_.delivery_ns.record(static_cast<std::uint64_t>(spent.count()));
-  std::vector<Report> reports;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     auto& [part, count] = pieces[i];
     part->committed = deliveries[i].upto;
     part->waiting.erase(part->waiting.begin(),
                         part->waiting.begin() + static_cast<std::ptrdiff_t>(count));
-    reports.push_back(
-        {deliveries[i].partition, {part->committed, count + std::exchange(part->done, 0)}});
+    part->done += count;
   }
-  return reports;
+  return reports();
 }
 
 }  // namespace tapedeck::actors

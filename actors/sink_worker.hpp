@@ -30,7 +30,8 @@ public:
     Delivered delivered;
   };
   /// One delivery of what lies below the frontiers, of all partitions together. Empty: nothing
-  /// waits. Error: nothing is known of it; the next call asks first what is out.
+  /// waits, and nothing was out before. Error: nothing is known of it; the next call asks first
+  /// what is out.
   [[nodiscard]] Result<std::vector<Report>> pump();
 
 private:
@@ -41,7 +42,7 @@ private:
   };
   struct Part {
     std::uint64_t opening = 0;
-    Offset committed = 0, frontier = 0;
+    Offset committed = 0, frontier = 0, reported = 0;
     std::vector<Waiting> waiting;
     std::size_t done = 0;  ///< handed over, and out or there before; not yet reported
   };
@@ -52,6 +53,7 @@ private:
   };
 
   Result<void> settle_doubt();
+  [[nodiscard]] std::vector<Report> reports();
   static void forget_committed(Part& part);
   static void arrange(Part& part);
   [[nodiscard]] Piece cut(Partition partition, Part& part, sinks::Delivery& delivery) const;

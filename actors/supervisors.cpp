@@ -424,7 +424,9 @@ void RootShell::start_partition(Partition p) {
 RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self, Shared* shared) {
   self->set_exception_handler([shared](std::exception_ptr& thrown) {
     auto reason = exit_reason_of(thrown);
-    shared->board.fail({ErrorCode::exhausted, "the root supervisor failed", {}});
+    const auto what = "the root supervisor failed: " + caf::to_string(reason);
+    if (shared->options.on_root_failure) shared->options.on_root_failure(what);
+    shared->board.fail({ErrorCode::exhausted, what, {}});
     return reason;
   });
   self->set_down_handler([self](caf::down_msg& message) { self->state.down(message); });

@@ -49,9 +49,7 @@ std::optional<market::DueItem> FaultPlan::due_of(std::string_view symbol) {
   return std::nullopt;
 }
 
-namespace {
-
-void strike(const FaultPoint& point) {
+void FaultPlan::strike(const FaultPoint& point) {
   switch (point.action) {
     case FaultPoint::Action::fail:
       throw std::runtime_error(fmt::format("fault point at {}:{}:{}", point.position.partition,
@@ -62,8 +60,6 @@ void strike(const FaultPoint& point) {
       }
   }
 }
-
-}  // namespace
 
 void FaultPlan::strike_release(std::string_view symbol, const market::FoldItem& item) {
   std::optional<FaultPoint> found;
@@ -145,11 +141,12 @@ void SymbolWorker::meet_fault(const storage::Record& record) {
   auto point = context_.faults->fires(fold_.state().symbol(), record);
   if (!point) return;
   const market::FoldItem item{point->position, {}};
-  fold_.set_fault(item, [point = std::move(*point)] { strike(point); });
+  fold_.set_fault(item,
+                  [faults = context_.faults, point = std::move(*point)] { faults->strike(point); });
 }
 
 /// Where putting something through kills the fold again, that is to blame.
-void SymbolWorker::meet_turns(Offset upto) {
+void SymbolWorker::meet_turns(Offset upto, market::Outputs& said) {
   while (fold_.next_turn() <= upto) {
     const auto at = fold_.next_turn();
     if (fold_.next_release() == at) {
@@ -157,23 +154,23 @@ void SymbolWorker::meet_turns(Offset upto) {
       FoldScope::blame(&*blamed_);
       if (context_.faults) context_.faults->strike_release(fold_.state().symbol(), *blamed_);
     }
-    const auto met = replay::meet_turn(fold_, *context_.tape, context_.state, at, outputs());
-    if (!met) throw std::runtime_error(met.error().message);
+    const auto met = replay::meet_turn(fold_, *context_.tape, context_.state, at, said);
     FoldScope::moved(fold_.state());
     FoldScope::blame(nullptr);
     blamed_.reset();
+    if (!met) throw std::runtime_error(met.error().message);  // a read that fails accuses nobody
   }
 }
 
 void SymbolWorker::apply(const storage::Record& record) {
   meet_fault(record);
-  meet_turns(record.offset);
+  meet_turns(record.offset, outputs());
   if (auto applied = fold_.apply(record, outputs()); !applied)
     throw std::runtime_error(applied.error().message);
 }
 
 void SymbolWorker::advance(const market::TimeMark& mark) {
-  meet_turns(mark.position.offset);
+  meet_turns(mark.position.offset, outputs());
   if (mark.feed_time >= fold_.state().next_due()) fold_.advance(mark, outputs());
 }
 
@@ -246,7 +243,7 @@ FoldAck SymbolWorker::fold(const FoldBatch& batch) {
   }
   for (; mark != poll.marks.end(); ++mark) advance(*mark);
   fold_.pass(poll.end);
-  meet_turns(poll.end);
+  meet_turns(poll.end, outputs());
   auto done = ack(batch.work, context_.silent_below);
   done.snapshots = std::move(snapshots);
   const auto spent = std::chrono::steady_clock::now() - begin;
@@ -261,7 +258,7 @@ FoldAck SymbolWorker::on(const TellMarks& tell) {
     if (context_.faults) context_.faults->message(fold_.state().symbol());
     for (const auto& mark : *tell.marks) advance(mark);
     fold_.pass(tell.upto);
-    meet_turns(tell.upto);
+    meet_turns(tell.upto, outputs());
     return ack(tell.work, context_.silent_below);
   });
 }
@@ -272,9 +269,24 @@ FoldAck SymbolWorker::on(const ApplyRules& apply) {
     for (const auto& mark : *apply.earlier_marks) advance(mark);
     fold_.pass(apply.upto);
     fold_.set_rules(apply.rules);
-    meet_turns(apply.upto);
+    meet_turns(apply.upto, outputs());
     return ack(apply.work, context_.silent_below);
   });
+}
+
+/// From turn to turn, so that who is put through there is to blame for what comes of it.
+void SymbolWorker::catch_up(Offset to, replay::Marks marks, market::Outputs& said) {
+  const auto upto = [&](Offset end) {
+    const auto done = replay::catch_up(
+        fold_, *context_.tape, end, marks, said,
+        [this](const storage::Record& record) { meet_fault(record); }, context_.state);
+    if (!done) throw std::runtime_error(done.error().message);
+  };
+  for (auto at = fold_.next_turn(); at < to; at = fold_.next_turn()) {
+    upto(at);
+    meet_turns(at, said);
+  }
+  upto(to);
 }
 
 FoldAck SymbolWorker::on(const Restore& restore) {
@@ -288,6 +300,10 @@ FoldAck SymbolWorker::restore(const Restore& restore) {
     return std::move(*result);
   };
   std::vector<std::string> notes;
+  if (restore.rules) {  // they may have changed since this actor began, or since its last refill
+    context_.rules = *restore.rules;
+    fold_.set_rules(context_.rules);
+  }
   if (fold_.next() == 0) {
     // A run before this one may have left snapshots beyond what it got out: they would swallow what
     // is still to be said.
@@ -300,23 +316,19 @@ FoldAck SymbolWorker::restore(const Restore& restore) {
     FoldScope::moved(fold_.state());
     notes = std::move(restored.bad_snapshots);
   }
-  const auto fault = [this](const storage::Record& record) { meet_fault(record); };
   const auto read = fold_.state().counts().read;
+  const bool turns = fold_.next_turn() <= restore.upto;
   market::Outputs unheard;
   if (restore.feed_times && fold_.next() <= restore.marks_from) {
-    const auto silent = replay::catch_up(fold_, *context_.tape, restore.marks_from,
-                                         replay::Marks::left_out, unheard, fault, context_.state);
-    if (!silent) throw std::runtime_error(silent.error().message);
+    catch_up(restore.marks_from, replay::Marks::left_out, unheard);
     for (const auto& time : *restore.feed_times)
       fold_.advance({time.source, time.feed_time, {}}, unheard);
   }
-  const auto caught_up = replay::catch_up(fold_, *context_.tape, restore.upto,
-                                          replay::Marks::merged, outputs(), fault, context_.state);
-  if (!caught_up) throw std::runtime_error(caught_up.error().message);
-  meet_turns(restore.upto);
+  catch_up(restore.upto, replay::Marks::merged, outputs());
+  meet_turns(restore.upto, outputs());
   auto done = ack(restore.work, restore.silent_below);
   done.restored = true;
-  done.unsaved = !notes.empty() || fold_.state().counts().read != read;
+  done.unsaved = !notes.empty() || turns || fold_.state().counts().read != read;
   if (!notes.empty())
     done.notes = std::make_shared<const std::vector<std::string>>(std::move(notes));
   return done;

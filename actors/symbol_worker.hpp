@@ -12,6 +12,7 @@
 #include "actors/messages.hpp"
 #include "actors/options.hpp"
 #include "market/settings.hpp"
+#include "replay/recovery.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace tapedeck::actors {
@@ -29,8 +30,10 @@ public:
   virtual void message(std::string_view /*symbol*/) {}
   /// The due item at which a fault point waits for this symbol.
   [[nodiscard]] std::optional<market::DueItem> due_of(std::string_view symbol);
+  /// Where the fold meets the point.
+  virtual void strike(const FaultPoint& point);
   /// Strikes where the event is put through after its release.
-  void strike_release(std::string_view symbol, const market::FoldItem& item);
+  virtual void strike_release(std::string_view symbol, const market::FoldItem& item);
   /// Strikes at the due item, as often as is left.
   void strike_due(std::string_view symbol);
 
@@ -74,7 +77,8 @@ private:
   [[nodiscard]] static market::Outputs& outputs();
   void meet_fault(const storage::Record& record);
   void plan_due_fault();
-  void meet_turns(Offset upto);
+  void meet_turns(Offset upto, market::Outputs& said);
+  void catch_up(Offset to, replay::Marks marks, market::Outputs& said);
   void apply(const storage::Record& record);
   void advance(const market::TimeMark& mark);
   [[nodiscard]] FoldAck fold(const FoldBatch& batch);

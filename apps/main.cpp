@@ -1,10 +1,14 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <string>
+#include <string_view>
 
 #include "apps/commands.hpp"
 
@@ -69,9 +73,20 @@ int parse_and_run(int argc, char** argv) {
   return code == kDone ? kEnvironment : code;
 }
 
+/// No actor is of use without memory, and all that matters is on the tape: the process ends, and
+/// the next one resumes.
+[[noreturn]] void out_of_memory() {
+  constexpr std::string_view what =
+      "tapedeck: out of memory (or of memory mappings): the process ends; started again it goes on "
+      "where it was\n";
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, what.data(), what.size());
+  _exit(kEnvironment);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::set_new_handler(out_of_memory);
   try {
     return parse_and_run(argc, argv);
   } catch (const std::exception& error) {

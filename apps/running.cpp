@@ -149,6 +149,13 @@ void end_hung(const actors::Hang& hang) {
   std::_Exit(kGaveUp);
 }
 
+/// Nobody is left to end the actors, so they cannot be waited for.
+void end_rootless(const std::string& what) {
+  fmt::print(stderr, "tapedeck: {}; started again, it goes on where it was\n", what);
+  std::fflush(stderr);
+  std::_Exit(kGaveUp);
+}
+
 Result<std::unique_ptr<storage::ControlStore>> open_control(
     const TapeOptions& tape, const std::optional<storage::KafkaOptions>& kafka) {
   return kafka ? storage::open_kafka_control(*kafka) : storage::open_control_store(tape.directory);
@@ -252,6 +259,7 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
   options->attempts_file = tape.state_folder() + "/attempts";
   options->watchdog = milliseconds(config.engine.watchdog);
   options->on_hang = end_hung;
+  options->on_root_failure = end_rootless;
   if (deliver) {
     auto delivery = open_delivery(tape, config);
     if (!delivery) return tl::unexpected(delivery.error());

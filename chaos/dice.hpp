@@ -40,6 +40,15 @@ enum class Fault : std::uint8_t {
   spurious_wake,       ///< an ingress is woken for nothing
   poison,              ///< an event that kills the fold each time, until it is quarantined
   gateway_dies,        ///< with the questions that wait in it
+  fold_hangs,          ///< a handler does not return: the watchdog ends the process
+  release,             ///< somebody puts a quarantined event through again
+  release_fails,       ///< ... and it still kills the fold
+  control_fails,       ///< a control record cannot be stored
+  append_torn,         ///< the recorder dies within an append: all of it is there, or nothing
+  misdirected_record,  ///< another record is read instead
+  sink_fails,          ///< the sink cannot be reached
+  sink_fails_late,     ///< ... after the rows went out: it is not known whether they did
+  sink_throws,         ///< the sink's actor dies
   count_
 };
 constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count_);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
+
+#include "replay/release.hpp"
 
 namespace tapedeck::chaos {
 
@@ -11,40 +14,75 @@ namespace {
 template <class T>
 T must(Result<T> result) {
   if (!result) throw std::runtime_error("reference: " + result.error().message);
-  return std::move(*result);
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 }  // namespace
 
 Reference::Reference(const market::FoldSettings& settings, std::uint32_t partitions)
-    : settings_(settings), rules_(settings), partitions_(partitions) {}
+    : settings_(settings), rules_(settings), partitions_(partitions), kept_(partitions) {}
 
-void Reference::quarantine(const std::vector<schemas::ControlRecord>& records) {
+void Reference::go_by(const std::vector<schemas::ControlRecord>& records) {
   rules_ = replay::FoldRules(settings_, records);
-  const auto blocks = std::exchange(blocks_, {});
   partitions_ = std::vector<OnePartition>(partitions_.size());
   symbols_.clear();
   by_identity_.clear();
-  for (const auto& block : blocks) take(block);
+  fold_kept();
 }
 
 void Reference::follow(const storage::TapeReader& tape) {
   for (Partition p = 0; p < partitions_.size(); ++p) {
     while (true) {
-      const auto block = must(tape.read(p, partitions_[p].next, {}));
+      const auto block = must(tape.read(p, must(kept_.end(p)), {}));
       if (block->records.empty()) break;
-      take(block);
+      for (const auto& record : block->records) keep(record);
+    }
+  }
+  fold_kept();
+}
+
+void Reference::keep(const storage::Record& record) {
+  if (record.kind == storage::RecordKind::mark) {
+    const storage::NewMark mark{record.partition, must(schemas::decode_mark(record.payload))};
+    must(kept_.append({}, std::span(&mark, 1)));
+    return;
+  }
+  const storage::NewRecord copy{record.symbol, record.payload, record.event_count,
+                                record.max_event_time};
+  must(kept_.append(std::span(&copy, 1), {}));
+}
+
+void Reference::fold_kept() {
+  for (auto& partition : partitions_) {
+    const auto p = static_cast<Partition>(&partition - partitions_.data());
+    while (partition.next < must(kept_.end(p))) {
+      const auto block = must(kept_.read(p, partition.next, {}));
+      for (const auto& record : block->records) fold(record);
+    }
+    meet_releases(partition);
+  }
+}
+
+/// What is released where the partition stands comes before the record there.
+void Reference::meet_releases(OnePartition& partition) {
+  market::Outputs outputs;
+  for (const auto& name : partition.symbols) {
+    auto& symbol = symbols_.at(name);
+    auto& fold = *symbol.fold;
+    while (fold.next_turn() <= partition.next) {
+      const auto at = fold.next_turn();
+      must(replay::meet_turn(fold, kept_, nullptr, at, outputs));
+      const auto& state = fold.state();
+      symbol.states.push_back({at + 1, state.counts().folded, state.digest(), state.view().trust});
+      symbol.releases.push_back(at);
+      say(partition, name, outputs);
     }
   }
 }
 
-void Reference::take(const storage::RecordBlockPtr& block) {
-  blocks_.push_back(block);
-  for (const auto& record : block->records) fold(record);
-}
-
 void Reference::fold(const storage::Record& record) {
   auto& partition = partitions_[record.partition];
+  meet_releases(partition);
   partition.next = record.offset + 1;
   partition.events.push_back(record.event_count);
   market::Outputs outputs;
@@ -62,8 +100,7 @@ void Reference::fold(const storage::Record& record) {
     symbol.fold = std::make_unique<replay::SymbolFold>(name, record.partition, rules_);
     partition.symbols.push_back(name);
   }
-  if (auto applied = symbol.fold->apply(record, outputs); !applied)
-    throw std::runtime_error("reference: " + applied.error().message);
+  must(symbol.fold->apply(record, outputs));
   const auto& state = symbol.fold->state();
   symbol.states.push_back(
       {partition.next, state.counts().folded, state.digest(), state.view().trust});
@@ -75,7 +112,7 @@ void Reference::say(OnePartition& partition, const std::string& symbol, market::
     auto identity = market::identity(output);
     const auto p = static_cast<Partition>(&partition - partitions_.data());
     auto& times = by_identity_[{symbol, identity}];
-    if (!times.empty() && output.kind() != market::OutputKind::refusal)
+    if (!times.empty() && output.kind() != market::OutputKind::refusal && !ruled(symbol))
       throw std::runtime_error("reference: an output of " + symbol + " was said twice");
     times.emplace_back(p, partition.said.size());
     partition.said.push_back({symbol, std::move(identity), std::move(output)});
@@ -89,6 +126,15 @@ const Reference::State* Reference::state(std::string_view symbol, Offset next) c
   const auto& states = found->second.states;
   const auto after = std::ranges::upper_bound(states, next, {}, &State::next);
   return after == states.begin() ? nullptr : &*std::prev(after);
+}
+
+const Reference::State* Reference::released(std::string_view symbol, Offset next) const {
+  const auto found = symbols_.find(symbol);
+  if (found == symbols_.end()) return nullptr;
+  const auto& [fold, states, releases] = found->second;
+  if (std::ranges::find(releases, next) == releases.end()) return nullptr;
+  // A record right there made another state with the same next.
+  return &*std::ranges::find(states, next + 1, &State::next);
 }
 
 std::vector<const market::Output*> Reference::output(const std::string& symbol,

@@ -13,6 +13,7 @@
 #include "market/settings.hpp"
 #include "replay/fold_rules.hpp"
 #include "replay/symbol_fold.hpp"
+#include "storage/memory_tape.hpp"
 #include "storage/state_store.hpp"
 #include "storage/tape.hpp"
 
@@ -27,11 +28,9 @@ public:
   Reference(const market::FoldSettings& settings, std::uint32_t partitions);
 
   /// Folds everything followed so far again, by these control records.
-  void quarantine(const std::vector<schemas::ControlRecord>& records);
+  void go_by(const std::vector<schemas::ControlRecord>& records);
   /// Whether a control record names the symbol.
-  [[nodiscard]] bool quarantined(std::string_view symbol) const {
-    return rules_.of(symbol) != nullptr;
-  }
+  [[nodiscard]] bool ruled(std::string_view symbol) const { return rules_.of(symbol) != nullptr; }
 
   /// Folds what is new on the tape. Throws where it does not decode: a tape under test is whole.
   void follow(const storage::TapeReader& tape);
@@ -43,8 +42,10 @@ public:
     market::Digest digest;
     market::Trust trust = market::Trust::clean;
   };
-  /// As of `next`; null before the symbol's first record.
+  /// As of `next`, before what is released there; null before the symbol's first record.
   [[nodiscard]] const State* state(std::string_view symbol, Offset next) const;
+  /// As of `next`, after what is released there; null where nothing is.
+  [[nodiscard]] const State* released(std::string_view symbol, Offset next) const;
 
   struct Said {
     std::string symbol, identity;
@@ -54,8 +55,8 @@ public:
   [[nodiscard]] const std::vector<Said>& said(Partition partition) const {
     return partitions_[partition].said;
   }
-  /// Every time that it was said: a refused event of a record that reached the tape twice is
-  /// refused twice. Empty: never.
+  /// Every time that it was said, in order: a refused event of a record that reached the tape twice
+  /// is refused twice, and what a release changes is said again. Empty: never.
   [[nodiscard]] std::vector<const market::Output*> output(const std::string& symbol,
                                                           const std::string& identity) const;
   /// Different ones.
@@ -76,6 +77,7 @@ private:
   struct Symbol {
     std::unique_ptr<replay::SymbolFold> fold;
     std::vector<State> states;
+    std::vector<Offset> releases;  ///< the state after each has its next + 1
   };
   struct OnePartition {
     Offset next = 0;
@@ -84,14 +86,16 @@ private:
     std::vector<std::uint32_t> events;  ///< by offset
     std::vector<Said> said;
   };
-  void take(const storage::RecordBlockPtr& block);
+  void keep(const storage::Record& record);
+  void fold_kept();
   void fold(const storage::Record& record);
+  void meet_releases(OnePartition& partition);
   void say(OnePartition& partition, const std::string& symbol, market::Outputs& outputs);
 
   const market::FoldSettings& settings_;
   replay::FoldRules rules_;
   std::vector<OnePartition> partitions_;
-  std::vector<storage::RecordBlockPtr> blocks_;  ///< all that was followed, as it was then
+  storage::MemoryTape kept_;  ///< all that was followed, as it was then
   std::map<std::string, Symbol, std::less<>> symbols_;
   std::map<std::pair<std::string, std::string>, std::vector<std::pair<Partition, std::size_t>>>
       by_identity_;

@@ -20,21 +20,21 @@ caf::actor_system_config& configured(caf::actor_system_config& config) {
 }  // namespace
 
 struct SimProcess::Impl {
-  Impl(SimTape& tape_under, storage::StateStore& state, const market::FoldSettings& settings,
-       const actors::EngineOptions& options, std::shared_ptr<actors::FaultPlan> faults,
-       storage::ControlStore& control, std::shared_ptr<actors::Attempts> attempts, TimePoint now)
-      : tape(tape_under),
+  Impl(const World& world, std::shared_ptr<actors::FaultPlan> faults,
+       std::shared_ptr<actors::Attempts> attempts, TimePoint now)
+      : tape(world.tape),
         metrics(tape.partitions()),
         shared{tape,
-               state,
-               settings,
-               options,
+               world.state,
+               world.settings,
+               world.options,
                metrics,
                actors::Board(tape.partitions()),
                actors::Directory(tape.partitions()),
                std::move(faults),
-               actors::RuleBook(settings, &control, *control.records()),
-               std::move(attempts)},
+               actors::RuleBook(world.settings, &world.control, *world.control.records()),
+               std::move(attempts),
+               world.sink},
         system(configured(config)),
         scheduler(dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())) {
     scheduler.clock().current_time = now;
@@ -94,12 +94,9 @@ struct SimProcess::Impl {
   Policy policy;
 };
 
-SimProcess::SimProcess(SimTape& tape, storage::StateStore& state,
-                       const market::FoldSettings& settings, const actors::EngineOptions& options,
-                       std::shared_ptr<actors::FaultPlan> faults, storage::ControlStore& control,
+SimProcess::SimProcess(const World& world, std::shared_ptr<actors::FaultPlan> faults,
                        std::shared_ptr<actors::Attempts> attempts, TimePoint now)
-    : impl_(std::make_unique<Impl>(tape, state, settings, options, std::move(faults), control,
-                                   std::move(attempts), now)) {}
+    : impl_(std::make_unique<Impl>(world, std::move(faults), std::move(attempts), now)) {}
 
 SimProcess::~SimProcess() = default;
 
@@ -137,6 +134,12 @@ void SimProcess::ask_all(std::function<void(std::size_t)> count, actors::Questio
     ask.heads.push_back(std::make_shared<actors::HeadCount>(count));
   if (const auto gateway = impl_->shared.directory.gateway())
     caf::anon_send(gateway, std::move(ask));
+}
+
+void SimProcess::release(const std::string& symbol, const market::FoldItem& item,
+                         std::function<void(Result<actors::Offset>)> reply) {
+  if (const auto gateway = impl_->shared.directory.gateway())
+    caf::anon_send(gateway, actors::Release{symbol, item, std::move(reply)});
 }
 
 void SimProcess::drain(bool at_end) {

@@ -14,6 +14,7 @@
 #include "actors/symbol_worker.hpp"
 #include "chaos/verdict.hpp"
 #include "feeds/random.hpp"
+#include "sinks/sink.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace tapedeck::chaos {
@@ -24,13 +25,20 @@ class SimProcess {
 public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  /// Tape, state, settings and control store outlive it. Starts at virtual time `now`.
-  SimProcess(SimTape& tape, storage::StateStore& state, const market::FoldSettings& settings,
-             const actors::EngineOptions& options, std::shared_ptr<actors::FaultPlan> faults,
-             storage::ControlStore& control, std::shared_ptr<actors::Attempts> attempts,
-             TimePoint now);
-  /// A crash: what waits in mailboxes is lost. Tape and state must be dead by then, so that nothing
-  /// that still runs leaves a trace.
+  /// What it works on outlives it; `sink` may be null.
+  struct World {
+    SimTape& tape;
+    storage::StateStore& state;
+    const market::FoldSettings& settings;
+    const actors::EngineOptions& options;
+    storage::ControlStore& control;
+    sinks::OutputSink* sink;
+  };
+  /// Starts at virtual time `now`.
+  SimProcess(const World& world, std::shared_ptr<actors::FaultPlan> faults,
+             std::shared_ptr<actors::Attempts> attempts, TimePoint now);
+  /// A crash: what waits in mailboxes is lost. Tape, state and sink must be dead by then, so that
+  /// nothing that still runs leaves a trace.
   ~SimProcess();
   SimProcess(const SimProcess&) = delete;
   SimProcess& operator=(const SimProcess&) = delete;
@@ -44,6 +52,8 @@ public:
 
   void ask(const std::string& symbol, bool with_outputs, actors::Question::Reply reply);
   void ask_all(std::function<void(std::size_t)> count, actors::Question::Reply reply);
+  void release(const std::string& symbol, const market::FoldItem& item,
+               std::function<void(Result<actors::Offset>)> reply);
   void drain(bool at_end);
   void wake_all();
   void kill_gateway();

@@ -83,6 +83,8 @@ public:
   void look_again();
   /// At the end: every output is there, and nothing else; cursors and checkpoints are at the end.
   void finish();
+  /// Up to where a sink has delivered a partition; without one, not called.
+  void on_committed(std::function<Offset(Partition)> told) { committed_ = std::move(told); }
   /// Where a process started now would begin.
   [[nodiscard]] Offset resumes_at(Partition partition) const;
   /// Everything below is stored, as the disk says.
@@ -90,7 +92,7 @@ public:
 
 private:
   void tell(const storage::StateStore::Batch& batch) const;
-  void check_output(const std::string& symbol, const market::Output& output);
+  void check_output(const std::string& symbol, const market::Output& output, bool newest);
   void check_snapshot(const storage::StoredSnapshot& snapshot);
   void check_cursor(Partition partition, Offset cursor);
   void check_checkpoint(const storage::Checkpoint& row);
@@ -103,6 +105,7 @@ private:
   std::vector<std::size_t> checked_;  ///< by partition: outputs below the cursor known to be stored
   Verdict& verdict_;
   std::function<void(std::string_view)> told_;
+  std::function<Offset(Partition)> committed_;
 };
 
 /// The store of one process.

@@ -14,13 +14,19 @@ Result<void> SimTape::append(std::span<const storage::NewRecord> records,
                              std::span<const storage::NewMark> marks) {
   if (dice_.hit(Fault::append_fails))
     return fail(ErrorCode::environment, "injected: no room for the tape");
+  const bool torn = dice_.hit(Fault::append_torn);
+  const auto died = [] {
+    return fail(ErrorCode::environment, "injected: the recorder died in an append");
+  };
+  if (torn && dice_.below(2) == 0) return died();
   if (auto done = stored_.append(records, marks); !done) return done;
   if (!records.empty() && may_repeat_ && dice_.hit(Fault::append_repeats)) {
     const auto& again = records[dice_.below(records.size())];
     if (auto done = stored_.append(std::span(&again, 1), {}); !done) return done;
   }
-  if (dice_.hit(Fault::late_news)) return {};
-  return refresh();
+  if (!dice_.hit(Fault::late_news)) (void)refresh();
+  if (torn) return died();
+  return {};
 }
 
 Result<void> SimTape::append(const storage::RecorderDeadLetter& letter) {
@@ -40,6 +46,19 @@ Result<void> SimTape::gate(const char* what, Fault fault) const {
   return {};
 }
 
+/// The bytes of another record come back for the one at `at`.
+template <class Read>
+Result<RecordBlockPtr> SimTape::misdirected(Partition partition, Offset at,
+                                            const Read& read) const {
+  const auto end = *stored_.end(partition);
+  if (at >= end || !dice_.hit(Fault::misdirected_record)) return read();
+  const auto other = dice_.below(end);
+  stored_.swap(partition, at, other);
+  auto block = read();
+  stored_.swap(partition, at, other);
+  return block;
+}
+
 Result<SimTape::Offset> SimTape::end(Partition partition) const { return visible_.at(partition); }
 
 Result<RecordBlockPtr> SimTape::read(Partition partition, Offset from,
@@ -54,7 +73,7 @@ Result<RecordBlockPtr> SimTape::read(Partition partition, Offset from,
   if (dice_.hit(Fault::short_read)) limits.records = 1 + dice_.below(3);
   const auto visible = visible_.at(partition);
   limits.records = std::min<std::size_t>(limits.records, visible - std::min(visible, from));
-  return stored_.read(partition, from, limits);
+  return misdirected(partition, from, [&] { return stored_.read(partition, from, limits); });
 }
 
 Result<RecordBlockPtr> SimTape::read_symbol(std::string_view symbol, Offset from, Offset to,
@@ -62,7 +81,11 @@ Result<RecordBlockPtr> SimTape::read_symbol(std::string_view symbol, Offset from
   if (auto open = gate("reading a symbol", Fault::refill_fails); !open)
     return tl::unexpected(open.error());
   if (dice_.hit(Fault::short_read)) limits.records = 1 + dice_.below(3);
-  return stored_.read_symbol(symbol, from, to, limits);
+  const auto entries = stored_.index(symbol, from, to);
+  const auto read = [&] { return stored_.read_symbol(symbol, from, to, limits); };
+  if (!entries || entries->empty()) return read();
+  const auto partition = storage::partition_of(symbol, partitions());
+  return misdirected(partition, entries->front().offset, read);
 }
 
 Result<RecordBlockPtr> SimTape::marks(Partition partition, Offset from, Offset to) const {

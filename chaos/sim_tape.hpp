@@ -64,9 +64,12 @@ public:
 
 private:
   [[nodiscard]] Result<void> gate(const char* what, Fault fault) const;
+  template <class Read>
+  [[nodiscard]] Result<storage::RecordBlockPtr> misdirected(Partition partition, Offset at,
+                                                            const Read& read) const;
 
   Dice& dice_;
-  storage::MemoryTape stored_;
+  mutable storage::MemoryTape stored_;  ///< records change places while one is misread
   std::vector<Offset> visible_;
   std::set<std::pair<Partition, Offset>> rotten_;
   std::function<void()> wake_;

@@ -7,12 +7,14 @@
 #include <optional>
 #include <utility>
 
+#include "chaos/dice_plan.hpp"
 #include "chaos/reference.hpp"
+#include "chaos/sim_control.hpp"
 #include "chaos/sim_process.hpp"
+#include "chaos/sim_sink.hpp"
 #include "chaos/sim_state.hpp"
 #include "chaos/sim_tape.hpp"
 #include "chaos/workload.hpp"
-#include "storage/memory_state_store.hpp"
 
 namespace tapedeck::chaos {
 
@@ -23,67 +25,6 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t kSafetySteps = 6'000;     // at the most, once all is recorded
 constexpr std::uint64_t kLivenessSteps = 60'000;  // everything converges within so many
 constexpr std::uint32_t kMaxLives = 60;
-
-/// Survives crashes; tells of what is written.
-class SimControl final : public storage::ControlStore {
-public:
-  explicit SimControl(std::function<void()> written) : written_(std::move(written)) {}
-  [[nodiscard]] Result<std::optional<market::FoldSettings>> settings() const override {
-    return stored_.settings();
-  }
-  Result<market::FoldSettings> settle(const market::FoldSettings& settings) override {
-    return stored_.settle(settings);
-  }
-  [[nodiscard]] Result<std::vector<schemas::ControlRecord>> records() const override {
-    return stored_.records();
-  }
-  Result<void> append(const schemas::ControlRecord& record) override {
-    auto done = stored_.append(record);
-    written_();
-    return done;
-  }
-
-private:
-  storage::MemoryControlStore stored_;
-  std::function<void()> written_;
-};
-
-/// Throws in symbol actors, as the dice say.
-class DicePlan final : public actors::FaultPlan {
-public:
-  explicit DicePlan(Dice& dice) : FaultPlan({}), dice_(dice) {}
-  std::optional<actors::FaultPoint> fires(std::string_view symbol,
-                                          const storage::Record& record) override {
-    if (record.event_count == 0) return std::nullopt;
-    auto& place = places_[{record.partition, record.offset}];
-    const auto index = static_cast<std::uint32_t>(dice_.below(record.event_count));
-    // Poison is so from the beginning; what is none must not look like it.
-    const bool fresh = !std::exchange(place.seen, true);
-    if (fresh && dice_.hit(Fault::poison)) place.poison = index;
-    if (place.poison) return point(symbol, {record.partition, record.offset, *place.poison});
-    if (place.thrown + 1 >= actors::kPoisonAttempts || !dice_.hit(Fault::fold_throws))
-      return std::nullopt;
-    ++place.thrown;
-    return point(symbol, {record.partition, record.offset, index});
-  }
-  void message(std::string_view) override {
-    if (dice_.hit(Fault::message_throws)) throw Injected("injected: a message failed");
-  }
-
-private:
-  static actors::FaultPoint point(std::string_view symbol, const market::Position& at) {
-    actors::FaultPoint fault;
-    fault.symbol = symbol, fault.position = at;
-    return fault;
-  }
-  Dice& dice_;
-  struct Place {
-    bool seen = false;
-    std::size_t thrown = 0;
-    std::optional<std::uint32_t> poison;  ///< index in the record
-  };
-  std::map<std::pair<Partition, Offset>, Place> places_;
-};
 
 class Simulation {
 public:
@@ -96,12 +37,15 @@ public:
         disk_(dice_),
         reference_(workload_.settings, workload_.partitions),
         checker_(reference_, disk_, workload_.partitions, verdict_),
-        control_([this] { quarantined(); }),
+        control_(dice_, [this](const schemas::ControlRecord& record) { ruled(record); }),
+        sink_(reference_, dice_, workload_.partitions, verdict_),
         plan_(std::make_shared<DicePlan>(dice_)) {
     if (log_) {
       dice_.on_hit([this](Fault fault) { log(fmt::format("  {}", name(fault))); });
       checker_.on_write([this](std::string_view text) { log(text); });
     }
+    if (workload_.sink)
+      checker_.on_committed([this](Partition partition) { return sink_.committed(partition); });
     tape_.watch_reads([this](Partition partition) { may_read(partition); });
   }
 
@@ -129,11 +73,17 @@ private:
   void start() {
     tape_.dead(false);
     disk_.dead(false);
+    sink_.dead(false);
     (void)tape_.refresh();
     for (Partition p = 0; p < workload_.partitions; ++p) resumed_[p] = checker_.resumes_at(p);
     state_ = std::make_unique<SimState>(disk_, checker_);
-    process_ = std::make_unique<SimProcess>(tape_, *state_, workload_.settings, workload_.engine,
-                                            plan_, control_, attempts_, now_);
+    const SimProcess::World world{tape_,
+                                  *state_,
+                                  workload_.settings,
+                                  workload_.engine,
+                                  control_,
+                                  workload_.sink ? &sink_ : nullptr};
+    process_ = std::make_unique<SimProcess>(world, plan_, attempts_, now_);
     stopping_ = false;
     for (Partition p = 0; p < workload_.partitions; ++p)
       log(fmt::format("started: partition {} resumes at {}, cursor {}, end {}", p, resumed_[p],
@@ -146,15 +96,16 @@ private:
     now_ = process_->now();
     tape_.dead(true);
     disk_.dead(true);
+    sink_.dead(true);
     process_.reset();
     state_.reset();
     open_questions_ = 0;
   }
 
-  void crash(bool power) {
+  void crash(std::string_view how, bool power = false) {
     stop();
-    trace_.add(power ? "power" : "crash");
-    log("killed");
+    trace_.add(how);
+    log(how);
     if (power) {
       disk_.forget(dice_.below(20));
       checker_.look_again();
@@ -189,22 +140,41 @@ private:
     if (failure.code == ErrorCode::exhausted)
       return dice_.hits(Fault::fold_throws) > 0 || dice_.hits(Fault::message_throws) > 0 ||
              dice_.hits(Fault::refill_fails) > 0 || dice_.hits(Fault::gateway_dies) > 0 ||
-             damaged();
+             dice_.hits(Fault::control_fails) > 0 || damaged();
     return failure.code == ErrorCode::corrupt && damaged();
   }
   [[nodiscard]] bool damaged() const {
-    return disk_.ever_rotted() || tape_.rotten() || dice_.hits(Fault::misdirected_read) > 0;
+    return disk_.ever_rotted() || tape_.rotten() || dice_.hits(Fault::misdirected_read) > 0 ||
+           dice_.hits(Fault::misdirected_record) > 0;
   }
 
   /// From now on the truth is the fold by the control records: nothing was folded past what they
   /// name.
-  void quarantined() {
-    const auto records = control_.records().value();
-    const auto& at = records.back().item.position;
-    log(fmt::format("quarantined: {} {}:{}:{}", records.back().symbol, at.partition, at.offset,
-                    at.index));
+  void ruled(const schemas::ControlRecord& record) {
+    const bool released = record.kind == schemas::ControlRecord::Kind::release;
+    const auto& at = record.item.position;
+    log(fmt::format("{}: {} {}:{}:{} at {}", released ? "released" : "quarantined", record.symbol,
+                    at.partition, at.offset, at.index, record.at));
     trace_.add(at.offset);
-    reference_.quarantine(records);
+    if (released) {
+      ++outcome_.releases;
+      plan_->released(record.item);
+    }
+    reference_.go_by(control_.records().value());
+  }
+
+  void release_some() {
+    const auto& held = control_.held();
+    if (held.empty() || !dice_.hit(Fault::release)) return;
+    const auto& one = held[dice_.below(held.size())];
+    process_->release(one.symbol, one.item, [this](const Result<Offset>& done) {
+      if (done || process_dead()) return;
+      const auto& why = done.error();
+      log("not released: " + why.message);
+      // Another request was first, or it is too early.
+      if (why.code != ErrorCode::not_found && why.code != ErrorCode::environment)
+        verdict_.broken("a release was refused: " + why.message);
+    });
   }
 
   // ---- the recorder
@@ -242,7 +212,7 @@ private:
     const auto symbol = "S" + std::to_string(random_.below(10));
     ++open_questions_;
     process_->ask(symbol, random_.chance(1, 2), [this, symbol](const actors::Answer& answer) {
-      if (tape_dead()) return;
+      if (process_dead()) return;
       --open_questions_;
       check_answer(symbol, answer);
     });
@@ -253,17 +223,17 @@ private:
     process_->ask_all(
         [this,
          waiting = std::make_shared<std::uint32_t>(workload_.partitions)](std::size_t symbols) {
-          if (tape_dead()) return;
+          if (process_dead()) return;
           open_questions_ += static_cast<std::int64_t>(symbols);
           if (--*waiting == 0) --open_questions_;
         },
         [this](const actors::Answer& answer) {
-          if (tape_dead()) return;
+          if (process_dead()) return;
           --open_questions_;
           if (answer.fold != nullptr) check_answer(answer.fold->state().symbol(), answer);
         });
   }
-  [[nodiscard]] bool tape_dead() const { return disk_.dead(); }
+  [[nodiscard]] bool process_dead() const { return disk_.dead(); }
 
   void check_answer(const std::string& symbol, const actors::Answer& answer) {
     trace_.add(static_cast<std::uint64_t>(answer.state));
@@ -277,21 +247,26 @@ private:
     ++outcome_.answers;
     const auto& fold = *answer.fold;
     const auto* expected = reference_.state(symbol, fold.next());
+    if (const auto* released = reference_.released(symbol, fold.next());
+        released != nullptr && released->digest == fold.state().digest())
+      expected = released;
     if (expected == nullptr) {
       if (fold.state().counts().read > 0) verdict_.broken(symbol + " was answered from nowhere");
       return;
     }
     if (fold.state().digest() != expected->digest ||
         fold.state().counts().folded != expected->events)
-      verdict_.broken(fmt::format("{} was answered as of {}, with {} events where there are {}",
-                                  symbol, fold.next(), fold.state().counts().folded,
-                                  expected->events));
+      verdict_.broken(fmt::format(
+          "{} was answered as of {}, with {} events where there are {}{}", symbol, fold.next(),
+          fold.state().counts().folded, expected->events,
+          fold.state().counts().folded == expected->events ? ", and another digest" : ""));
     if (fold.state().view().trust != expected->trust)
       verdict_.broken(fmt::format("{} as of {} says trust {}, and is {}", symbol, fold.next(),
                                   name(fold.state().view().trust), name(expected->trust)));
     for (const auto& output : answer.unstored) {
       const auto said = reference_.output(symbol, market::identity(output));
-      if (said.empty() || !said.back()->same_content(output))
+      const auto same = [&](const market::Output* one) { return one->same_content(output); };
+      if (std::ranges::none_of(said, same))
         verdict_.broken(symbol + " was answered an output that an undisturbed fold never says");
     }
   }
@@ -305,6 +280,12 @@ private:
     if (metrics.pending_outputs >= static_cast<std::int64_t>(workload_.engine.max_unstored_outputs))
       verdict_.broken(
           fmt::format("partition {} read on with too many outputs unstored", partition));
+    // What a release said where the tape ends leaves only behind the next record.
+    if (metrics.undelivered >=
+            static_cast<std::int64_t>(workload_.engine.max_undelivered_outputs) &&
+        metrics.committed < metrics.next_offset)
+      verdict_.broken(
+          fmt::format("partition {} read on with too many outputs undelivered", partition));
   }
 
   void check_limits() {
@@ -313,7 +294,7 @@ private:
     for (const auto& metrics : process_->metrics().partitions) {
       if (metrics->inflight_bytes > limit) verdict_.broken("more is in flight than the limit");
       if (metrics->inflight_bytes < 0 || metrics->inflight_batches < 0 ||
-          metrics->pending_outputs < 0 || metrics->symbols_down < 0)
+          metrics->pending_outputs < 0 || metrics->undelivered < 0 || metrics->symbols_down < 0)
         verdict_.broken("a queue's depth is negative");
     }
   }
@@ -342,6 +323,10 @@ private:
       return true;
     }
     const bool ran = process_->step(random_, trace_);
+    if (plan_->take_hang()) {
+      crash("ended by the watchdog");
+      return true;
+    }
     check_limits();
     if (ran) return true;
     if (!recorded()) {
@@ -362,9 +347,10 @@ private:
     if (dice_.hit(Fault::state_rots)) disk_.rot(false);
     if (dice_.hit(Fault::record_rots)) tape_.rot();
     if (random_.below(40) == 0) random_.chance(1, 8) ? ask_all() : ask();
+    release_some();
     if (dice_.hit(Fault::gateway_dies)) process_->kill_gateway();
-    if (dice_.hit(Fault::crash)) return crash(false);
-    if (dice_.hit(Fault::power_loss)) return crash(true);
+    if (dice_.hit(Fault::crash)) return crash("killed");
+    if (dice_.hit(Fault::power_loss)) return crash("power loss", true);
     if (!stopping_ && dice_.hit(Fault::orderly_stop)) {
       stopping_ = true;
       process_->drain(random_.chance(1, 2));
@@ -398,7 +384,12 @@ private:
       if (!turn()) return verdict_.broken("nothing more happens, and the engine is not drained");
       if (life != outcome_.lives) asked = false;
     }
-    verdict_.broken(fmt::format("not drained after {} steps without faults", kLivenessSteps));
+    std::string where;
+    for (const auto& one : process_->board().partitions())
+      where += fmt::format("; read to {} of {}, folded to {}, stored to {}, delivered to {}",
+                           one.next, one.end, one.frontier, one.cursor, one.committed);
+    verdict_.broken(
+        fmt::format("not drained after {} steps without faults{}", kLivenessSteps, where));
   }
 
   void inspect_state() {
@@ -416,6 +407,7 @@ private:
 
   void finish() {
     checker_.finish();
+    if (workload_.sink) sink_.finish();
     // Answers to what is still asked.
     for (int left = 1000; open_questions_ > 0 && left > 0; --left) {
       if (!process_->step(random_, trace_) && !process_->next_timeout()) break;
@@ -452,7 +444,7 @@ private:
     undisturbed.follow(clean);
     for (Partition p = 0; p < workload_.partitions; ++p) {
       for (const auto& symbol : undisturbed.symbols(p)) {
-        if (reference_.quarantined(symbol)) continue;
+        if (reference_.ruled(symbol)) continue;
         const auto* expected = undisturbed.state(symbol, market::kNever);
         const auto* found = reference_.state(symbol, market::kNever);
         if (found == nullptr || found->digest != expected->digest)
@@ -474,6 +466,7 @@ private:
   Reference reference_;
   StateChecker checker_;
   SimControl control_;
+  SimSink sink_;
   std::shared_ptr<actors::Attempts> attempts_ = std::make_shared<actors::Attempts>();
   std::shared_ptr<DicePlan> plan_;
   std::unique_ptr<SimState> state_;

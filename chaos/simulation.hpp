@@ -25,6 +25,7 @@ struct SimOutcome {
   std::uint64_t trace = 0;            ///< equal for two runs of one seed
   std::uint64_t lives = 1;            ///< processes started
   std::uint64_t records = 0;          ///< on the tape in the end
+  std::uint64_t releases = 0;         ///< of quarantined events
   std::uint64_t answers = 0;          ///< questions answered from a live fold, and compared
   std::array<std::uint64_t, kFaults> faults{};  ///< injected
 };

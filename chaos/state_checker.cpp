@@ -5,6 +5,16 @@
 
 namespace tapedeck::chaos {
 
+namespace {
+
+std::string hex(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  return text;
+}
+
+}  // namespace
+
 StateChecker::StateChecker(const Reference& reference, SimDisk& disk, std::uint32_t partitions,
                            Verdict& verdict)
     : reference_(reference),
@@ -19,7 +29,7 @@ void StateChecker::wrote(const storage::StateStore::Batch& batch) {
     const auto outputs = storage::decode_outputs(some);
     if (!outputs)
       return verdict_.broken("stored outputs do not decode: " + outputs.error().message);
-    for (const auto& output : *outputs) check_output(some.symbol, output);
+    for (const auto& output : *outputs) check_output(some.symbol, output, false);
   }
   for (const auto& snapshot : batch.snapshots) check_snapshot(snapshot);
   if (batch.cursor) check_cursor(batch.cursor->first, batch.cursor->second);
@@ -40,23 +50,29 @@ void StateChecker::tell(const storage::StateStore::Batch& batch) const {
   told_(text);
 }
 
-void StateChecker::check_output(const std::string& symbol, const market::Output& output) {
+/// `newest`: as it was said last.
+void StateChecker::check_output(const std::string& symbol, const market::Output& output,
+                                bool newest) {
   auto identity = market::identity(output);
   const auto times = reference_.output(symbol, identity);
   if (times.empty())
     return verdict_.broken(
         fmt::format("{} stored an output of {} that an undisturbed fold never "
-                    "says (kind {}, time {})",
-                    output.position.offset, symbol, static_cast<int>(output.kind()), output.time));
+                    "says (kind {}, time {}, identity {})",
+                    output.position.offset, symbol, static_cast<int>(output.kind()), output.time,
+                    hex(identity)));
   const auto* expected = times.back();
   for (const auto* time : times)
-    if (time->position == output.position) expected = time;
+    if (!newest && time->position == output.position) expected = time;
   if (!expected->same_content(output))
     verdict_.broken(
         fmt::format("an output of {} differs from the undisturbed fold's (kind {}, "
-                    "time {}, emitted at {}:{})",
+                    "time {}, emitted at {}:{}, said {} times there, the last at {}; {}content, "
+                    "trust {} instead of {})",
                     symbol, static_cast<int>(output.kind()), output.time, output.position.partition,
-                    output.position.offset));
+                    output.position.offset, times.size(), times.back()->position.offset,
+                    output.body == expected->body ? "the same " : "other ", name(output.trust),
+                    name(expected->trust)));
   if (expected->position != output.position)
     verdict_.broken(fmt::format(
         "an output of {} (kind {}) was emitted at {}:{}.{}, by the "
@@ -131,8 +147,8 @@ Offset StateChecker::resumes_at(Partition partition) const {
   const auto rows = truth_->checkpoints(partition);
   const auto spoken = truth_->cursor(partition);
   if (!rows || !spoken) return 0;
-  const auto usable =
-      std::ranges::find_if(*rows, [&](const auto& row) { return row.next <= *spoken; });
+  const auto out = committed_ ? std::min(*spoken, committed_(partition)) : *spoken;
+  const auto usable = std::ranges::find_if(*rows, [&](const auto& row) { return row.next <= out; });
   return usable == rows->end() ? 0 : usable->next;
 }
 
@@ -173,11 +189,12 @@ void StateChecker::finish() {
     check_cursor(p, end);
     for (const auto& symbol : reference_.symbols(p)) {
       auto read = truth_->outputs(symbol, "", "", [&](const market::Output& output) {
-        check_output(symbol, output);
+        check_output(symbol, output, true);
         ++found;
         return true;
       });
       if (!read) verdict_.broken("stored outputs cannot be read: " + read.error().message);
+      if (reference_.released(symbol, end) != nullptr) continue;  // not stored right there
       const auto* expected = reference_.state(symbol, end);
       const auto rows = truth_->digests(symbol, p);
       if (!rows || rows->empty() || rows->back().events != expected->events ||

@@ -24,6 +24,7 @@ struct Workload {
   std::vector<SimSource> sources;  ///< recorded one after the other
   market::FoldSettings settings;
   actors::EngineOptions engine;
+  bool sink = false;  ///< outputs are delivered too
 };
 
 [[nodiscard]] Workload make_workload(std::uint64_t seed);

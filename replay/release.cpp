@@ -77,7 +77,9 @@ void compare_candle(const CandleKey& key, const market::Output& before, const To
   }
   const bool same = same_values(was, is);
   const auto revision = was.revision + (same ? 0 : 1);
-  changes.revisions.push_back({was.width, was.open_time, was.number, revision});
+  // The state's candles are of its own source: one of another may have the same time.
+  if (state.source() == std::get<2>(key))
+    changes.revisions.push_back({was.width, was.open_time, was.number, revision});
   if (same || !is.closed) return;
   is.revision = revision;
   output.body = is;
@@ -91,13 +93,22 @@ Changes compare(const Told& before, const Told& now, const market::SymbolState& 
   for (const auto& [key, output] : before.candles)
     compare_candle(key, output, now, base, state, changes);
   for (const auto& [key, output] : now.candles) {
-    if (!before.candles.contains(key)) changes.outputs.push_back(output);
+    if (before.candles.contains(key)) continue;
+    if (const auto earlier = kept_candle(base, key); earlier && earlier->closed) {
+      market::Output told = output;  // before the stretch
+      told.body = *earlier;
+      compare_candle(key, told, now, base, state, changes);
+    } else {
+      changes.outputs.push_back(output);
+    }
   }
   for (const auto& [identity, output] : now.others) {
     const auto found = before.others.find(identity);
     if (found == before.others.end() || !(found->second.body == output.body))
       changes.outputs.push_back(output);
   }
+  // Their order must not depend on how much was known as told.
+  std::ranges::stable_sort(changes.outputs, {}, [](const auto& one) { return identity(one); });
   return changes;
 }
 
@@ -119,11 +130,18 @@ Result<void> meet_turn(SymbolFold& fold, const storage::TapeReader& tape,
 Result<void> meet_release(SymbolFold& fold, const storage::TapeReader& tape,
                           const storage::StateReader* state, Offset at, market::Outputs& outputs) {
   const auto& symbol = fold.state().symbol();
-  const auto base_of = [&]() {
-    return newest_good(tape, state, symbol, fold.partition(), fold.first_released(at),
-                       fold.rules());
+  const auto base_of = [&](Offset at_most) {
+    return newest_good(tape, state, symbol, fold.partition(), at_most, fold.rules());
   };
-  auto base = base_of(), old = base_of(), now = base_of();
+  const auto first = fold.first_released(at);
+  auto base = base_of(first), old = base_of(first), now = base_of(first);
+  // A snapshot that could be read once only: all three begin at the same one.
+  while (base && old && now) {
+    const auto lowest = std::min({base->fold.next(), old->fold.next(), now->fold.next()});
+    if (base->fold.next() == lowest && old->fold.next() == lowest && now->fold.next() == lowest)
+      break;
+    base = base_of(lowest), old = base_of(lowest), now = base_of(lowest);
+  }
   if (!base) return tl::unexpected(base.error());
   if (!old) return tl::unexpected(old.error());
   if (!now) return tl::unexpected(now.error());

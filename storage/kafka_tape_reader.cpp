@@ -94,7 +94,8 @@ Result<RecordBlockPtr> KafkaTapeReader::read(Partition partition, Offset from,
   if (from >= end) return BlockBuilder(0).finish();
   auto foreign = begin_pass(partition, from);
   if (!foreign) return tl::unexpected(foreign.error());
-  BlockBuilder block(std::min(limits.bytes, (end - from) * std::size_t{8} << 10));
+  const std::uint64_t most = std::min<std::uint64_t>(end - from, limits.records);
+  BlockBuilder block(std::min(limits.bytes, most * std::size_t{8} << 10));
   const auto done = streams_->read(
       partition, from, end, kPatienceMs, [&](const rd_kafka_message_t& message) -> Result<bool> {
         if (auto added = add(partition, message, *foreign, true, block); !added)

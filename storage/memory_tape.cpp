@@ -196,4 +196,10 @@ void MemoryTape::damage(Partition partition, Offset offset) {
   }
 }
 
+void MemoryTape::swap(Partition partition, Offset one, Offset other) {
+  std::unique_lock lock(mutex_);
+  auto& frames = logs_.at(partition).frames;
+  std::swap(frames.at(one), frames.at(other));
+}
+
 }  // namespace tapedeck::storage

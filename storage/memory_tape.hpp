@@ -45,6 +45,8 @@ public:
   /// Test hook: flips one bit of a stored record's payload, as a failing disk would. No effect
   /// where there is none.
   void damage(Partition partition, Offset offset);
+  /// Test hook: each of the two records lies where the other one belongs. Again: as before.
+  void swap(Partition partition, Offset one, Offset other);
 
 private:
   struct PartitionLog {

@@ -170,7 +170,8 @@ Result<RecordBlockPtr> RocksdbTapeReader::read_on(Partition partition, Offset fr
   const Offset end = visible(partition);
   from = std::max(from, first(partition));
   if (from >= end) return BlockBuilder(0).finish();
-  BlockBuilder block(std::min(limits.bytes, (end - from) * std::size_t{16} << 10));
+  const std::uint64_t most = std::min<std::uint64_t>(end - from, limits.records);
+  BlockBuilder block(std::min(limits.bytes, most * std::size_t{16} << 10));
   Iterator it = files_->parked.take(partition, from);
   bool fresh = !it;
   if (!it) it = records_from(partition, from);

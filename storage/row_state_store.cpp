@@ -339,6 +339,13 @@ Result<void> RowStateStore::write(const Batch& batch) {
       changes.push_back({Family::digests, gone, {}});
       changes.push_back({Family::snapshots, gone, {}});
     }
+    const auto stored = checkpoints(key.partition);
+    if (!stored) return tl::unexpected(stored.error());
+    for (const auto& checkpoint : *stored) {
+      if (checkpoint.next > key.next)
+        changes.push_back(
+            {Family::checkpoints, checkpoint_key(key.partition, checkpoint.next), {}});
+    }
   }
   for (const auto& snapshot : batch.snapshots) {
     auto key = snapshot_key(snapshot.key.partition, snapshot.key.symbol, snapshot.key.next);

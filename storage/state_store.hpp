@@ -131,7 +131,8 @@ public:
     std::optional<Checkpoint> checkpoint;
     std::optional<std::pair<Partition, Offset>> cursor;
     /// Snapshots and digests of the symbol with next > key.next go first: an item was quarantined
-    /// that they hold.
+    /// that they hold, or released that they lack. With them the partition's checkpoints that count
+    /// on them.
     std::vector<SnapshotKey> forget{};
   };
   virtual Result<void> write(const Batch& batch) = 0;

@@ -77,3 +77,24 @@ TEST_CASE("what was passed or settled accuses nobody any more, nor does a torn l
   const auto attempts = actors::Attempts::open(file.path()).value();
   CHECK(attempts->accused_symbols().empty());
 }
+
+TEST_CASE("what is put through only later is held against the symbol, whatever it folds meanwhile",
+          "[attempts]") {
+  const File file;
+  const market::FoldItem other{{2, 1235, 0}, {}};
+  {
+    const auto attempts = actors::Attempts::open(file.path()).value();
+    for (int i = 0; i < 2; ++i) {
+      attempts->add("S", kEvent, "again");
+      attempts->add("S", other, "once");
+    }
+    attempts->passed("S", 2000, std::span(&kEvent, 1));
+  }
+  const auto attempts = actors::Attempts::open(file.path()).value();
+  attempts->add("S", other, "once");
+  CHECK_FALSE(attempts->poison("S"));
+  attempts->add("S", kEvent, "again");
+  const auto poison = attempts->poison("S");
+  REQUIRE(poison);
+  CHECK(poison->item == kEvent);
+}

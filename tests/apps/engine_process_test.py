@@ -105,10 +105,7 @@ class Determinism(ProcessTest):
         self.assertEqual(stops, STOPS)
         return stops
 
-    def test_threads_polls_stops_and_kills(self):
-        tape = self.record("tape")
-        expected = dump(tape, "--refold")
-        self.assertEqual(len(expected.splitlines()), SYMBOLS)
+    def agree_however_folded(self, tape, expected):
         stops = kills = 0
         for threads in (1, 2, 4):
             for records in (1, 64, 4096):
@@ -133,6 +130,72 @@ class Determinism(ProcessTest):
                     self.index(tape, environment)
                     self.assertEqual(dump(tape), expected)
         print(f"{stops} stops, {kills} kills")
+
+    def test_threads_polls_stops_and_kills(self):
+        tape = self.record("tape")
+        expected = dump(tape, "--refold")
+        self.assertEqual(len(expected.splitlines()), SYMBOLS)
+        self.agree_however_folded(tape, expected)
+
+    def late_trades(self, name):
+        """Trades of which some come late, and quotes whose side keeps changing."""
+        path = self.path(name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("symbol,ts_us,bid,bid_size,ask,ask_size,price,size,side\n")
+            now = 1_700_000_000_000_000
+            for row in range(60_000):
+                now += self.random.randrange(200_000)
+                late = self.random.choice((0, 0, 0, 900_000, 30_000_000, 70_000_000))
+                sizes = self.random.choice(("9", "1")), self.random.choice(("9", "1"))
+                quote = f"99.5,{sizes[0]},100.5,{sizes[1]}" if row % 3 else ",,,"
+                price = self.random.randrange(90, 110) if row % 100 == 0 else 100
+                file.write(f"T{self.random.randrange(8)},{now - late},{quote},{price},{1 + row % 7},buy\n")
+        return path
+
+    def test_every_feature_and_settings_that_change(self):
+        """Activity candles, all metrics, patterns, refusals, revisions; other settings from the middle of the tape."""
+        tape = self.path("features")
+        self.succeeds("record", "--feed", "sim:l3", "--input", f"seed={SEED},symbols=40,messages=200000", "--tape",
+                      tape)
+        config = self.path("features.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("""
+                [candles]
+                widths = ["1s", "1m", "100t", "5000v", "1000000n", "500i"]
+                origin = "09:30 -04:00"
+                [metrics]
+                further = ["weighted_imbalance", "vtob", "microprice", "depth", "trade_flow", "variance"]
+                [alerts]
+                cooldown.flip = "0s"
+                [[alerts.pattern]]
+                name = "flicker"
+                count = 3
+                of = "imbalance_flip"
+                within = "10s"
+                [refusals]
+                price_band = 0.05
+                zero_size = true
+            """)
+        self.succeeds("tape", "index", "--tape", tape, "--config", config)
+        record = ("record", "--tape", tape, "--feed", "ticks-csv", "--linger", "64", "--input")
+        self.succeeds(*record, self.late_trades("first.csv"))
+        self.succeeds("tape", "index", "--tape", tape)
+        self.succeeds("config", "apply", "--tape", tape, "--set", "candles.widths=1s,5s,7t", "--set",
+                      "metrics.further=variance", "--set", "alerts.flip=0.6", "--set", "refusals.price_band=0")
+        self.succeeds(*record, self.late_trades("second.csv"))
+        self.agree_however_folded(tape, dump(tape, "--refold"))
+        outputs = self.path("outputs")
+        self.succeeds("replay", "--tape", tape, "--outputs", outputs)
+        with open(outputs, encoding="utf-8") as file:
+            said = [json.loads(line) for line in file]
+        data = {kind: [line["data"] for line in said if line["type"] == kind]
+                for kind in {line["type"] for line in said}}
+        self.assertTrue(any(candle["revision"] > 0 for candle in data["candle"]))
+        self.assertLessEqual({"1m", "100t", "5s", "7t"}, {candle["width"] for candle in data["candle"]})
+        self.assertIn("flicker", {alert["pattern"] for alert in data["alert"]})
+        self.assertIn("price_band", {refusal["rule"] for refusal in data["refusal"]})
+        self.assertIn("late_trade", data)
+
         self.assertEqual(stops, 9 * STOPS)
         self.assertGreater(kills, 9)
         self.assertIn(" 0 differ, 0 bad", self.succeeds("verify", "--tape", tape, "--threads", "2").stdout)
@@ -205,6 +268,22 @@ class Recovery(ProcessTest):
                               timeout=60, env=settings(), preexec_fn=small_disk)
         self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
         self.assertIn("run the same command again", done.stderr)
+        self.succeeds("tape", "index", "--tape", self.tape)
+        self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))
+
+    def test_without_memory_or_threads_it_ends_and_the_next_run_goes_on(self):
+        ended = 0
+        for megabytes in (120, 180, 240, 320, 400, 600):
+            def little_memory():
+                resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+            with self.subTest(megabytes=megabytes):
+                done = subprocess.run([PROGRAM, "tape", "index", "--tape", self.tape], capture_output=True, text=True,
+                                      timeout=120, env=settings(), preexec_fn=little_memory)
+                if done.returncode != 0:
+                    ended += 1
+                    self.assertNotEqual(done.stderr, "")
+        self.assertGreater(ended, 0)
         self.succeeds("tape", "index", "--tape", self.tape)
         self.assertEqual(dump(self.tape), dump(self.tape, "--refold"))
 

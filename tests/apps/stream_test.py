@@ -6,7 +6,7 @@ import urllib.request
 
 from engine_process_test import Served, settings
 from harness import SEED, ProcessTest, start, until
-from player_test import Stream, book_of, told
+from player_test import Stream, book_of, ended, told
 
 FIRST = f"seed={SEED},symbols=6,messages=20000"
 SECOND = f"seed={SEED + 1},symbols=6,messages=30000"
@@ -97,6 +97,30 @@ class Subscribers(ProcessTest):
         self.assertEqual(one.read()["data"]["symbol"], symbols[0])
         metrics = urllib.request.urlopen(served.url + "/metrics", timeout=60).read().decode()
         self.assertIn("tapedeck_stream_subscribers 4", metrics)
+
+    def outputs(self, messages, symbol):
+        """What the fold said of a symbol, in its order; how often books and open candles are told goes by the clock."""
+        return [(m["type"], m["data"]) for m in messages
+                if m["type"] in ("candle", "correction", "metrics", "alert", "refusal", "late_trade")
+                and m["data"]["symbol"] == symbol and m["data"].get("state") != "open"]
+
+    def post(self, served, path, **body):
+        request = urllib.request.Request(served.url + "/v1/replays" + path, data=json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def test_a_replay_is_the_stream_that_a_live_subscriber_had(self):
+        served, symbols, live = self.check_stream()
+        replay = self.post(served, "", speed="1000")["id"]
+        stream = Stream(self, served, f"replay={replay}")
+        # Paced, but not for the hours of the session: the rest as fast as it goes.
+        self.post(served, f"/{replay}/play")
+        self.post(served, f"/{replay}/speed", speed="max")
+        replayed = stream.until(ended)
+        for symbol in symbols:
+            said, again = self.outputs(live, symbol), self.outputs(replayed, symbol)
+            self.assertGreater(len(said), 100)
+            self.assertEqual(said, again[-len(said):], symbol)
 
     def test_symbols_that_fail_and_fold_again_say_nothing_twice(self):
         self.check_stream(TAPEDECK_FAULT="*@1/40#7", TAPEDECK_SUPERVISION_SYMBOL_BUDGET="1000000",

@@ -41,10 +41,11 @@ TEST_CASE("promises hold under seeded faults, seeds 1501 to 2000", "[sim]") { ru
 TEST_CASE("every fault that a simulation knows of does happen", "[sim]") {
   spdlog::set_level(spdlog::level::off);
   std::array<std::uint64_t, chaos::kFaults> faults{};
-  std::uint64_t answers = 0;
+  std::uint64_t answers = 0, releases = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     const auto outcome = chaos::simulate({seed});
     answers += outcome.answers;
+    releases += outcome.releases;
     for (std::size_t i = 0; i < chaos::kFaults; ++i) faults[i] += outcome.faults[i];
   }
   for (std::size_t i = 0; i < chaos::kFaults; ++i) {
@@ -52,4 +53,5 @@ TEST_CASE("every fault that a simulation knows of does happen", "[sim]") {
     CHECK(faults[i] > 0);
   }
   CHECK(answers > 100);
+  CHECK(releases > 0);
 }
