@@ -20,13 +20,21 @@ market::TimeNs wall_clock() {
 void Board::publish(std::uint32_t partition, const PartitionStatus& status) {
   const std::scoped_lock lock(mutex_);
   // An ingress that was closed may still say something.
-  if (partitions_.at(partition).open) partitions_[partition] = status;
+  const auto& now = partitions_.at(partition);
+  if (now.open == status.open && now.standby == status.standby && (now.open || now.standby))
+    partitions_[partition] = status;
 }
 
 void Board::open(std::uint32_t partition) {
   const std::scoped_lock lock(mutex_);
   partitions_.at(partition) = {};
   partitions_[partition].open = true;
+}
+
+void Board::stand_by(std::uint32_t partition) {
+  const std::scoped_lock lock(mutex_);
+  partitions_.at(partition) = {};
+  partitions_[partition].standby = true;
 }
 
 void Board::close(std::uint32_t partition) {
@@ -52,7 +60,7 @@ std::vector<PartitionStatus> Board::partitions() const {
 std::optional<Error> Board::stopped() const {
   const std::scoped_lock lock(mutex_);
   for (std::size_t p = 0; p < partitions_.size(); ++p) {
-    if (!partitions_[p].stopped.empty())
+    if (partitions_[p].open && !partitions_[p].stopped.empty())
       return Error{ErrorCode::environment,
                    "partition " + std::to_string(p) + " is stopped: " + partitions_[p].stopped,
                    {}};

@@ -28,7 +28,8 @@ struct PartitionStatus {
   market::EventCounts events;
   std::uint64_t symbols = 0, symbols_down = 0;
   market::Offset committed = 0;  ///< ... and out on the sink, where there is one
-  bool open = false;             ///< this engine owns it; else all else says nothing
+  bool open = false;             ///< this engine owns it
+  bool standby = false;          ///< another one owns it; neither: all else says nothing
   std::string stopped;           ///< why it is not read on; empty: it is
   bool caught_up = false;        ///< has seen the tape's end since it started, every symbol live
 };
@@ -50,6 +51,8 @@ public:
   void publish(std::uint32_t partition, const PartitionStatus& status);
   /// It is this engine's, and not caught up.
   void open(std::uint32_t partition);
+  /// It is another's, and followed.
+  void stand_by(std::uint32_t partition);
   /// It is not this engine's any more.
   void close(std::uint32_t partition);
   /// A group has said which partitions are whose; before that none is anybody's.

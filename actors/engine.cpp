@@ -163,6 +163,20 @@ Board& Engine::board() { return impl_->shared.board; }
 
 void Engine::open(Partition partition) { caf::anon_send(impl_->root, OpenPartition{partition}); }
 
+void Engine::stand_by(Partition partition, market::Offset committed) {
+  caf::anon_send(impl_->root, OpenPartition{partition, committed});
+}
+
+void Engine::guide(Partition partition, market::Offset committed) {
+  if (const auto ingress = impl_->shared.directory.ingress(partition))
+    caf::anon_send(ingress, Guide{committed});
+}
+
+Result<std::size_t> Engine::refresh_rules() {
+  if (auto known = impl_->shared.rules.refresh(); !known) return tl::unexpected(known.error());
+  return impl_->shared.rules.records().size();
+}
+
 void Engine::close(Partition partition, bool in_order, std::function<void()> done) {
   caf::anon_send(impl_->root, ClosePartition{partition, in_order, std::move(done)});
 }

@@ -51,6 +51,13 @@ public:
   [[nodiscard]] Result<void> stop();
   /// With `partitions_on_demand`: this partition is the engine's from now on.
   void open(Partition partition);
+  /// It is another's, and followed here: folded and stored as far as `committed`, never said.
+  /// open() makes it this engine's at once.
+  void stand_by(Partition partition, market::Offset committed);
+  /// The owner of one that is followed has committed more.
+  void guide(Partition partition, market::Offset committed);
+  /// Reads what other engines quarantined or released; how many control records there are.
+  [[nodiscard]] Result<std::size_t> refresh_rules();
   /// It is to be another's. In order: what was read is folded, stored with a last checkpoint, and
   /// out; else it stops at once, and nothing of it is delivered any more but what is on its way.
   /// Then `done` is called, on an actor's thread.

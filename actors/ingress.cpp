@@ -2,11 +2,7 @@
 // ingress_store.cpp.
 #include "actors/ingress.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
-
-#include "storage/errors.hpp"
 
 namespace tapedeck::actors {
 
@@ -91,38 +87,27 @@ bool Ingress::may_read() {
 void Ingress::wake() {
   idle_ = false;
   if (!may_read()) return;
-  storage::ReadLimits limits{context_.options->poll_bytes, context_.options->poll_records};
-  limits.bytes = std::min(limits.bytes, context_.options->max_inflight_bytes - inflight_bytes_);
-  auto read = context_.tape->read(context_.partition, next_, limits);
-  if (!read && read.error().field == storage::kLostField) return stop_reading(read.error());
-  auto block = must(std::move(read));
-  if (block->records.empty()) {
+  auto next = next_slice();
+  if (!next) return stop_reading(next.error());
+  auto slice = std::move(*next);
+  if (slice.empty()) {
     idle_ = true;
     settle();
     publish();
     return;
   }
-  dispatch(std::move(block));
+  dispatch(std::move(slice));
   maybe_checkpoint();
   if (gathering_->outputs >= 4096) flush(false);
   publish();
   port_.wake_self();
 }
 
-/// Nothing is folded past what is gone. The others go on.
-void Ingress::stop_reading(const Error& why) {
-  stopped_ = why.message;
-  spdlog::error("partition {} is stopped: {}", context_.partition, why.message);
-  context_.metrics->stopped = 1;
-  publish();
-  on(Drain{false});
-}
-
-void Ingress::dispatch(storage::RecordBlockPtr block) {
+void Ingress::dispatch(Slice slice) {
   auto& metrics = *context_.metrics;
-  metrics.poll_records.record(block->records.size());
-  metrics.payload_bytes += block->bytes;
-  const auto poll = group(std::move(block));
+  metrics.poll_records.record(slice.last - slice.first);
+  if (slice.first == 0) metrics.payload_bytes += slice.block->bytes;
+  const auto poll = group(std::move(slice));
   next_ = poll->end;
   hand_out(poll);
   for (const auto index : std::exchange(waking_, {})) wake_up(index);
@@ -175,14 +160,15 @@ void Ingress::note_record(const storage::Record& record, Poll& poll) {
   if (entry.poll_count++ == 0) touched_.push_back(index);
 }
 
-std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
+std::shared_ptr<Poll> Ingress::group(Slice slice) {
   auto poll = std::make_shared<Poll>();
-  poll->begin = block->records.front().offset;
-  poll->end = block->records.back().offset + 1;
+  const auto& records = slice.block->records;
+  poll->begin = records[slice.first].offset;
+  poll->end = records[slice.last - 1].offset + 1;
   touched_.clear();
-  std::vector<EntryIndex> of_record(block->records.size(), static_cast<EntryIndex>(-1));
-  for (std::size_t i = 0; i < block->records.size(); ++i) {
-    const auto& record = block->records[i];
+  std::vector<EntryIndex> of_record(records.size(), static_cast<EntryIndex>(-1));
+  for (std::size_t i = slice.first; i < slice.last; ++i) {
+    const auto& record = records[i];
     const auto touched = touched_.size();
     note_record(record, *poll);
     if (record.kind == storage::RecordKind::mark) continue;
@@ -198,9 +184,9 @@ std::shared_ptr<Poll> Ingress::group(storage::RecordBlockPtr block) {
     if (of_record[i] != static_cast<EntryIndex>(-1))
       poll->order[entries_[of_record[i]].poll_count++] = i;
   }
-  context_.metrics->records += block->records.size() - poll->marks.size();
+  context_.metrics->records += slice.last - slice.first - poll->marks.size();
   context_.metrics->feed_time_ns = feed_time_;
-  poll->block = std::move(block);
+  poll->block = std::move(slice.block);
   return poll;
 }
 

@@ -75,6 +75,12 @@ public:
   /// Resumes at the newest checkpoint past neither the cursor nor `committed`, what the sink has
   /// out (without a sink: nothing): spawns every symbol known there.
   void start(std::optional<Offset> committed = std::nullopt);
+  /// The partition is another engine's: reads below `committed` only, says and decides nothing.
+  void stand_by(Offset committed);
+  void on(const Guide& guide);
+  /// From here on it is this engine's; what is emitted below `committed` is out.
+  void promote(Offset committed);
+  [[nodiscard]] bool standby() const noexcept { return standby_; }
   /// Reads one poll, if there is news and credit, and asks to be woken again while there may be
   /// more.
   /// Where the tape does not keep what comes next, the partition stops there: what was read is
@@ -134,8 +140,15 @@ private:
   };
 
   [[nodiscard]] bool may_read();
-  void dispatch(storage::RecordBlockPtr block);
-  std::shared_ptr<Poll> group(storage::RecordBlockPtr block);
+  /// Records [first, last) of a block: a standby takes it as far as it may.
+  struct Slice {
+    storage::RecordBlockPtr block;
+    std::size_t first = 0, last = 0;
+    [[nodiscard]] bool empty() const { return first == last; }
+  };
+  [[nodiscard]] Result<Slice> next_slice();
+  void dispatch(Slice slice);
+  std::shared_ptr<Poll> group(Slice slice);
   EntryIndex entry_of(std::string_view symbol);
   void note_record(const storage::Record& record, Poll& poll);
   [[nodiscard]] const market::TimeMark* untold_mark(const Entry& entry) const;
@@ -198,6 +211,8 @@ private:
   IngressContext context_;
   IngressPort& port_;
   Offset next_ = 0, end_ = 0, cursor_ = 0, checkpoint_ = 0;
+  bool standby_ = false;
+  Slice held_;                ///< of a standby: read, and not yet committed by the owner
   Offset resume_cursor_ = 0;  ///< outputs emitted below are stored, and out, since an earlier run
   std::map<std::string, Offset, std::less<>>
       newest_snapshots_;  ///< of what was quarantined at start

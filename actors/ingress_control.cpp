@@ -33,6 +33,7 @@ Offset Ingress::released_before(std::string_view symbol, const market::FoldItem&
 /// True if something was quarantined. Where that cannot be stored, the symbol's budget is spent in
 /// the end.
 bool Ingress::quarantine_poison(std::string_view symbol, Offset& newest_snapshot) {
+  if (standby_) return false;  // the owner decides, and is heard of
   if (context_.rules == nullptr || !context_.rules->writable() || context_.attempts == nullptr)
     return false;
   auto poison = context_.attempts->poison(symbol);
@@ -80,6 +81,8 @@ void Ingress::quarantine_known() {
 }
 
 Result<void> Ingress::may_release(const Release& release) const {
+  if (standby_)
+    return fail(ErrorCode::environment, "another engine owns the partition: ask that one");
   if (context_.rules == nullptr || !context_.rules->writable())
     return fail(ErrorCode::invalid, "this engine has no control store");
   const auto rules = context_.rules->rules().of(release.symbol);
@@ -161,6 +164,8 @@ void Ingress::meet_releases() {
 
 void Ingress::on(const ChangeSettings& change) {
   const auto refuse = [&](Error why) { change.reply(tl::unexpected(std::move(why))); };
+  if (standby_)
+    return refuse({ErrorCode::environment, "another engine owns the partition: ask that one", {}});
   if (context_.rules == nullptr || !context_.rules->writable())
     return refuse({ErrorCode::invalid, "this engine has no control store", {}});
   const auto rules = context_.rules->rules();

@@ -38,6 +38,12 @@ void Ingress::tick() {
 
 void Ingress::hand_to_sink() {
   if (!context_.sink || sink_lost_) return;
+  if (standby_) {  // its owner has said it
+    said_.clear();
+    undelivered_outputs_ = 0;
+    context_.metrics->undelivered = 0;
+    return;
+  }
   const Offset front = frontier();
   if (said_.empty() && front <= told_sink_) return;
   told_sink_ = std::max(told_sink_, front);
@@ -233,7 +239,8 @@ void Ingress::publish() {
   status.symbols = entries_.size(), status.symbols_down = down_;
   status.stopped = stopped_;
   status.caught_up = caught_up_;
-  status.open = true;
+  status.open = !standby_;
+  status.standby = standby_;
   status.committed = committed_;
   context_.board->publish(context_.partition, status);
 }

@@ -251,17 +251,23 @@ using SymbolActor =
                      caf::reacts_to<Barrier>, caf::reacts_to<Ask>, caf::reacts_to<ApplyRules>,
                      caf::reacts_to<Retire>>;
 
+/// To a standby: what the partition's owner has committed, so that far it may fold.
+struct Guide {
+  Offset committed = 0;
+};
+/// A standby's partition is this engine's from now on.
+struct Promote {};
+
 struct Store;
 struct NewCheckpointer;
 struct NewSink;
-using IngressActor =
-    caf::typed_actor<caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>,
-                     caf::reacts_to<Tick>, caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>,
-                     caf::reacts_to<Stored>, caf::reacts_to<Drain>, caf::reacts_to<Ask>,
-                     caf::reacts_to<AskPartition>, caf::reacts_to<NewCheckpointer>,
-                     caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>, caf::reacts_to<Release>,
-                     caf::reacts_to<NewSink>, caf::reacts_to<LastWords>,
-                     caf::reacts_to<ChangeSettings>>;
+using IngressActor = caf::typed_actor<
+    caf::reacts_to<FoldAck>, caf::reacts_to<BarrierAck>, caf::reacts_to<Wake>, caf::reacts_to<Tick>,
+    caf::reacts_to<SymbolDown>, caf::reacts_to<Revive>, caf::reacts_to<Stored>,
+    caf::reacts_to<Drain>, caf::reacts_to<Ask>, caf::reacts_to<AskPartition>,
+    caf::reacts_to<NewCheckpointer>, caf::reacts_to<SinkOpened>, caf::reacts_to<Delivered>,
+    caf::reacts_to<Release>, caf::reacts_to<NewSink>, caf::reacts_to<LastWords>,
+    caf::reacts_to<ChangeSettings>, caf::reacts_to<Guide>, caf::reacts_to<Promote>>;
 
 struct Store {
   std::shared_ptr<const StoreRequest> request;
@@ -319,15 +325,18 @@ struct Drained {};
 struct RestartChild {
   std::uint64_t child = 0;
 };
-using PartitionActor = caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>,
-                                        caf::reacts_to<Drain>, caf::reacts_to<NewCheckpointer>,
-                                        caf::reacts_to<NewSink>, caf::reacts_to<Refund>>;
+using PartitionActor =
+    caf::typed_actor<caf::reacts_to<Watch>, caf::reacts_to<Drained>, caf::reacts_to<Drain>,
+                     caf::reacts_to<NewCheckpointer>, caf::reacts_to<NewSink>,
+                     caf::reacts_to<Refund>, caf::reacts_to<Promote>>;
 struct PartitionDrained {
   Partition partition = 0;
 };
-/// The partition is this engine's from now on.
+/// The partition is this engine's from now on; with `standby` it is another's, and folded here as
+/// far as that one has committed, at first this.
 struct OpenPartition {
   Partition partition = 0;
+  std::optional<Offset> standby{};
 };
 /// It is to be another's. In order: what was read is folded, stored with a last checkpoint, and
 /// out; else it stops at once. Then `done`.
@@ -354,6 +363,8 @@ TAPEDECK_LOCAL_MESSAGE(Barrier)
 TAPEDECK_LOCAL_MESSAGE(ApplyRules)
 TAPEDECK_LOCAL_MESSAGE(Retire)
 TAPEDECK_LOCAL_MESSAGE(Release)
+TAPEDECK_LOCAL_MESSAGE(Guide)
+TAPEDECK_LOCAL_MESSAGE(Promote)
 TAPEDECK_LOCAL_MESSAGE(ChangeSettings)
 TAPEDECK_LOCAL_MESSAGE(Refund)
 TAPEDECK_LOCAL_MESSAGE(Ask)

@@ -109,8 +109,9 @@ public:
 
   void begin(IngressActor::pointer self, Shared& shared, Partition partition,
              PartitionActor supervisor, CheckpointerActor checkpointer, SinkActor sink,
-             Directory::Waking waking) {
+             Directory::Waking waking, std::optional<Offset> standby) {
     self_ = self, shared_ = &shared, partition_ = partition, waking_ = std::move(waking);
+    standby_ = standby;
     supervisor_ = std::move(supervisor), checkpointer_ = std::move(checkpointer);
     sink_ = std::move(sink), opening_ = ++shared.openings;
     ingress_.emplace(IngressContext{partition, &shared.tape, &shared.state, &shared.options,
@@ -127,6 +128,9 @@ public:
   void stored(const Stored& message) {
     if (started_) {
       ingress_->on(message);
+    } else if (standby_) {
+      started_ = true;
+      ingress_->stand_by(*standby_);
     } else if (shared_->sink != nullptr) {
       opening_asked_ = true;
       self_->send(sink_, SinkOpen{partition_, opening_, self_});
@@ -144,20 +148,34 @@ public:
     ingress_->start(committed);
   }
   void opened(const SinkOpened& message) {
-    started_ ? ingress_->sink_renewed(message.committed) : start(message.committed);
+    if (!started_) {
+      start(message.committed);
+    } else if (ingress_->standby()) {
+      ingress_->promote(message.committed);
+    } else {
+      ingress_->sink_renewed(message.committed);
+    }
+  }
+  /// One that has not begun yet will begin as the owner.
+  void promote() {
+    standby_.reset();
+    if (started_) self_->send(sink_, SinkOpen{partition_, opening_, self_});
   }
   void take(const NewSink& message) {
     sink_ = message.sink;
     opening_ = ++shared_->openings;
-    if (started_) ingress_->sink_lost();
+    if (standby_) return;
+    if (started_ && !ingress_->standby()) ingress_->sink_lost();
     if (started_ || opening_asked_) self_->send(sink_, SinkOpen{partition_, opening_, self_});
   }
   void end(const LastWords& message) {
     if (started_) ingress_->store_delivered();
     self_->quit(message.reason);
   }
-  /// It waits for the group's committed offset: that may take long.
-  [[nodiscard]] bool opening_for_group() const { return !started_ && shared_->sink != nullptr; }
+  /// It is another engine's, or waits for the group's committed offset: that may take long.
+  [[nodiscard]] bool not_ours_yet() const {
+    return (!started_ && shared_->sink != nullptr) || ingress_->standby();
+  }
   void wake() {
     *waking_ = false;
     if (started_) ingress_->wake();
@@ -249,13 +267,15 @@ private:
   std::vector<SymbolActor> symbols_;
   std::optional<Ingress> ingress_;
   Directory::Waking waking_;
+  std::optional<Offset> standby_;
   bool started_ = false, opening_asked_ = false;
 };
 
 IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<IngressShell> self,
                                           Shared* shared, Partition partition,
                                           PartitionActor supervisor, CheckpointerActor checkpointer,
-                                          SinkActor sink, Directory::Waking waking) {
+                                          SinkActor sink, Directory::Waking waking,
+                                          std::optional<Offset> standby) {
   self->set_exception_handler([shared](std::exception_ptr& thrown) {
     try {
       std::rethrow_exception(thrown);
@@ -267,7 +287,7 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
   });
   auto& shell = self->state;
   shell.begin(self, *shared, partition, std::move(supervisor), std::move(checkpointer),
-              std::move(sink), std::move(waking));
+              std::move(sink), std::move(waking), standby);
   self->delayed_send(self, shared->options.store_interval, Tick{});
   // Before its start an ingress does not know what is on the tape: what needs to know waits.
   const auto later = [self, &shell](const auto& message) {
@@ -287,19 +307,23 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
       [&shell](const Stored& stored) { shell.stored(stored); },
       [later](const Drain& drain) { later(drain); },
       [later, &shell](const Ask& ask) {
-        if (shell.opening_for_group()) {
+        if (shell.not_ours_yet()) {
           ask.question->answer({Answer::State::elsewhere, nullptr, 0, {}});
         } else {
           later(ask);
         }
       },
-      [later](const AskPartition& ask) { later(ask); },
+      [later, &shell](const AskPartition& ask) {
+        if (!shell.not_ours_yet()) later(ask);  // else it has nothing to answer
+      },
       [&shell](const NewCheckpointer& message) { shell.take(message); },
       [&shell](const SinkOpened& opened) { shell.opened(opened); },
       [&shell](const Delivered& delivered) { shell.ingress().on(delivered); },
       [&shell](const Release& release) { shell.release(release); },
       [&shell](const NewSink& message) { shell.take(message); },
       [&shell](const LastWords& message) { shell.end(message); },
+      [&shell](const Guide& guide) { shell.ingress().on(guide); },
+      [&shell](const Promote&) { shell.promote(); },
       [&shell](const ChangeSettings& change) { shell.change(change); },
   };
 }
@@ -308,9 +332,10 @@ IngressActor::behavior_type ingress_actor(IngressActor::stateful_pointer<Ingress
 
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
                            PartitionActor supervisor, CheckpointerActor checkpointer,
-                           SinkActor sink, Directory::Waking waking) {
+                           SinkActor sink, Directory::Waking waking,
+                           std::optional<Offset> standby) {
   return system.spawn(ingress_actor, &shared, partition, std::move(supervisor),
-                      std::move(checkpointer), std::move(sink), std::move(waking));
+                      std::move(checkpointer), std::move(sink), std::move(waking), standby);
 }
 
 // ---- checkpointer

@@ -65,9 +65,10 @@ struct Shared {
 SymbolActor spawn_symbol(caf::actor_system& system, Shared& shared, Partition partition,
                          EntryIndex entry, std::uint32_t incarnation, const std::string& symbol,
                          Offset silent_below, IngressActor ingress);
+/// With `standby` it follows the partition's owner, who has committed so far.
 IngressActor spawn_ingress(caf::actor_system& system, Shared& shared, Partition partition,
                            PartitionActor supervisor, CheckpointerActor checkpointer,
-                           SinkActor sink, Directory::Waking waking);
+                           SinkActor sink, Directory::Waking waking, std::optional<Offset> standby);
 /// Has a thread of its own: RocksDB blocks.
 CheckpointerActor spawn_checkpointer(caf::actor_system& system, Shared& shared);
 /// The same: sinks wait for others.

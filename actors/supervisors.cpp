@@ -21,11 +21,11 @@ public:
   }
 
   void begin(PartitionActor::pointer self, Shared& shared, Partition partition, RootActor root,
-             CheckpointerActor checkpointer, SinkActor sink) {
+             CheckpointerActor checkpointer, SinkActor sink, std::optional<Offset> standby) {
     self_ = self, shared_ = &shared, partition_ = partition, root_ = std::move(root);
     const auto waking = std::make_shared<std::atomic<bool>>(false);
     ingress_ = spawn_ingress(self->system(), shared, partition, self, std::move(checkpointer),
-                             std::move(sink), waking);
+                             std::move(sink), waking, standby);
     shared.directory.set(partition, ingress_, waking);
     self->monitor(ingress_);
     shared.board.child(fmt::format("ingress {}", partition), "running");
@@ -55,6 +55,7 @@ public:
   void drained() { self_->send(root_, PartitionDrained{partition_}); }
   void take(const NewCheckpointer& message) { self_->send(ingress_, message); }
   void take(const NewSink& message) { self_->send(ingress_, message); }
+  void promote() { self_->send(ingress_, Promote{}); }
 
 private:
   struct Child {
@@ -110,11 +111,13 @@ private:
 
 PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<PartitionShell> self,
                                               Shared* shared, Partition partition, RootActor root,
-                                              CheckpointerActor checkpointer, SinkActor sink) {
+                                              CheckpointerActor checkpointer, SinkActor sink,
+                                              std::optional<Offset> standby) {
   self->set_exception_handler([](std::exception_ptr& thrown) { return exit_reason_of(thrown); });
   self->set_down_handler([self](caf::down_msg& message) { self->state.down(message); });
   auto& shell = self->state;
-  shell.begin(self, *shared, partition, std::move(root), std::move(checkpointer), std::move(sink));
+  shell.begin(self, *shared, partition, std::move(root), std::move(checkpointer), std::move(sink),
+              standby);
   return {
       [&shell](const Watch& message) { shell.watch(message); },
       [&shell](const Drained&) { shell.drained(); },
@@ -122,6 +125,7 @@ PartitionActor::behavior_type partition_actor(PartitionActor::stateful_pointer<P
       [&shell](const NewCheckpointer& message) { shell.take(message); },
       [&shell](const NewSink& message) { shell.take(message); },
       [&shell](const Refund& message) { shell.refund(message); },
+      [&shell](const Promote&) { shell.promote(); },
   };
 }
 
@@ -165,11 +169,17 @@ public:
     }
   }
 
-  void open(Partition p) {
+  void open(const OpenPartition& message) {
+    const auto p = message.partition;
     auto& child = partitions_.at(p);
-    if (std::exchange(child.wanted, true)) return;
-    child.drained = false;
-    start_partition(p);
+    if (!std::exchange(child.wanted, true)) {
+      child.drained = false;
+      child.standby = message.standby;
+      start_partition(p);
+    } else if (!message.standby && std::exchange(child.standby, std::nullopt)) {
+      shared_->board.open(p);
+      if (child.actor) self_->send(child.actor, Promote{});
+    }
   }
 
   void close(const ClosePartition& message) {
@@ -266,9 +276,10 @@ private:
     Actor actor;
     std::optional<RestartHistory> history;
     bool drained = false;
-    bool collateral = false;       ///< ended with a sibling: that is not its failure
-    bool wanted = false;           ///< a partition: this engine's
-    std::function<void()> closed;  ///< a partition that is being closed: whom to tell
+    bool collateral = false;          ///< ended with a sibling: that is not its failure
+    bool wanted = false;              ///< a partition: this engine's, or followed
+    std::optional<Offset> standby{};  ///< a partition that is followed: committed at its opening
+    std::function<void()> closed;     ///< a partition that is being closed: whom to tell
   };
 
   void tell_if_drained() {
@@ -280,6 +291,7 @@ private:
   void closed(Partition p) {
     auto& child = partitions_[p];
     child.wanted = false;
+    child.standby.reset();
     if (sink_.actor) self_->send(sink_.actor, SinkForget{p});
     shared_->directory.set(p, IngressActor());
     shared_->board.close(p);
@@ -396,11 +408,12 @@ private:
 };
 
 void RootShell::start_partition(Partition p) {
-  partitions_[p].actor = self_->system().spawn(partition_actor, shared_, p, RootActor(self_),
-                                               checkpointer_.actor, sink_.actor);
+  partitions_[p].actor =
+      self_->system().spawn(partition_actor, shared_, p, RootActor(self_), checkpointer_.actor,
+                            sink_.actor, partitions_[p].standby);
   self_->monitor(partitions_[p].actor);
   shared_->board.child(fmt::format("partition {}", p), "running");
-  shared_->board.open(p);
+  partitions_[p].standby ? shared_->board.stand_by(p) : shared_->board.open(p);
   if (partitions_[p].closed) {
     self_->send(partitions_[p].actor, Drain{false});
   } else if (drain_) {
@@ -422,7 +435,7 @@ RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self,
       [self](const Drain& message) { self->state.drain(message); },
       [self](const PartitionDrained& message) { self->state.drained(message); },
       [self](const RestartChild& message) { self->state.restart_child(message); },
-      [self](const OpenPartition& message) { self->state.open(message.partition); },
+      [self](const OpenPartition& message) { self->state.open(message); },
       [self](const ClosePartition& message) { self->state.close(message); },
       [self](const FlushOver&) { self->state.flush_over(); },
   };

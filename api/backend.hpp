@@ -48,6 +48,7 @@ struct PartitionPosition {
   std::uint64_t cursor = 0;      ///< ... and stored
   std::uint64_t checkpoint = 0;  ///< newest checkpoint resumes here
   std::uint64_t committed = 0;   ///< ... and out on the output topics, where there are any
+  bool standby = false;          ///< another engine owns it; here is a copy, folded so far
   market::TimeNs feed_time = 0;  ///< of the last mark read
   std::string stopped;           ///< why it is not read on; empty: it is
   market::EventCounts events;

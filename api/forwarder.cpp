@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "api/peers.hpp"
+#include "telemetry/metrics.hpp"
 
 namespace tapedeck::api {
 namespace {
@@ -27,13 +28,16 @@ std::string_view known_type(std::string_view type) {
 class Question : public std::enable_shared_from_this<Question> {
 public:
   Question(net::io_context& io, std::string address, const Request& request, Done done,
-           std::chrono::milliseconds patience, std::atomic<std::size_t>& waiting)
+           std::chrono::milliseconds patience, std::atomic<std::size_t>& waiting,
+           telemetry::Metrics* metrics)
       : resolver_(io),
         stream_(io),
+        timer_(io),
         address_(std::move(address)),
         done_(std::move(done)),
         patience_(patience),
-        waiting_(waiting) {
+        waiting_(waiting),
+        metrics_(metrics) {
     message_.method_string(request.method);
     message_.target(request.target);
     message_.version(11);
@@ -49,11 +53,15 @@ public:
 
   void start() {
     const auto colon = address_.rfind(':');
-    stream_.expires_after(patience_);
+    timer_.expires_after(patience_);
+    timer_.async_wait([self = shared_from_this()](error_code stopped) {
+      if (!stopped) self->give_up();
+    });
     resolver_.async_resolve(
         address_.substr(0, colon), colon == address_.npos ? "80" : address_.substr(colon + 1),
         [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
           if (error) return self->failed(error);
+          if (self->late_) return self->failed(beast::error::timeout);
           self->stream_.async_connect(found, [self](error_code refused, const tcp::endpoint&) {
             refused ? self->failed(refused) : self->write();
           });
@@ -61,6 +69,13 @@ public:
   }
 
 private:
+  /// A resolver cannot always be stopped; who asked is told at once all the same.
+  void give_up() {
+    late_ = true;
+    resolver_.cancel();
+    stream_.close();
+    failed(beast::error::timeout);
+  }
   void write() {
     http::async_write(stream_, message_,
                       [self = shared_from_this()](error_code error, std::size_t) {
@@ -74,6 +89,7 @@ private:
                      });
   }
   void answered() {
+    timer_.cancel();
     const auto& found = parser_.get();
     Response response;
     response.status = found.result_int();
@@ -81,19 +97,26 @@ private:
     response.content_type = known_type({type.data(), type.size()});
     response.headers = "Cache-Control: no-store\r\n";
     response.body = found.body();
-    done_([response = std::move(response)] { return response; });
+    tell([response = std::move(response)] { return response; });
+  }
+  void tell(Render render) {
+    if (auto done = std::exchange(done_, nullptr)) done(std::move(render));
   }
   void failed(const error_code& error) {
+    timer_.cancel();
+    if (!done_) return;
+    if (metrics_ != nullptr) ++metrics_->http_forward_failures;
     const auto why = error == beast::error::timeout
                          ? "did not answer within " + std::to_string(patience_.count()) + " ms"
                          : "cannot be asked: " + error.message();
-    done_([text = "recovering: the engine at " + address_ +
-                  ", which owns the symbol's partition, " + why +
-                  "; ask again"] { return error_response(503, "environment", text, "symbol"); });
+    tell([text = "recovering: the engine at " + address_ + ", which owns the symbol's partition, " +
+                 why +
+                 "; ask again"] { return error_response(503, "environment", text, "symbol"); });
   }
 
   tcp::resolver resolver_;
   beast::tcp_stream stream_;
+  net::steady_timer timer_;
   beast::flat_buffer buffer_;
   http::request<http::empty_body> message_;
   http::response_parser<http::string_body> parser_;
@@ -101,12 +124,15 @@ private:
   Done done_;
   std::chrono::milliseconds patience_;
   std::atomic<std::size_t>& waiting_;
+  telemetry::Metrics* metrics_;
+  bool late_ = false;
 };
 
 }  // namespace
 
 struct Forwarder::Impl {
-  explicit Impl(ForwardLimits given) : limits(given), work(net::make_work_guard(io)) {
+  Impl(ForwardLimits given, telemetry::Metrics* counters)
+      : limits(given), metrics(counters), work(net::make_work_guard(io)) {
     thread = std::thread([this] { io.run(); });
   }
   ~Impl() {
@@ -114,18 +140,22 @@ struct Forwarder::Impl {
     thread.join();
   }
   ForwardLimits limits;
+  telemetry::Metrics* metrics;
   std::atomic<std::size_t> waiting = 0;  // before io: its handlers count down
   net::io_context io;
   net::executor_work_guard<net::io_context::executor_type> work;
   std::thread thread;
 };
 
-Forwarder::Forwarder(ForwardLimits limits) : impl_(std::make_unique<Impl>(limits)) {}
+Forwarder::Forwarder(ForwardLimits limits, telemetry::Metrics* metrics)
+    : impl_(std::make_unique<Impl>(limits, metrics)) {}
 Forwarder::~Forwarder() = default;
 
 void Forwarder::ask(const std::string& address, const Request& request, Done done) {
+  if (impl_->metrics != nullptr) ++impl_->metrics->http_forwarded;
   if (impl_->waiting.fetch_add(1) >= impl_->limits.waiting) {
     --impl_->waiting;
+    if (impl_->metrics != nullptr) ++impl_->metrics->http_forward_failures;
     done([most = impl_->limits.waiting] {
       return error_response(503, "environment",
                             std::to_string(most) + " questions wait for other engines already");
@@ -133,7 +163,7 @@ void Forwarder::ask(const std::string& address, const Request& request, Done don
     return;
   }
   auto question = std::make_shared<Question>(impl_->io, address, request, std::move(done),
-                                             impl_->limits.answer, impl_->waiting);
+                                             impl_->limits.answer, impl_->waiting, impl_->metrics);
   net::post(impl_->io, [question = std::move(question)] { question->start(); });
 }
 

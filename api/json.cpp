@@ -317,6 +317,7 @@ void write(JsonWriter& out, const PartitionPosition& position) {
   out.key("cursor").integer(position.cursor);
   out.key("checkpoint").integer(position.checkpoint);
   out.key("committed").integer(position.committed);
+  out.key("standby").boolean(position.standby);
   out.key("feed_time").time(position.feed_time);
   out.key("stopped");
   position.stopped.empty() ? out.null() : out.string(position.stopped);

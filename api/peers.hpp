@@ -12,6 +12,10 @@
 
 #include "api/routes.hpp"
 
+namespace tapedeck::telemetry {
+struct Metrics;
+}
+
 namespace tapedeck::api {
 
 /// A forwarded question carries this header, and is never forwarded again.
@@ -26,14 +30,16 @@ public:
 };
 
 struct ForwardLimits {
-  std::chrono::milliseconds answer{5'000};  ///< of the other engine, connecting included; 503
-  std::size_t waiting = 256;                ///< questions under way; 503 to the one too many
+  /// Of the other engine, its name resolved and connected to as well; 503.
+  std::chrono::milliseconds answer{5'000};
+  std::size_t waiting = 256;  ///< questions under way; 503 to the one too many
 };
 
 /// Asks other engines over HTTP, on a thread of its own.
 class Forwarder {
 public:
-  explicit Forwarder(ForwardLimits limits = {});
+  /// `metrics` may be null.
+  explicit Forwarder(ForwardLimits limits = {}, telemetry::Metrics* metrics = nullptr);
   ~Forwarder();
   Forwarder(const Forwarder&) = delete;
   Forwarder& operator=(const Forwarder&) = delete;

@@ -265,7 +265,8 @@ Error listen_error(const tcp::endpoint& endpoint, const error_code& error) {
 
 struct Server::Impl {
   Impl(ServerOptions options, Backend& backend, telemetry::Metrics* metrics)
-      : forwarder(options.peers == nullptr ? nullptr : std::make_unique<Forwarder>()),
+      : forwarder(options.peers == nullptr ? nullptr
+                                           : std::make_unique<Forwarder>(ForwardLimits{}, metrics)),
         shared{Router(backend, std::move(options.files), options.peers, forwarder.get()), backend,
                options.limits, metrics},
         io(static_cast<int>(options.threads)),

@@ -30,12 +30,21 @@ struct Cluster {
     const auto found = nodes.find(node);
     return found == nodes.end() ? std::string() : found->second.address;
   }
+  struct Copy {
+    std::string node;
+    storage::Offset next = 0;  ///< folded so far, as it last said
+  };
   struct Part {
     std::string node;  ///< empty: nobody's at this moment
+    std::vector<Copy> standby;
     storage::Offset first = 0, committed = 0, end = 0;
     /// Retention has cut what no engine has said everything of. Behind the last record of an append
     /// stands the mark of its transaction.
     [[nodiscard]] bool lost() const { return first > committed + 1; }
+    /// How far a copy is behind what is committed; some 2 s old.
+    [[nodiscard]] storage::Offset behind(const Copy& copy) const {
+      return committed > copy.next ? committed - copy.next : 0;
+    }
     [[nodiscard]] storage::Offset lag() const { return end > committed ? end - committed : 0; }
   };
   std::vector<Part> partitions;
@@ -79,6 +88,11 @@ Result<Cluster> look(const ClusterArguments& arguments) {
   for (const auto& member : cluster.members.members) {
     for (const auto p : member.partitions)
       if (p < cluster.partitions.size()) cluster.partitions[p].node = member.node;
+    const auto known = cluster.nodes.find(member.node);
+    if (known == cluster.nodes.end()) continue;
+    for (const auto& [p, next] : known->second.standby)
+      if (p < cluster.partitions.size())
+        cluster.partitions[p].standby.push_back({member.node, next});
   }
   return cluster;
 }
@@ -111,7 +125,15 @@ void print_json(const Cluster& cluster) {
     out.key("end").integer(part.end);
     out.key("lag").integer(part.lag());
     out.key("lost").boolean(part.lost());
-    out.close('}');
+    out.key("standby").open('[');
+    for (const auto& copy : part.standby) {
+      out.open('{');
+      out.key("node").string(copy.node);
+      out.key("next").integer(copy.next);
+      out.key("lag").integer(part.behind(copy));
+      out.close('}');
+    }
+    out.close(']').close('}');
   }
   out.close(']').close('}');
   fmt::print("{}\n", out.take());
@@ -127,12 +149,16 @@ void print_table(const Cluster& cluster) {
     fmt::print("{:<{}}  {:<15}  {:<21}  {}\n", member.node, width, member.host,
                cluster.address_of(member.node), fmt::join(member.partitions, " "));
   }
-  fmt::print("\n{:>9}  {:<{}}  {:>12}  {:>12}  {:>12}\n", "partition", "node", width, "committed",
-             "end", "lag");
+  fmt::print("\n{:>9}  {:<{}}  {:>12}  {:>12}  {:>12}  {}\n", "partition", "node", width,
+             "committed", "end", "lag", "standby (lag)");
   for (std::size_t p = 0; p < cluster.partitions.size(); ++p) {
     const auto& part = cluster.partitions[p];
-    fmt::print("{:>9}  {:<{}}  {:>12}  {:>12}  {:>12}\n", p, part.node.empty() ? "-" : part.node,
-               width, part.committed, part.end, part.lag());
+    std::string copies;
+    for (const auto& copy : part.standby)
+      copies += fmt::format("{}{} ({})", copies.empty() ? "" : ", ", copy.node, part.behind(copy));
+    fmt::print("{:>9}  {:<{}}  {:>12}  {:>12}  {:>12}  {}\n", p,
+               part.node.empty() ? "-" : part.node, width, part.committed, part.end, part.lag(),
+               copies.empty() ? "-" : copies);
   }
   for (std::size_t p = 0; p < cluster.partitions.size(); ++p) {
     const auto& part = cluster.partitions[p];
@@ -158,7 +184,8 @@ void add_cluster(CLI::App& app, Chosen& chosen) {
   CLI::App* command = app.add_subcommand(
       "cluster", "Engines that share a tape on Kafka: their partitions, how far outputs are");
   command->footer(
-      "lag counts offsets between the group's commit and the tape's end.\n"
+      "lag counts offsets between the group's commit and the tape's end; a standby's, between its "
+      "copy and the commit.\n"
       "Example:\n  tapedeck cluster --brokers 127.0.0.1:9092 --topic market");
   add_kafka_options(command, arguments->tape);
   command

@@ -1,6 +1,7 @@
 #include "apps/delivery.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <array>
@@ -60,28 +61,51 @@ void Delivery::close(actors::Engine& engine, const std::vector<sinks::Partition>
     }
     left->changed.wait_for(lock, kLookAgain);
   }
+  for (const auto partition : partitions)
+    if (standby_) standby_->let_go(partition);
+}
+
+/// Those that are warm first: the others take their time.
+void Delivery::gain(actors::Engine& engine, const std::vector<sinks::Partition>& partitions) {
+  const auto open = [&](sinks::Partition partition) {
+    engine.open(partition);
+    if (nodes_) nodes_->gained(partition);
+  };
+  std::vector<sinks::Partition> cold;
+  for (const auto partition : partitions) {
+    if (!standby_ || !standby_->take_over(partition)) {
+      cold.push_back(partition);
+      continue;
+    }
+    open(partition);
+    if (sharing_) sharing_->take_over(partition);
+  }
+  if (standby_ && !partitions.empty())
+    spdlog::info("{} partitions gained, {} of them warm", partitions.size(),
+                 partitions.size() - cold.size());
+  for (const auto partition : cold) {
+    if (sharing_) sharing_->gain(partition);
+    open(partition);
+  }
+  engine.board().settle_partitions();
 }
 
 void Delivery::leave() {
+  if (standby_) standby_->stop();
   group_->stop();
   if (sharing_) sharing_->stop();
 }
 
 Result<void> Delivery::join(actors::Engine& engine) {
   sinks::GroupEvents events;
-  events.gained = [this, &engine](const auto& partitions) {
-    for (const auto partition : partitions) {
-      if (sharing_) sharing_->gain(partition);
-      engine.open(partition);
-      if (nodes_) nodes_->gained(partition);
-    }
-    engine.board().settle_partitions();
-  };
+  events.gained = [this, &engine](const auto& partitions) { gain(engine, partitions); };
   events.hand_over = [this, &engine](const auto& partitions) { close(engine, partitions, true); };
   events.lost = [this, &engine](const auto& partitions) { close(engine, partitions, false); };
   if (sharing_) sharing_->start(engine);
   events.failed = [&engine](const Error& error) { engine.board().fail(error); };
-  return group_->start(std::move(events));
+  auto started = group_->start(std::move(events));
+  if (started && standby_) standby_->start(engine);
+  return started;
 }
 
 std::string group_name(const config::Config& config, const storage::KafkaOptions& kafka) {

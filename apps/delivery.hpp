@@ -8,6 +8,7 @@
 #include "api/peers.hpp"
 #include "apps/cli.hpp"
 #include "apps/snapshot_sharing.hpp"
+#include "apps/standby.hpp"
 #include "config/config.hpp"
 #include "sinks/kafka_group.hpp"
 #include "sinks/kafka_nodes.hpp"
@@ -51,11 +52,17 @@ public:
     if (nodes_) nodes_->announce(std::move(address));
   }
   void share_snapshots(std::unique_ptr<SnapshotSharing> sharing) { sharing_ = std::move(sharing); }
+  /// Keeps this many warm copies of each partition in the group. After the two above.
+  void stand_by(std::uint32_t copies) {
+    standby_ =
+        std::make_unique<Standby>(Standby::Parts{*group_, sharing_.get(), nodes_.get(), copies});
+  }
   /// Opens and closes the engine's partitions as the group says, until leave().
   Result<void> join(actors::Engine& engine);
   void leave();
 
 private:
+  void gain(actors::Engine& engine, const std::vector<sinks::Partition>& partitions);
   void close(actors::Engine& engine, const std::vector<sinks::Partition>& partitions,
              bool in_order);
 
@@ -64,6 +71,7 @@ private:
   std::unique_ptr<SnapshotSharing> sharing_;  ///< null: none are published
   std::unique_ptr<sinks::KafkaNodes> nodes_;  ///< null: this engine says nothing of itself
   std::unique_ptr<GroupPeers> peers_;
+  std::unique_ptr<Standby> standby_;  ///< null: no copies
 };
 
 /// kafka.group, or tapedeck.TOPIC.

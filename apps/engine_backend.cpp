@@ -367,7 +367,7 @@ void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> re
   std::uint32_t number = 0;
   for (const auto& status : impl_->engine.board().partitions()) {
     const auto partition = number++;
-    if (!status.open) continue;
+    if (!status.open && !status.standby) continue;
     api::PartitionPosition position;
     position.partition = partition;
     position.next = status.next, position.end = status.end;
@@ -375,6 +375,7 @@ void EngineBackend::positions(api::Reply<std::vector<api::PartitionPosition>> re
     position.checkpoint = status.checkpoint;
     position.committed = status.committed;
     position.stopped = status.stopped;
+    position.standby = status.standby;
     position.feed_time = status.feed_time == market::kNoTime ? 0 : status.feed_time;
     position.events = status.events;
     positions.push_back(position);

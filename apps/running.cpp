@@ -214,7 +214,7 @@ Result<void> share_snapshots(Running& running, const config::Config& config) {
   if (!topic) return tl::unexpected(topic.error());
   running.delivery->share_snapshots(std::make_unique<SnapshotSharing>(SnapshotSharing::Parts{
       group, std::move(*topic), *running.tape, *running.state, *running.control, *running.history,
-      config.outputs.snapshot_interval, config.outputs.adopt_events}));
+      *running.metrics, config.outputs.snapshot_interval, config.outputs.adopt_events}));
   return {};
 }
 
@@ -281,6 +281,7 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
     if (auto told = tell_others(*running, config); !told) return tl::unexpected(told.error());
     if (auto shared = share_snapshots(*running, config); !shared)
       return tl::unexpected(shared.error());
+    if (config.kafka.standby > 0) running->delivery->stand_by(config.kafka.standby);
     if (auto joined = running->delivery->join(*running->engine); !joined)
       return tl::unexpected(joined.error());
   }

@@ -12,6 +12,7 @@ namespace tapedeck::apps {
 namespace {
 
 constexpr auto kLookEvery = std::chrono::milliseconds(100);
+constexpr auto kFillAgain = std::chrono::seconds(30);  ///< after a failure
 /// What one write of the state takes over.
 constexpr std::size_t kWriteBytes = std::size_t{32} << 20;
 constexpr std::size_t kWriteOutputs = 4096;
@@ -26,6 +27,20 @@ void sleep_for(const std::stop_token& stop, std::chrono::milliseconds time) {
 }  // namespace
 
 void SnapshotSharing::gain(market::Partition partition) {
+  auto published = take_newest(partition);
+  const std::scoped_lock lock(mutex_);
+  owned_.insert_or_assign(partition, std::move(published));
+}
+
+void SnapshotSharing::adopt_newest(market::Partition partition) { (void)take_newest(partition); }
+
+/// What the topic holds is not known, so the next set is whole.
+void SnapshotSharing::take_over(market::Partition partition) {
+  const std::scoped_lock lock(mutex_);
+  owned_.insert_or_assign(partition, Published{});
+}
+
+SnapshotSharing::Published SnapshotSharing::take_newest(market::Partition partition) {
   Published published;
   const auto taken = [&]() -> Result<void> {
     const auto committed = parts_.group.committed(std::span(&partition, 1));
@@ -39,11 +54,11 @@ void SnapshotSharing::gain(market::Partition partition) {
     return *wanted ? adopt(**set) : Result<void>{};
   }();
   if (!taken) {
+    ++parts_.metrics.partitions.at(partition)->sets_refused;
     spdlog::warn("partition {}: {}; it is folded on from this engine's own state", partition,
                  taken.error().message);
   }
-  const std::scoped_lock lock(mutex_);
-  owned_.insert_or_assign(partition, std::move(published));
+  return published;
 }
 
 void SnapshotSharing::let_go(market::Partition partition) {
@@ -54,6 +69,11 @@ void SnapshotSharing::let_go(market::Partition partition) {
 bool SnapshotSharing::owned(market::Partition partition) const {
   const std::scoped_lock lock(mutex_);
   return owned_.contains(partition);
+}
+
+bool SnapshotSharing::here(market::Partition partition) const {
+  const auto status = engine_->board().partitions().at(partition);
+  return status.open ? owned(partition) : status.standby;
 }
 
 Result<bool> SnapshotSharing::worth_it(const storage::SnapshotSet& set,
@@ -108,6 +128,8 @@ Result<void> SnapshotSharing::adopt(storage::SnapshotSet& set) {
   batch.checkpoint = set.checkpoint;
   batch.cursor = {partition, std::max(*cursor, next)};
   if (auto written = parts_.state.write(batch); !written) return written;
+  ++parts_.metrics.partitions.at(partition)->sets_adopted;
+  tell_gap(partition);
   spdlog::info("partition {}: begins at {} symbols' published snapshots as of offset {}", partition,
                symbols, next);
   return {};
@@ -145,8 +167,10 @@ void SnapshotSharing::publish_due(std::stop_token stop) {
         return checkpoint.next <= statuses[p].committed && checkpoint.behind.empty();
       });
       if (usable == checkpoints->end() || usable->next <= last) continue;
-      if (auto done = publish(p, *usable); !done && owned(p))
-        spdlog::warn("partition {}: its snapshots are not published: {}", p, done.error().message);
+      const auto done = publish(p, *usable);
+      if (done || !owned(p)) continue;
+      ++parts_.metrics.partitions.at(p)->sets_failed;
+      spdlog::warn("partition {}: its snapshots are not published: {}", p, done.error().message);
     }
     sleep_for(stop, kLookEvery);
   }
@@ -208,6 +232,7 @@ Result<void> SnapshotSharing::publish(market::Partition partition,
       found->second.entries.clear();  // in doubt: the next set is whole
     return done;
   }
+  ++parts_.metrics.partitions.at(partition)->sets_published;
   const std::scoped_lock lock(mutex_);
   const auto found = owned_.find(partition);
   if (found == owned_.end()) return {};
@@ -216,15 +241,25 @@ Result<void> SnapshotSharing::publish(market::Partition partition,
   return {};
 }
 
+void SnapshotSharing::tell_gap(market::Partition partition) {
+  parts_.metrics.partitions.at(partition)->history_gap =
+      parts_.history.gap(partition).has_value() ? 1 : 0;
+}
+
 void SnapshotSharing::fill_gaps(std::stop_token stop) {
+  std::map<market::Partition, std::chrono::steady_clock::time_point> not_before;
   while (!stop.stop_requested()) {
     const auto statuses = engine_->board().partitions();
     for (market::Partition p = 0; p < statuses.size() && !stop.stop_requested(); ++p) {
-      if (!statuses[p].open || !statuses[p].caught_up || !owned(p)) continue;
+      if (!statuses[p].caught_up || !here(p)) continue;
       const auto gap = parts_.history.gap(p);
-      if (!gap) continue;
-      if (auto done = fill(p, *gap, stop); !done)
+      tell_gap(p);
+      if (!gap || std::chrono::steady_clock::now() < not_before[p]) continue;
+      if (auto done = fill(p, *gap, stop); !done) {
         spdlog::warn("partition {}: its history is not filled: {}", p, done.error().message);
+        not_before[p] = std::chrono::steady_clock::now() + kFillAgain;
+      }
+      tell_gap(p);
     }
     sleep_for(stop, kLookEvery);
   }
@@ -252,7 +287,7 @@ Result<void> SnapshotSharing::fill(market::Partition partition, HistoryGap gap,
     if (gathered >= kWriteOutputs) write();
   };
   listener.go_on = [&](market::Partition, market::TimeNs) {
-    whole = whole && !stop.stop_requested() && !error && owned(partition);
+    whole = whole && !stop.stop_requested() && !error && here(partition);
     return whole;
   };
   replay::RefoldOptions options;

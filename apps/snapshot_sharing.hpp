@@ -29,6 +29,7 @@ public:
     storage::StateStore& state;
     const storage::ControlStore& control;
     History& history;
+    telemetry::Metrics& metrics;
     market::TimeNs interval = 0;     ///< between two sets of a partition
     std::uint64_t adopt_events = 0;  ///< a set that is so far ahead of the own state is taken
   };
@@ -40,6 +41,10 @@ public:
   /// Before the partition is opened: takes the newest set over if it is worth it. What is wrong
   /// with a set is logged, and the partition folded from the engine's own state.
   void gain(market::Partition partition);
+  /// The same for one that is followed: nothing of it is published.
+  void adopt_newest(market::Partition partition);
+  /// It has been followed here: its own state is as new as any set.
+  void take_over(market::Partition partition);
   void let_go(market::Partition partition);
 
   /// Publishes and fills gaps from now on, until stop().
@@ -52,6 +57,7 @@ private:
     storage::SetEntries entries;  ///< what the topic holds
     std::chrono::steady_clock::time_point at{};
   };
+  Published take_newest(market::Partition partition);
   [[nodiscard]] Result<bool> worth_it(const storage::SnapshotSet& set,
                                       market::Offset committed) const;
   [[nodiscard]] Result<bool> quarantined_since(const storage::SnapshotSet& set) const;
@@ -60,8 +66,10 @@ private:
   Result<void> publish(market::Partition partition, const storage::Checkpoint& checkpoint);
   [[nodiscard]] Result<storage::SetEntries> entries_at(const storage::Checkpoint& checkpoint) const;
   void fill_gaps(std::stop_token stop);
+  void tell_gap(market::Partition partition);
   Result<void> fill(market::Partition partition, HistoryGap gap, const std::stop_token& stop);
   [[nodiscard]] bool owned(market::Partition partition) const;
+  [[nodiscard]] bool here(market::Partition partition) const;
 
   Parts parts_;
   actors::Engine* engine_ = nullptr;

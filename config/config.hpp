@@ -134,6 +134,7 @@ struct KafkaSettings {
   std::string group;  ///< empty: tapedeck.TOPIC
   std::string node;   ///< empty: made of the machine's name and the state folder
   std::string members = "tapedeck.members";  ///< topic; empty: no question is forwarded
+  std::uint32_t standby = 0;                 ///< warm copies of each partition
   TopicCodec codec = TopicCodec::capnp;
   std::string columns;  ///< of json and csv; empty: the codec's own
   int price_exponent = -8, size_exponent = -8;

@@ -281,6 +281,10 @@ const Setting kSettings[] = {
          "Compacted topic in which the group's engines say where they answer and what they own; "
          "empty: questions are not forwarded",
          AT(kafka.members)),
+    make("kafka.standby", Kind::integer, 0, 16,
+         "Other engines of the group that keep a warm copy of each partition, as far as its owner "
+         "has committed; the copies are where partitions go when an engine dies",
+         AT(kafka.standby)),
     make("kafka.codec", Kind::choice, 0, 0,
          "What the topic's records are: tapedeck's own, or a JSON object or a line of CSV each, "
          "keyed by symbol, that other clients write; kept with the tape",

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <ranges>
 #include <thread>
+#include <tuple>
 
 #include "storage/kafka_client.hpp"
 
@@ -21,9 +23,9 @@ std::string text_or_empty(const char* text) { return text == nullptr ? std::stri
 GroupMember member_of(const rd_kafka_MemberDescription_t& found, const std::string& topic) {
   GroupMember member;
   member.node = text_or_empty(rd_kafka_MemberDescription_group_instance_id(&found));
+  member.id = text_or_empty(rd_kafka_MemberDescription_consumer_id(&found));
   member.host = text_or_empty(rd_kafka_MemberDescription_host(&found));
-  if (member.node.empty())
-    member.node = text_or_empty(rd_kafka_MemberDescription_consumer_id(&found));
+  if (member.node.empty()) member.node = member.id;
   while (member.host.starts_with('/')) member.host.erase(0, 1);
   const auto* list =
       rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(&found));
@@ -67,6 +69,31 @@ Result<GroupMembers> ask(const storage::KafkaClient& client, const std::string& 
 }
 
 }  // namespace
+
+std::set<market::Partition> next_owner_of(const std::vector<GroupMember>& members,
+                                          const std::string& node, std::uint32_t copies) {
+  std::set<market::Partition> found;
+  for (const auto& owner : members) {
+    if (owner.node == node) continue;
+    // By how much they have then.
+    std::set<std::tuple<std::size_t, std::string, std::string>> heirs;
+    for (const auto& member : members) {
+      if (member.node != owner.node)
+        heirs.emplace(member.partitions.size(), member.id, member.node);
+    }
+    for (const auto partition : std::views::reverse(owner.partitions)) {
+      std::uint32_t rank = 0;
+      for (auto heir = heirs.begin(); heir != heirs.end() && rank < copies; ++heir, ++rank) {
+        if (std::get<2>(*heir) == node) found.insert(partition);
+      }
+      if (heirs.empty()) continue;
+      auto first = heirs.extract(heirs.begin());
+      ++std::get<0>(first.value());
+      heirs.insert(std::move(first));
+    }
+  }
+  return found;
+}
 
 /// A broker that has just started is asked again.
 Result<GroupMembers> describe_group(const storage::KafkaOptions& options,

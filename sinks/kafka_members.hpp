@@ -2,6 +2,7 @@
 // partitions are whose. Joins nothing.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace tapedeck::sinks {
 
 struct GroupMember {
   std::string node;  ///< its name in the group
+  std::string id;    ///< what the brokers know it by: the name, and what they put behind it
   std::string host;
   std::vector<market::Partition> partitions;  ///< of the tape, ascending
 };
@@ -21,6 +23,14 @@ struct GroupMembers {
   std::string state;
   std::vector<GroupMember> members;  ///< by name
 };
+/// Partitions whose owner is another than `node` and that `node` would be given, or be among the
+/// next `copies` to be given, if that owner died. As librdkafka's cooperative-sticky assignor does
+/// it: a dead member's partitions, descending, each to the member that has the fewest then, of
+/// several to the one of the lowest id.
+[[nodiscard]] std::set<market::Partition> next_owner_of(const std::vector<GroupMember>& members,
+                                                        const std::string& node,
+                                                        std::uint32_t copies);
+
 /// A group that nobody has joined is Dead.
 [[nodiscard]] Result<GroupMembers> describe_group(const storage::KafkaOptions& options,
                                                   const std::string& group);

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <charconv>
 #include <condition_variable>
 
@@ -21,12 +22,36 @@ std::string prefix_of(const storage::KafkaOptions& kafka, const std::string& gro
   return kafka.topic + "/" + group + "/";
 }
 
-/// `host:port 0,3,7`
-std::string to_text(const std::string& address, const std::set<Partition>& partitions) {
+/// `host:port 0,3,7`, or with copies `host:port 0,3,7 1:120,2:98`
+std::string to_text(const std::string& address, const std::set<Partition>& partitions,
+                    const std::map<Partition, Offset>& copies) {
   std::string text = address + " ";
   for (const auto partition : partitions)
     text += (text.ends_with(' ') ? "" : ",") + std::to_string(partition);
+  if (copies.empty()) return text;
+  text += ' ';
+  for (const auto& [partition, next] : copies) {
+    text +=
+        (text.ends_with(' ') ? "" : ",") + std::to_string(partition) + ":" + std::to_string(next);
+  }
   return text;
+}
+
+/// Calls `take` with what stands between commas; false where it says that this is nothing.
+template <class Take>
+bool each(std::string_view list, Take take) {
+  while (!list.empty()) {
+    const auto one = list.substr(0, list.find(','));
+    if (!take(one)) return false;
+    list.remove_prefix(std::min(list.size(), one.size() + 1));
+  }
+  return true;
+}
+
+template <class Number>
+bool parse(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
 }
 
 std::optional<Node> parse_node(std::string_view text) {
@@ -34,16 +59,25 @@ std::optional<Node> parse_node(std::string_view text) {
   if (space == text.npos || space == 0) return std::nullopt;
   Node node;
   node.address = text.substr(0, space);
-  for (auto rest = text.substr(space + 1); !rest.empty();) {
+  const auto rest = text.substr(space + 1);
+  const auto more = rest.find(' ');
+  const bool owned = each(rest.substr(0, more), [&](std::string_view one) {
     Partition partition = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), partition);
-    if (error != std::errc{}) return std::nullopt;
-    node.partitions.insert(partition);
-    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
-    if (!rest.empty() && rest.front() != ',') return std::nullopt;
-    if (!rest.empty()) rest.remove_prefix(1);
-  }
-  return node;
+    const bool good = parse(one, partition);
+    if (good) node.partitions.insert(partition);
+    return good;
+  });
+  const auto copies = more == rest.npos ? std::string_view() : rest.substr(more + 1);
+  const bool followed = each(copies, [&](std::string_view one) {
+    const auto colon = std::min(one.find(':'), one.size());
+    Partition partition = 0;
+    Offset next = 0;
+    const bool good = parse(one.substr(0, colon), partition) &&
+                      parse(one.substr(std::min(one.size(), colon + 1)), next);
+    if (good) node.standby.emplace(partition, next);
+    return good;
+  });
+  return owned && followed ? std::optional(std::move(node)) : std::nullopt;
 }
 
 /// The newest record of a node is what it says; an empty one, that it is gone.
@@ -107,6 +141,12 @@ void KafkaNodes::let_go(Partition partition) {
   own_.erase(partition);
   changed_ = true;
 }
+void KafkaNodes::follows(std::map<Partition, Offset> copies) {
+  const std::scoped_lock lock(mutex_);
+  if (copies == copies_) return;
+  copies_ = std::move(copies);
+  changed_ = true;
+}
 
 std::optional<std::string> KafkaNodes::owner(Partition partition) const {
   const std::scoped_lock lock(mutex_);
@@ -141,7 +181,7 @@ void KafkaNodes::say() {
     const std::scoped_lock lock(mutex_);
     if (!changed_ || address_.empty()) return;
     changed_ = false;
-    text = to_text(address_, own_);
+    text = to_text(address_, own_, copies_);
   }
   const auto said = log_->append(prefix_ + node_, text, {{"schema", std::string(kNodeSchema)}});
   if (said) return;

@@ -24,7 +24,8 @@ namespace tapedeck::sinks {
 struct Node {
   std::string address;  ///< host:port of its HTTP server
   std::set<Partition> partitions;
-  Offset told = 0;  ///< where in the topic it said so
+  std::map<Partition, Offset> standby;  ///< copies, folded so far when it said so
+  Offset told = 0;                      ///< where in the topic it said so
 };
 
 /// Follows the topic on a thread of its own, and writes what this engine says of itself.
@@ -40,6 +41,8 @@ public:
   void announce(std::string address);
   void gained(Partition partition);
   void let_go(Partition partition);
+  /// Copies that it keeps of others' partitions, and how far they are folded.
+  void follows(std::map<Partition, Offset> copies);
 
   /// Address of the other engine that owns the partition, as far as is known: of those that say so
   /// the one that said it last.
@@ -60,6 +63,7 @@ private:
   mutable std::mutex mutex_;
   std::string address_;
   std::set<Partition> own_;
+  std::map<Partition, Offset> copies_;
   bool changed_ = false;
   std::map<std::string, Node> nodes_;
   std::jthread thread_;

@@ -1,5 +1,5 @@
 // storage/foreign_decoder.hpp -- records that other clients write to a topic, as records of a tape.
-// docs/formats/kafka.md, docs/decisions/0010. No Kafka here.
+// docs/formats/kafka.md, docs/decisions/0011. No Kafka here.
 #pragma once
 
 #include <memory>

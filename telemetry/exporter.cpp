@@ -178,6 +178,7 @@ void Collector::fold() {
   counter("delivered_outputs_total", "Outputs that are out on Kafka.", &P::delivered);
   gauge("undelivered_outputs", "Outputs between symbols and the output topics.", &P::undelivered);
   gauge("committed_offset", "Outputs emitted below it are out on Kafka.", &P::committed);
+  gauge("standby", "1: another engine owns the partition, here is a warm copy.", &P::standby);
   gauge("symbols", "Symbols known.", &P::symbols);
   gauge("symbols_passive", "Idle symbols without an actor.", &P::passive);
   counter("passivations_total", "Times that an idle symbol's actor went.", &P::passivated);
@@ -215,6 +216,13 @@ void Collector::checkpoints() {
   gauge("checkpoint_timestamp_seconds",
         "When the newest checkpoint was stored; 0 before the first.", &P::checkpoint_wall_ns,
         kNsPerSecond);
+  counter("sets_published_total", "Checkpoints published for a next owner.", &P::sets_published);
+  counter("sets_failed_total", "Checkpoints that could not be published.", &P::sets_failed);
+  counter("sets_adopted_total", "Published checkpoints that were taken over.", &P::sets_adopted);
+  counter("sets_refused_total", "Published checkpoints that were not to be used.",
+          &P::sets_refused);
+  gauge("history_gap", "1: outputs before the state's beginning are still being folded for.",
+        &P::history_gap);
   derived("checkpoint_age_seconds",
           "Time since the newest checkpoint was stored, or since the start before the first.",
           [this](const P& from) {
@@ -274,6 +282,11 @@ void Collector::http() {
   counter("http_requests_total", "Requests answered.", metrics_.http_requests);
   counter("http_errors_total", "Requests answered with a status of 400 or more.",
           metrics_.http_errors);
+  counter("http_forwarded_total", "Questions forwarded to the owner of their symbol.",
+          metrics_.http_forwarded);
+  counter("http_forward_failures_total",
+          "Of these, not answered in time, or refused because too many waited.",
+          metrics_.http_forward_failures);
   gauge("http_connections", "Connections open.",
         static_cast<double>(metrics_.http_connections.load(std::memory_order_relaxed)));
   ClientMetric seconds;

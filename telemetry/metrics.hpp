@@ -53,12 +53,16 @@ struct PartitionMetrics {
   Gauge undelivered{};       ///< queue depth between symbols and the output topics
   Gauge committed{};         ///< every output with a lower emission offset is out
   Gauge stopped{};           ///< 1: what comes next on the tape is gone, it is not read on
+  Gauge standby{};           ///< 1: another engine owns it, and it is followed here
   Histogram batch_events{};  ///< events a batch (one message to one symbol)
   Histogram fold_ns{};       ///< time to fold one batch
   Histogram poll_records{};  ///< records a poll
   Counter checkpoints{}, snapshots{}, snapshot_bytes{};
   Histogram checkpoint_ns{};   ///< barrier to stored
   Gauge checkpoint_wall_ns{};  ///< when the newest was stored; age = now - this
+  /// Checkpoints for other engines: ours, and others' that were taken or not to be used.
+  Counter sets_published{}, sets_failed{}, sets_adopted{}, sets_refused{};
+  Gauge history_gap{};  ///< 1: outputs before the state's beginning are still folded for
   Counter symbol_restarts{}, ingress_restarts{};
   Counter quarantined{}, released{};
   Histogram restart_ns{};  ///< from a symbol's failure until it is caught up again
@@ -94,6 +98,7 @@ struct Metrics {
   Counter sink_restarts{}, deliveries{}, delivery_failures{};
   Histogram delivery_ns{};  ///< one delivery: its rows and offsets are out
   Counter http_requests{}, http_errors{};
+  Counter http_forwarded{}, http_forward_failures{};  ///< questions to other engines
   Gauge http_connections{};
   Histogram http_ns{};
   Gauge replays{};

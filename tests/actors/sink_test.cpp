@@ -173,6 +173,31 @@ bool all_out(const storage::TapeReader& tape, MemoryTopics& topics) {
   return true;
 }
 
+/// One engine of a group.
+struct Node {
+  storage::MemoryStateStore state;
+  telemetry::Metrics metrics;
+  MemorySink sink;
+  actors::Engine engine;
+  Node(storage::MemoryTape& tape, MemoryTopics& all, int who, const actors::EngineOptions& how)
+      : metrics(tape.partitions()),
+        sink(all, who),
+        engine(tape, state, kSettings, how, metrics, &sink) {}
+};
+
+void close(actors::Engine& engine, storage::Partition partition, bool in_order) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
+  engine.close(partition, in_order, [&] {
+    const std::scoped_lock lock(mutex);
+    done = true;
+    changed.notify_all();
+  });
+  std::unique_lock lock(mutex);
+  REQUIRE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return done; }));
+}
+
 unsigned seed_of_run() { return Catch::rngSeed() != 0 ? Catch::rngSeed() : 7u; }
 
 }  // namespace
@@ -228,16 +253,6 @@ TEST_CASE("partitions move between engines in order or not, and nothing is lost 
   MemoryTopics topics(seed);
   auto options = small_engine();
   options.partitions_on_demand = true;
-  struct Node {
-    storage::MemoryStateStore state;
-    telemetry::Metrics metrics;
-    MemorySink sink;
-    actors::Engine engine;
-    Node(storage::MemoryTape& tape, MemoryTopics& all, int who, const actors::EngineOptions& how)
-        : metrics(tape.partitions()),
-          sink(all, who),
-          engine(tape, state, kSettings, how, metrics, &sink) {}
-  };
   std::vector<std::unique_ptr<Node>> nodes;
   for (int who = 0; who < 2; ++who)
     nodes.push_back(std::make_unique<Node>(tape, topics, who, options));
@@ -246,18 +261,6 @@ TEST_CASE("partitions move between engines in order or not, and nothing is lost 
     topics.own(p, owners[p] = static_cast<int>(p % 2));
     nodes[p % 2]->engine.open(p);
   }
-  const auto close = [](actors::Engine& engine, storage::Partition partition, bool in_order) {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool done = false;
-    engine.close(partition, in_order, [&] {
-      const std::scoped_lock lock(mutex);
-      done = true;
-      changed.notify_all();
-    });
-    std::unique_lock lock(mutex);
-    REQUIRE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return done; }));
-  };
   for (int move = 0; move < 24; ++move) {
     const auto upto = topics.deliveries() + random() % 3;
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
@@ -312,6 +315,117 @@ TEST_CASE("a partition that is gained while the brokers are away is opened when 
   REQUIRE(engine.run_to_end());
   CHECK(control.away < 0);
   check_rows(topics, in_order_of_emission(tape));
+}
+
+TEST_CASE("a copy never passes what its owner has committed; assigned, it goes on where it is",
+          "[sink][standby]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=9,symbols=12,messages=40000", 128, 256});
+  const auto expected = in_order_of_emission(tape);
+  const auto seed = seed_of_run();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  MemoryTopics topics(seed);
+  auto options = small_engine();
+  options.partitions_on_demand = true;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (int who = 0; who < 2; ++who)
+    nodes.push_back(std::make_unique<Node>(tape, topics, who, options));
+  std::vector<std::size_t> owners(tape.partitions());
+  std::vector<market::Offset> guided(tape.partitions(), 0);
+  const auto copy_of = [&](storage::Partition p) -> Node& { return *nodes[1 - owners[p]]; };
+  for (storage::Partition p = 0; p < tape.partitions(); ++p) {
+    topics.own(p, static_cast<int>(owners[p] = p % 2));
+    nodes[owners[p]]->engine.open(p);
+    copy_of(p).engine.stand_by(p, 0);
+  }
+  const auto check_copies = [&] {
+    for (storage::Partition p = 0; p < tape.partitions(); ++p) {
+      const auto status = copy_of(p).engine.board().partitions()[p];
+      CHECK_FALSE(status.open);
+      CHECK(status.next <= guided[p]);
+    }
+  };
+  const auto guide = [&] {
+    for (storage::Partition p = 0; p < tape.partitions(); ++p)
+      copy_of(p).engine.guide(p, guided[p] = topics.committed_of(p));
+  };
+  const auto follow = [&](storage::Partition p) {  // until the copy is as far as it may be
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto there = [&] { return copy_of(p).engine.board().partitions()[p].frontier; };
+    while (there() < guided[p] && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    return there();
+  };
+  for (int move = 0; move < 16; ++move) {
+    const auto upto = topics.deliveries() + random() % 3;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+    while (topics.deliveries() < upto && std::chrono::steady_clock::now() < end)
+      std::this_thread::yield();
+    guide();
+    check_copies();
+    const auto p = static_cast<storage::Partition>(random() % owners.size());
+    const bool followed = random() % 2 == 0;
+    const auto reached = followed ? follow(p) : 0;
+    auto& from = *nodes[owners[p]];
+    const bool in_order = random() % 2 == 0;
+    const auto to = 1 - owners[p];
+    if (!in_order) topics.own(p, static_cast<int>(to));
+    close(from.engine, p, in_order);
+    topics.own(p, static_cast<int>(to));
+    nodes[to]->engine.open(p);
+    owners[p] = to;
+    guided[p] = topics.committed_of(p);
+    from.engine.stand_by(p, guided[p]);
+    if (followed && reached > 0) {
+      const auto opened = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      market::Offset next = 0;
+      while ((next = nodes[to]->engine.board().partitions()[p].next) == 0 &&
+             std::chrono::steady_clock::now() < opened)
+        std::this_thread::yield();
+      CHECK(next >= reached);  // it did not begin at a checkpoint
+    }
+  }
+  for (storage::Partition p = 0; p < tape.partitions(); ++p) close(copy_of(p).engine, p, false);
+  for (auto& node : nodes) {
+    const auto ended = node->engine.run_to_end();
+    if (!ended) FAIL(ended.error().message);
+  }
+  check_rows(topics, expected);
+}
+
+TEST_CASE("a copy is not asked: it answers that it is elsewhere", "[sink][standby]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=5,symbols=8,messages=4000", 128, 256});
+  MemoryTopics topics(1);
+  auto options = small_engine();
+  options.partitions_on_demand = true;
+  Node copy(tape, topics, 1, options);
+  for (storage::Partition p = 0; p < tape.partitions(); ++p)
+    copy.engine.stand_by(p, tape.end(p).value());
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto caught_up = [&] {
+    return std::ranges::all_of(copy.engine.board().partitions(),
+                               &actors::PartitionStatus::caught_up);
+  };
+  while (!caught_up() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  REQUIRE(caught_up());
+  std::atomic<int> elsewhere = 0, answered = 0;
+  const auto symbols = tape.symbols().value();
+  for (const auto& symbol : symbols) {
+    copy.engine.ask(symbol, false, [&](const actors::SymbolAnswer& answer) {
+      elsewhere += answer.state == actors::SymbolAnswer::State::elsewhere;
+      ++answered;
+    });
+  }
+  std::atomic<bool> all = false;
+  std::atomic<int> live = 0;
+  copy.engine.ask_all([&](const actors::SymbolAnswer&) { ++live; }, [&] { all = true; });
+  while ((answered < 8 || !all) && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  CHECK(elsewhere == 8);
+  CHECK(live == 0);
+  CHECK(all);
+  CHECK(topics.rows().empty());  // and it says nothing
 }
 
 TEST_CASE("a partition that is not opened answers that it is elsewhere; opened, it is live",

@@ -105,7 +105,7 @@ TEST_CASE("positions, supervision and health are written whole", "[json]") {
   position.checkpoint = 6, position.feed_time = market::kNoTime;
   CHECK(
       to_json(std::vector{position}) ==
-      R"([{"partition":1,"next":2,"end":3,"frontier":4,"cursor":5,"checkpoint":6,"committed":0,"feed_time":null,)"
+      R"([{"partition":1,"next":2,"end":3,"frontier":4,"cursor":5,"checkpoint":6,"committed":0,"standby":false,"feed_time":null,)"
       R"("stopped":null,"events":{"read":0,"folded":0,"duplicates":0,"refused":0,"filtered":0}}])");
   api::SupervisionNode root;
   root.name = "root", root.state = "running", root.children_running = 2;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import urllib.error
 import urllib.request
 
 from engine_process_test import Served, settings
-from harness import SEED, info, start, until
+from harness import SEED, info, interrupt, start, until
 from kafka_test import CLIENT, KafkaTest, broker, other_python
 
 READ = os.environ["TAPEDECK_TEST_KAFKA_READ"]
@@ -64,7 +65,8 @@ class OutputTest(KafkaTest):
 
     def committed(self, *engines):
         """Partition to the committed offset, over all engines that answer."""
-        return {p["partition"]: p["committed"] for engine in engines for p in engine.get("/v1/positions")}
+        return {p["partition"]: p["committed"] for engine in engines for p in engine.get("/v1/positions")
+                if not p["standby"]}
 
     def until_out(self, *engines):
         ends = self.ends()
@@ -166,6 +168,7 @@ class LiveTest(OutputTest):
     """A recorder that goes on while engines of one group come and go."""
 
     partitions = PARTITIONS
+    node_settings = {}
 
     def setUp(self):
         super().setUp()
@@ -176,7 +179,7 @@ class LiveTest(OutputTest):
         return start("record", *session, *self.tape, "--linger", "200", "--mark-every", "500", "--rate", rate)
 
     def start_node(self, name, **more):
-        self.nodes[name] = self.serve("group", name, **more)
+        self.nodes[name] = self.serve("group", name, **self.node_settings, **more)
         return self.nodes[name]
 
     def cluster(self):
@@ -197,12 +200,14 @@ class LiveTest(OutputTest):
         """The recording goes on to its end; then all rows are out, and equal an undisturbed run's."""
         self.succeeds("record", *session, *self.tape)
         self.until_out(*engines)
-        for engine in engines:
-            engine.end(self)
+        ends = [interrupt(engine.process) for engine in engines]
+        for engine, (out, err) in zip(engines, ends):
+            self.assertEqual(engine.process.returncode, 0, out + err)
         self.check_equal(self.rows("group"), self.undisturbed())
         folder = self.path("alone")
         self.succeeds("record", *session, "--tape", folder)
         self.assertEqual(self.digests(self.tape), self.digests(folder))
+        return ["".join(texts) for texts in ends]
 
 
 class Group(LiveTest):
@@ -310,7 +315,28 @@ class Failover(LiveTest):
                 self.assertIn("recovering", book["error"]["message"])
         return current
 
+    def copies(self):
+        """Partition to the nodes that say they keep a copy, and how far each is behind the commit."""
+        return {p["partition"]: {copy["node"]: copy["lag"] for copy in p["standby"]}
+                for p in self.cluster()["partitions"]}
+
     def test_a_killed_engines_partitions_serve_again_elsewhere(self):
+        self.fail_over()
+
+    def test_with_standbys_they_go_where_they_are_warm(self):
+        self.node_settings = {"TAPEDECK_KAFKA_STANDBY": "1"}
+
+        def followed():
+            copies = self.copies()
+            owners = {p["partition"]: p["node"] for p in self.cluster()["partitions"]}
+            return all(len(found) == 1 and owners[p] not in found for p, found in copies.items())
+
+        logs = self.fail_over(lambda: until(followed, "one copy of each partition"))
+        gained = [re.findall(r"([1-9]\d*) partitions gained, (\d+) of them warm", log)[-1] for log in logs[:2]]
+        self.assertEqual(sum(int(count) for count, _ in gained), self.moved, gained)
+        self.assertTrue(all(count == warm for count, warm in gained), gained)
+
+    def fail_over(self, before_kill=lambda: None):
         recorder = self.start_recorder(self.session, 8000)
         for name in "abc":
             self.start_node(name)
@@ -318,6 +344,8 @@ class Failover(LiveTest):
         symbols = sorted({found["symbol"] for name in "abc" for found in self.nodes[name].get("/v1/symbols")})
         self.assertGreater(len(symbols), 30)
         until(lambda: self.ask("b", symbols) == len(symbols), "all books at any engine")
+        before_kill()
+        self.moved = len(self.owned("a"))
         killed = self.nodes.pop("a").process
         begin = time.monotonic()
         killed.kill()
@@ -337,7 +365,7 @@ class Failover(LiveTest):
         until(lambda: self.ask("d", symbols) == len(symbols), "all books at the new engine")
         recorder.kill()
         recorder.communicate()
-        self.finish(self.session, *self.nodes.values())
+        return self.finish(self.session, *self.nodes.values())
 
 
 class Rounds(LiveTest):

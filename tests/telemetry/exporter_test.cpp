@@ -65,15 +65,18 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
   auto& one = *metrics.partitions[1];
   std::uint64_t value = 1000;
   for (Counter* counter :
-       {&one.records, &one.marks, &one.events, &one.payload_bytes, &one.folded, &one.duplicates,
-        &one.dead_letters, &one.filtered, &one.outputs, &one.credit_waits, &one.checkpoints,
-        &one.snapshots, &one.snapshot_bytes, &one.symbol_restarts, &one.ingress_restarts,
-        &one.delivered, &one.quarantined, &one.released}) {
+       {&one.records,        &one.marks,           &one.events,           &one.payload_bytes,
+        &one.folded,         &one.duplicates,      &one.dead_letters,     &one.filtered,
+        &one.outputs,        &one.credit_waits,    &one.checkpoints,      &one.snapshots,
+        &one.snapshot_bytes, &one.symbol_restarts, &one.ingress_restarts, &one.delivered,
+        &one.quarantined,    &one.released,        &one.sets_published,   &one.sets_failed,
+        &one.sets_adopted,   &one.sets_refused}) {
     counter->store(++value);
   }
-  for (Gauge* gauge : {&one.next_offset, &one.end_offset, &one.inflight_bytes,
-                       &one.inflight_batches, &one.pending_outputs, &one.symbols, &one.symbols_down,
-                       &one.undelivered, &one.committed, &one.stopped}) {
+  for (Gauge* gauge :
+       {&one.next_offset, &one.end_offset, &one.inflight_bytes, &one.inflight_batches,
+        &one.pending_outputs, &one.symbols, &one.symbols_down, &one.undelivered, &one.committed,
+        &one.stopped, &one.standby, &one.history_gap}) {
     gauge->store(static_cast<std::int64_t>(++value));
   }
   const auto parsed = parse(to_prometheus(metrics));
@@ -96,6 +99,10 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
                                  "delivered_outputs_total",
                                  "quarantined_total",
                                  "released_total",
+                                 "sets_published_total",
+                                 "sets_failed_total",
+                                 "sets_adopted_total",
+                                 "sets_refused_total",
                                  "next_offset",
                                  "end_offset",
                                  "inflight_bytes",
@@ -105,7 +112,9 @@ TEST_CASE("every counter of a partition is told, under its partition", "[exporte
                                  "symbols_down",
                                  "undelivered_outputs",
                                  "committed_offset",
-                                 "partition_stopped"}) {
+                                 "partition_stopped",
+                                 "standby",
+                                 "history_gap"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name + "{partition=\"1\"}") ==
           static_cast<double>(++expected));
@@ -121,10 +130,11 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
         &metrics.http_errors, &metrics.recorder_events, &metrics.recorder_records,
         &metrics.recorder_dead_letters, &metrics.sink_restarts, &metrics.deliveries,
         &metrics.delivery_failures, &metrics.replays_refused, &metrics.replays_expired,
-        &metrics.stream_messages, &metrics.stream_gaps}) {
+        &metrics.stream_messages, &metrics.stream_gaps, &metrics.http_forwarded,
+        &metrics.http_forward_failures}) {
     counter->store(++value);
   }
-  metrics.http_connections = 15, metrics.replays = 16, metrics.stream_subscribers = 17;
+  metrics.http_connections = 17, metrics.replays = 18, metrics.stream_subscribers = 19;
   const auto parsed = parse(to_prometheus(metrics));
   std::uint64_t expected = 0;
   for (const std::string name :
@@ -132,8 +142,8 @@ TEST_CASE("every counter of the process is told", "[exporter]") {
         "http_errors_total", "recorder_events_total", "recorder_records_total",
         "recorder_dead_letters_total", "sink_restarts_total", "deliveries_total",
         "delivery_failures_total", "replays_refused_total", "replays_expired_total",
-        "stream_messages_total", "stream_gaps_total", "http_connections", "replays",
-        "stream_subscribers"}) {
+        "stream_messages_total", "stream_gaps_total", "http_forwarded_total",
+        "http_forward_failures_total", "http_connections", "replays", "stream_subscribers"}) {
     INFO(name);
     CHECK(parsed.samples.at("tapedeck_" + name) == static_cast<double>(++expected));
   }
@@ -155,8 +165,8 @@ TEST_CASE("findings are told by partition and name", "[exporter]") {
 TEST_CASE("no field of the metrics was added without being told here", "[exporter]") {
   // A new field changes a size; add it to the exporter, to the tests above, and then here.
   STATIC_REQUIRE(sizeof(PartitionMetrics) ==
-                 8 * (18 + 13 + 2 + market::kFindings) + 6 * sizeof(Histogram));
-  STATIC_REQUIRE(sizeof(Metrics) == sizeof(std::vector<int>) + 8 * (15 + 3) +
+                 8 * (22 + 15 + 2 + market::kFindings) + 6 * sizeof(Histogram));
+  STATIC_REQUIRE(sizeof(Metrics) == sizeof(std::vector<int>) + 8 * (17 + 3) +
                                         3 * sizeof(Histogram) + kNodes * sizeof(NodeMetrics));
   STATIC_REQUIRE(sizeof(NodeMetrics) == 8 * 2);
 }
