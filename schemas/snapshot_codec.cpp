@@ -191,8 +191,8 @@ void put_rest(Builder to, const SymbolSnapshot& snapshot) {
                trust_since, suspect, suspect_since, event_time, max_event_time, feed_time, counts,
                integrity, instrument, statuses, streams, orders, levels, quotes, depth_seen,
                in_snapshot, crossing, kept_updates, candles, width_starts, kept_trades, trades,
-               session_trades, last_trade, beyond_band, price_beyond, beyond_sequence, window_open, window, alerts,
-               chain, digest, marked] = snapshot;
+               session_trades, last_trade, beyond_band, price_beyond, beyond_sequence, window_open,
+               window, alerts, chain, digest, marked] = snapshot;
   to.setVersion(kStateVersion);
   put_text([&](auto text) { to.setSymbol(text); }, symbol);
   put_text([&](auto text) { to.setSourceName(text); }, source_name);
