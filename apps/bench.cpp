@@ -381,6 +381,7 @@ void add_bench(CLI::App& app, Chosen& chosen) {
   bench->require_subcommand(1);
 
   add_bench_player(bench, chosen);
+  add_bench_restarts(bench, chosen);
   add_bench_trades(bench, chosen);
 
   auto engine = std::make_shared<EngineArguments>();

@@ -30,8 +30,9 @@ void add_index(CLI::App* tape, Chosen& chosen);
 void add_trim(CLI::App* tape, Chosen& chosen);
 /// `chaos run`, subcommand of `chaos`.
 void add_chaos_run(CLI::App* chaos, Chosen& chosen);
-/// `bench player` and `bench trades`, subcommands of `bench`.
+/// `bench player`, `bench restarts` and `bench trades`, subcommands of `bench`.
 void add_bench_player(CLI::App* bench, Chosen& chosen);
+void add_bench_restarts(CLI::App* bench, Chosen& chosen);
 void add_bench_trades(CLI::App* bench, Chosen& chosen);
 
 }  // namespace tapedeck::apps

@@ -240,9 +240,10 @@ LiveDeskOptions live_options(const config::Config& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const config::Config& config,
-                                              std::optional<std::uint32_t> record_partitions,
-                                              bool deliver) {
+Result<std::unique_ptr<Running>> start_engine(
+    const TapeOptions& tape, const config::Config& config,
+    std::optional<std::uint32_t> record_partitions, bool deliver,
+    const std::function<void(actors::EngineOptions&)>& adjust) {
   auto options = engine_options(config);
   if (!options) return tl::unexpected(options.error());
   auto running = std::make_unique<Running>();
@@ -273,6 +274,7 @@ Result<std::unique_ptr<Running>> start_engine(const TapeOptions& tape, const con
   running->quality.outlier_ppm = static_cast<std::uint32_t>(config.quality.outlier);
   running->quality.stale_after = config.quality.stale_after;
   if (config.quality.live) options->quality = &running->quality;
+  if (adjust) adjust(*options);
   running->engine = std::make_unique<actors::Engine>(
       *running->tape, *running->state, running->settings, std::move(*options), *running->metrics,
       running->delivery ? &running->delivery->sink() : nullptr);

@@ -1,6 +1,7 @@
 // apps/running.hpp -- the stores and the engine over one tape, opened in order and owned together.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -48,9 +49,11 @@ struct Running {
 
 /// Opens the tape (to write as well where `record_partitions` is given; 0 is the default number),
 /// settles the fold settings, opens the state and starts the engine. `deliver`: on Kafka it shares
-/// the partitions with its group, and sends outputs to topics.
+/// the partitions with its group, and sends outputs to topics. `adjust` changes the engine's
+/// options last.
 [[nodiscard]] Result<std::unique_ptr<Running>> start_engine(
     const TapeOptions& tape, const config::Config& config,
-    std::optional<std::uint32_t> record_partitions, bool deliver = false);
+    std::optional<std::uint32_t> record_partitions, bool deliver = false,
+    const std::function<void(actors::EngineOptions&)>& adjust = {});
 
 }  // namespace tapedeck::apps
