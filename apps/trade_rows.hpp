@@ -41,7 +41,7 @@ public:
   /// Reads the input to its end. Error: it cannot be read on.
   [[nodiscard]] Result<void> run(std::unique_ptr<feeds::ByteSource> bytes) {
     feeds::TextWindow window(std::move(bytes));
-    pass_header(window);
+    if (auto passed = pass_header(window); !passed) return passed;
     do {
       take_lines(window);
     } while (window.extend());
@@ -65,17 +65,25 @@ private:
     return text;
   }
 
-  void pass_header(feeds::TextWindow& window) {
+  [[nodiscard]] Result<void> pass_header(feeds::TextWindow& window) {
+    constexpr std::string_view expected = "symbol,ts_us,price,size,side";
     constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
     auto line = window.line_at(0);
     if (line && line->text.starts_with(byte_order_mark)) {
       window.consume(byte_order_mark.size());
       line = window.line_at(0);
     }
-    if (line && schemas::is_header(without_cr(line->text), schemas::trades_format())) {
+    const std::string_view text = line ? without_cr(line->text) : std::string_view();
+    if (text == expected) {
       window.consume(line->bytes);
       ++lines_;
+    } else if (text.starts_with("symbol,") || schemas::is_header(text, schemas::trades_format())) {
+      return fail(ErrorCode::invalid,
+                  "line 1: the header is not " + std::string(expected) +
+                      ": `record --feed trades-csv` reads other columns",
+                  "--input");
     }
+    return {};
   }
 
   /// The whole lines of the window.

@@ -26,7 +26,7 @@ public:
 
   /// kNone if it is not known.
   [[nodiscard]] market::SymbolIndex find(std::string_view symbol) const noexcept {
-    if (symbol.size() > kReadable) [[unlikely]]
+    if (symbol.size() >= kReadable) [[unlikely]]
       return find_long(symbol);
     const Key key = key_of(symbol);
     for (std::size_t i = hash(key);; ++i) {
@@ -40,7 +40,7 @@ public:
   market::SymbolIndex add(std::string_view symbol) {
     const auto index = static_cast<market::SymbolIndex>(names_.size());
     names_.emplace_back(symbol);
-    if (symbol.size() > kReadable) return long_.emplace(symbol, index).first->second;
+    if (symbol.size() >= kReadable) return long_.emplace(symbol, index).first->second;
     if (2 * (names_.size() + 1) > slots_.size()) grow();
     place(slots_, {key_of(symbol), index});
     return index;
@@ -62,9 +62,12 @@ private:
     std::memcpy(&bytes, at, sizeof bytes);
     return size >= 8 ? bytes : bytes & ((std::uint64_t{1} << 8 * size) - 1);
   }
+  /// Of a symbol shorter than kReadable: its bytes, and in the last one its size, since bytes may
+  /// be zero.
   static Key key_of(std::string_view symbol) noexcept {
     const std::size_t size = symbol.size();
-    return {word(symbol.data(), size), size > 8 ? word(symbol.data() + 8, size - 8) : 0};
+    const std::uint64_t rest = size > 8 ? word(symbol.data() + 8, size - 8) : 0;
+    return {word(symbol.data(), size), rest | std::uint64_t{size} << 56};
   }
   static std::size_t hash(const Key& key) noexcept {
     const std::uint64_t mixed = (key.low ^ key.high * 0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93;

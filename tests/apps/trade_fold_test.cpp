@@ -107,6 +107,37 @@ TEST_CASE("candles alone are the candles of the whole fold, late and refused tra
   CHECK(refused > 100);
 }
 
+TEST_CASE("a symbol with a zero byte is none, whatever is known", "[trades]") {
+  Said said;
+  const market::FoldSettings settings;
+  WholeFold fold(settings, "source", into(said));
+  const std::string row = ",1700000000000000,1,1,buy\n", full = "ABCDEFGHIJKLMNOP";
+  const std::string zero(1, '\0');
+  const auto bad = read(
+      fold, "AB" + row + "AB" + zero + row + full + row + full.substr(1) + zero + row, 1 << 20);
+  CHECK(bad.size() == 2);
+  REQUIRE(fold.states().size() == 2);
+  CHECK(fold.states()[0].counts().folded == 3);  // with the source's beginning
+  CHECK(fold.states()[1].symbol() == full);
+}
+
+TEST_CASE("a header of other columns is refused", "[trades]") {
+  Said said;
+  const market::FoldSettings settings;
+  WholeFold fold(settings, "source", into(said));
+  for (const std::string header : {"symbol,ts_us,size,price,side", "symbol,ts_ms,price,size,side",
+                                   "ts_us,symbol,price,size,side", "symbol,ts_us,price,size"}) {
+    INFO(header);
+    TradeRows<WholeFold> rows(fold, {});
+    const std::string text = header + "\nA,1,1,1,buy\n";
+    const auto done = rows.run(std::make_unique<test::MemorySource>(
+        std::vector<std::uint8_t>(text.begin(), text.end()), 1 << 20));
+    REQUIRE_FALSE(done);
+    CHECK(done.error().field == "--input");
+  }
+  CHECK(fold.states().empty());
+}
+
 TEST_CASE("a run of trades added to a candle equals its trades added one by one", "[trades]") {
   std::mt19937_64 random(Catch::rngSeed());
   for (int round = 0; round < 2000; ++round) {
