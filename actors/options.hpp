@@ -104,7 +104,7 @@ struct EngineOptions {
   std::size_t max_delivery_rows = 20'000;
   /// How long a delivery that failed waits before it is tried again.
   std::chrono::milliseconds delivery_backoff{200};
-  std::uint64_t checkpoint_events = 10'000'000;
+  std::uint64_t checkpoint_events = 2'000'000;
   std::chrono::milliseconds checkpoint_interval{30'000};
   std::chrono::milliseconds store_interval{
       100};  ///< outputs and cursor are stored at least this often

@@ -61,7 +61,7 @@ struct EngineSettings {
   std::uint64_t poll_records = 1'048'576;
   std::uint64_t max_inflight_bytes = std::uint64_t{32}
                                      << 20;  ///< per partition, between ingress and symbols
-  std::uint64_t checkpoint_events = 10'000'000;
+  std::uint64_t checkpoint_events = 2'000'000;
   TimeNs checkpoint_interval = 30 * kSecond;
   std::uint64_t snapshot_events = 65'536;
   std::uint64_t snapshot_records = 256;

@@ -152,7 +152,7 @@ level = "debug"
   CHECK(good->http.address == "::1");
   CHECK(good->http.port == 0);
   CHECK(good->log.level == LogLevel::debug);
-  CHECK(good->engine.checkpoint_events == 10'000'000);
+  CHECK(good->engine.checkpoint_events == 2'000'000);
 }
 
 TEST_CASE("a flag wins over the environment, the environment over the file", "[config]") {
