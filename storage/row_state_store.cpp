@@ -1,7 +1,7 @@
 #include "storage/row_state_store.hpp"
 
 #include <algorithm>
-#include <set>
+#include <limits>
 
 #include "schemas/state_codec.hpp"
 #include "storage/frame.hpp"
@@ -11,6 +11,7 @@
 namespace tapedeck::storage {
 namespace {
 
+constexpr std::size_t kAllSymbols = std::numeric_limits<std::size_t>::max();
 constexpr std::string_view kWriteKey = "last write of outputs";
 
 tl::unexpected<Error> damaged(const std::string& what) {
@@ -194,12 +195,19 @@ Result<std::vector<DigestRow>> RowStateStore::digests(std::string_view symbol,
 }
 
 Result<std::vector<std::string>> RowStateStore::symbols(Partition partition) const {
+  return symbols_after({}, partition, kAllSymbols);
+}
+
+Result<std::vector<std::string>> RowStateStore::symbols_after(std::string_view symbol,
+                                                              Partition partition,
+                                                              std::size_t most) const {
   std::vector<std::string> all;
-  std::string lower, upper;
-  append_be32(lower, partition);
-  upper = after_prefix(lower);
+  std::string first;
+  append_be32(first, partition);
+  const std::string upper = after_prefix(first);
+  std::string lower = symbol.empty() ? first : after_prefix(symbol_prefix(partition, symbol));
   // Each scan finds one symbol, the next begins behind all of its rows.
-  for (bool found = true; found;) {
+  for (bool found = true; found && all.size() < most;) {
     found = false;
     auto scanned = rows_->scan(Family::digests, lower, upper, false,
                                [&](std::string_view key, std::string_view) {
@@ -417,10 +425,11 @@ Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after
     keep -= below ? 1 : 0;
     kept.push_back(std::move(checkpoint));
   }
-  const auto all = symbols(partition);
-  if (!all) return tl::unexpected(all.error());
+  std::string& thinned_to = thinned_to_[partition];
+  auto some = symbols_after(thinned_to, partition, kThinnedAtOnce);
+  if (!some) return tl::unexpected(some.error());
   std::uint64_t removed = 0;
-  for (const auto& symbol : *all) {
+  for (const auto& symbol : *some) {
     const auto rows = snapshots(symbol, partition);
     if (!rows) return tl::unexpected(rows.error());
     for (const auto& row : unwanted(*rows, keep_after, kept)) {
@@ -431,6 +440,7 @@ Result<std::uint64_t> RowStateStore::thin(Partition partition, TimeNs keep_after
     }
   }
   if (auto ok = rows_->write(changes); !ok) return tl::unexpected(ok.error());
+  thinned_to = some->size() < kThinnedAtOnce ? std::string() : some->back();
   return removed;
 }
 

@@ -1,9 +1,11 @@
 // storage/row_state_store.hpp -- the rules of the state store, over any ordered rows.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "storage/rows.hpp"
 #include "storage/state_store.hpp"
@@ -44,12 +46,16 @@ private:
   [[nodiscard]] Result<std::vector<DigestRow>> digest_rows(std::string_view symbol,
                                                            Partition partition,
                                                            bool only_kept) const;
+  /// Names above `symbol`, at most so many.
+  [[nodiscard]] Result<std::vector<std::string>> symbols_after(std::string_view symbol,
+                                                               Partition partition,
+                                                               std::size_t most) const;
   Result<std::uint64_t> verify_family(Family family) const;
-
-  std::unique_ptr<Rows> rows_;
   [[nodiscard]] Result<std::uint64_t> next_write();
 
+  std::unique_ptr<Rows> rows_;
   std::mutex write_mutex_;
+  std::map<Partition, std::string> thinned_to_;  ///< symbols up to it had their turn
   std::optional<std::uint64_t> last_write_;
 };
 

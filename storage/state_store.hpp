@@ -139,7 +139,9 @@ public:
   /// Removes snapshots of the partition that the policy does not want: all newer than `keep_after`
   /// (event time) stay, of the older ones the last of each hour; never the newest at or before a
   /// kept checkpoint. Keeps the newest `checkpoints` checkpoints that are at or below the cursor
-  /// and `committed` (up to where a sink has delivered), and all above. Digests stay.
+  /// and `committed` (up to where a sink has delivered), and all above. Digests stay. Looks at the
+  /// next kThinnedAtOnce symbols in the order of their names, then begins anew.
+  static constexpr std::size_t kThinnedAtOnce = 4096;
   virtual Result<std::uint64_t> thin(Partition partition, TimeNs keep_after,
                                      std::size_t checkpoints, Offset committed = kNoOffset) = 0;
   virtual Result<void> sync() = 0;

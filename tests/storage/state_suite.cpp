@@ -262,6 +262,25 @@ TEST_CASE(
   CHECK(store.thin(0, 170 * minute, 2).value() == 0);
 }
 
+TEST_CASE("of very many symbols each is thinned in its turn") {
+  const auto variant = any_store();
+  CAPTURE(variant);
+  auto fixture = make_state(variant);
+  auto& store = fixture->store();
+  const std::size_t symbols = StateStore::kThinnedAtOnce + 10;
+  StateStore::Batch batch;
+  for (std::size_t i = 0; i < symbols; ++i) {
+    for (const Offset next : {1u, 2u})
+      batch.snapshots.push_back(make_snapshot("S" + std::to_string(i), 0, next, 1, "state"));
+  }
+  REQUIRE(store.write(batch));
+  for (const std::size_t removed : {StateStore::kThinnedAtOnce, std::size_t{10}, std::size_t{0}})
+    CHECK(store.thin(0, market::kSecond, 2).value() == removed);
+  REQUIRE(fixture->reader().refresh());
+  for (const char* symbol : {"S0", "S9", "S999"})
+    CHECK(offsets(fixture->reader().snapshots(symbol, 0).value()) == std::vector<Offset>{2});
+}
+
 TEST_CASE("a store is equal to a naive one after random writes") {
   const auto variant = any_store();
   const unsigned seed = GENERATE(1u, 2u);
