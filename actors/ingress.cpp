@@ -8,12 +8,6 @@ namespace tapedeck::actors {
 
 namespace {
 
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw EngineFailure(std::move(result.error()));
-  return std::move(*result);
-}
-
 void newest(std::vector<storage::Checkpoint::FeedTime>& times, const market::TimeMark& mark) {
   const auto found = std::ranges::find(times, mark.source, &storage::Checkpoint::FeedTime::source);
   if (found == times.end()) {
@@ -29,7 +23,13 @@ Ingress::Ingress(IngressContext context, IngressPort& port)
     : context_(context), port_(port), gathering_(std::make_shared<StoreRequest>()) {}
 
 void Ingress::start(std::optional<Offset> committed) {
-  auto plan = must(replay::plan_resume(*context_.tape, *context_.state, context_.partition,
+  static const market::FoldSettings kAny;
+  const auto rules = rules_now().value_or(replay::FoldRules(kAny));
+  // An engine may have died between a control record and the state.
+  if (context_.rules != nullptr)
+    gathering_->batch =
+        must(replay::forget_outdated(*context_.tape, *context_.state, rules, context_.partition));
+  auto plan = must(replay::plan_resume(*context_.tape, *context_.state, rules, context_.partition,
                                        committed.value_or(storage::kNoOffset)));
   if (const auto end = must(context_.tape->end(context_.partition)); end < plan.cursor) {
     throw EngineFailure({ErrorCode::corrupt,
@@ -62,8 +62,7 @@ void Ingress::start(std::optional<Offset> committed) {
     const auto index = entry_of(symbol);
     entries_[index].told = next_;
     send_work(index, work);
-    port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work,
-                              entries_[index].newest_snapshot, rules_now()});
+    port_.send(index, Restore{next_, resume_cursor_, next_, checkpoint_times_, work, rules_now()});
   }
   release(work);
   if (context_.board != nullptr) context_.board->symbols_begin(context_.partition);
@@ -129,8 +128,6 @@ EntryIndex Ingress::entry_of(std::string_view symbol) {
   entry.symbol = symbol;
   entry.seen = feed_time_;
   entry.accused = context_.attempts != nullptr && context_.attempts->accused(symbol);
-  if (const auto bound = newest_snapshots_.find(symbol); bound != newest_snapshots_.end())
-    entry.newest_snapshot = bound->second;
   port_.spawn(index, 0, names_.back(), resume_cursor_);
   context_.metrics->symbols = static_cast<std::int64_t>(entries_.size());
   return index;
@@ -165,6 +162,8 @@ std::shared_ptr<Poll> Ingress::group(Slice slice) {
   const auto& records = slice.block->records;
   poll->begin = records[slice.first].offset;
   poll->end = records[slice.last - 1].offset + 1;
+  for (const auto& [source, feed_time] : newest_marks_)
+    poll->before.push_back({source, feed_time, {context_.partition, poll->begin, 0}});
   touched_.clear();
   std::vector<EntryIndex> of_record(records.size(), static_cast<EntryIndex>(-1));
   for (std::size_t i = slice.first; i < slice.last; ++i) {
@@ -419,7 +418,10 @@ void Ingress::on(const SymbolDown& down) {
     barrier_done();
   }
   entry.accused = context_.attempts != nullptr;
-  if (quarantine_poison(entry.symbol, entry.newest_snapshot)) port_.refund(down.entry);
+  if (quarantine_poison(entry.symbol, entry.missing_from)) {
+    port_.refund(down.entry);
+    leave_out_of_checkpoint(entry);
+  }
   context_.metrics->symbols_down = down_;
   caught_up_ = false;
   if (waiting_for_credit_ && may_read()) port_.wake_self();
@@ -442,7 +444,7 @@ void Ingress::begin_refill(EntryIndex index) {
       checkpoint_ <= entry.missing_from;  // the checkpoint's feed times are from before the failure
   port_.send(index,
              Restore{next_, std::max(entry.missing_from, resume_cursor_), known ? checkpoint_ : 0,
-                     known ? checkpoint_times_ : nullptr, 0, entry.newest_snapshot, rules_now()});
+                     known ? checkpoint_times_ : nullptr, 0, rules_now()});
 }
 
 void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
@@ -452,7 +454,6 @@ void Ingress::refilled(EntryIndex index, Entry& entry, const FoldAck& ack) {
     return;
   }
   entry.state = Entry::State::live;
-  entry.newest_snapshot = ~Offset{0};
   entry.changed = true;
   --down_;
   context_.metrics->symbols_down = down_;

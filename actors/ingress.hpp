@@ -38,7 +38,8 @@ public:
   virtual void send(EntryIndex entry, ApplyRules message) = 0;
   /// Its actor goes; spawn() makes another one.
   virtual void retire(EntryIndex entry) = 0;
-  /// What killed the entry is quarantined: its supervisor forgets that it failed.
+  /// What killed the entry is quarantined: its supervisor forgets that it failed. kNoEntry: an
+  /// earlier ingress's.
   virtual void refund(EntryIndex entry) = 0;
   virtual void store(std::shared_ptr<const StoreRequest> request) = 0;
   /// Said since the last call, and the frontier: to the sink, if there is one.
@@ -67,6 +68,11 @@ public:
   explicit EngineFailure(Error why) : std::runtime_error(why.message), error(std::move(why)) {}
   Error error;
 };
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw EngineFailure(std::move(result.error()));
+  return std::move(*result);
+}
 
 class Ingress {
 public:
@@ -132,7 +138,6 @@ private:
     bool accused = false;  ///< attempts are counted against something of it
     /// Rules that came while it was refilling by older ones change something from here on.
     std::optional<Offset> new_rules_from;
-    Offset newest_snapshot = ~Offset{0};  ///< none behind is to be used
     std::uint64_t barrier = 0;
     market::EventCounts counts;
     std::vector<std::uint64_t> works;  ///< in flight
@@ -176,9 +181,10 @@ private:
   void begin_waking(EntryIndex index, Offset from);
   void wake_up(EntryIndex index);
 
-  bool quarantine_poison(std::string_view symbol, Offset& newest_snapshot);
-  [[nodiscard]] Offset released_before(std::string_view symbol, const market::FoldItem& item) const;
+  bool quarantine_poison(const std::string& symbol, Offset said);
   void quarantine_known();
+  void forget_by_newest_rule(Offset said);
+  void leave_out_of_checkpoint(const Entry& entry);
   void no_longer_accused(Entry& entry, Offset folded);
   [[nodiscard]] Result<void> may_release(const Release& release) const;
   /// An earlier run stored or delivered more than this one has read.
@@ -214,8 +220,6 @@ private:
   bool standby_ = false;
   Slice held_;                ///< of a standby: read, and not yet committed by the owner
   Offset resume_cursor_ = 0;  ///< outputs emitted below are stored, and out, since an earlier run
-  std::map<std::string, Offset, std::less<>>
-      newest_snapshots_;  ///< of what was quarantined at start
   std::vector<Entry> entries_;
   std::deque<std::string> names_;
   std::unordered_map<std::string_view, EntryIndex> by_symbol_;

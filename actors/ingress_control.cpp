@@ -21,28 +21,17 @@ std::string describe(std::string_view symbol, const market::FoldItem& item) {
 
 }  // namespace
 
-/// 0: it was not.
-Offset Ingress::released_before(std::string_view symbol, const market::FoldItem& item) const {
-  const auto rules = context_.rules->rules().of(symbol);
-  if (rules == nullptr) return 0;
-  const auto found = std::ranges::find(rules->items, item, &replay::SymbolRules::Item::what);
-  const bool released = found != rules->items.end() && found->released_at != replay::kNotReleased;
-  return released ? found->released_at : 0;
-}
-
 /// True if something was quarantined. Where that cannot be stored, the symbol's budget is spent in
 /// the end.
-bool Ingress::quarantine_poison(std::string_view symbol, Offset& newest_snapshot) {
+bool Ingress::quarantine_poison(const std::string& symbol, Offset said) {
   if (standby_) return false;  // the owner decides, and is heard of
   if (context_.rules == nullptr || !context_.rules->writable() || context_.attempts == nullptr)
     return false;
   auto poison = context_.attempts->poison(symbol);
   if (!poison) return false;
   const auto& item = poison->item;
-  // Where it was released before, everything up to there was folded without it, and is right.
-  const auto bad_from = std::max(item.position.offset, released_before(symbol, item));
   const auto stored = context_.rules->append(
-      {schemas::ControlRecord::Kind::quarantine, std::string(symbol), item, next_, poison->errors});
+      {schemas::ControlRecord::Kind::quarantine, symbol, item, next_, poison->errors});
   if (!stored) {
     spdlog::error("{} cannot be quarantined: {}", describe(symbol, item), stored.error().message);
     return false;
@@ -51,9 +40,33 @@ bool Ingress::quarantine_poison(std::string_view symbol, Offset& newest_snapshot
                 poison->errors.size(), poison->errors.back());
   context_.attempts->settled(symbol, item);
   ++context_.metrics->quarantined;
-  newest_snapshot = std::min(newest_snapshot, bad_from);
-  gathering_->batch.forget.push_back({context_.partition, std::string(symbol), bad_from});
+  forget_by_newest_rule(said);
   return true;
+}
+
+/// Of what is stored, and of what is to be stored next. Until then restored symbols pass over it.
+/// Outputs emitted before `said` are not said again: they stay.
+void Ingress::forget_by_newest_rule(Offset said) {
+  const auto rules = context_.rules->rules();
+  const auto all = rules.outdated(context_.partition);
+  const auto& [symbol, from] = all.back();
+  auto& batch = gathering_->batch;
+  for (auto& one : must(replay::forget_of(*context_.tape, context_.partition, all.back()))) {
+    one.said_from = std::max(one.said_from, said);
+    batch.forget.push_back(std::move(one));
+  }
+  std::erase_if(batch.snapshots, [&](const storage::StoredSnapshot& snapshot) {
+    return snapshot.key.next > from && (symbol.empty() || snapshot.key.symbol == symbol);
+  });
+  batch.rules_met = {context_.partition, all.size()};
+}
+
+/// A snapshot that it has given to the checkpoint under way may just have been forgotten.
+void Ingress::leave_out_of_checkpoint(const Entry& entry) {
+  auto& behind = checkpointing_.row.behind;
+  const auto known = std::ranges::find(behind, entry.symbol, &storage::Checkpoint::Behind::symbol);
+  if (checkpointing_.active && known == behind.end())
+    behind.push_back({entry.symbol, entry.missing_from});
 }
 
 /// What it has folded after all is no longer held against it; what is put through only later is.
@@ -75,8 +88,7 @@ void Ingress::quarantine_known() {
   if (context_.attempts == nullptr) return;
   for (const auto& symbol : context_.attempts->accused_symbols()) {
     if (storage::partition_of(symbol, context_.tape->partitions()) != context_.partition) continue;
-    Offset newest_snapshot = ~Offset{0};
-    if (quarantine_poison(symbol, newest_snapshot)) newest_snapshots_[symbol] = newest_snapshot;
+    if (quarantine_poison(symbol, 0)) port_.refund(kNoEntry);
   }
 }
 
@@ -126,7 +138,7 @@ void Ingress::on(const Release& release) {
   spdlog::info("{} is released at {}:{}", describe(release.symbol, release.item),
                context_.partition, next_);
   ++context_.metrics->released;
-  gathering_->batch.forget.push_back({context_.partition, release.symbol, next_});
+  forget_by_newest_rule(next_);
   apply_release(release.symbol, next_);
   release.reply(next_);
 }
@@ -181,8 +193,7 @@ void Ingress::on(const ChangeSettings& change) {
     record.feed_times.push_back({source, feed_time});
   if (auto stored = context_.rules->append(record); !stored) return refuse(stored.error());
   spdlog::info("fold settings change at {}:{}", context_.partition, next_);
-  for (const auto& entry : entries_)
-    gathering_->batch.forget.push_back({context_.partition, entry.symbol, next_});
+  forget_by_newest_rule(next_);
   changes_met_ = changes + 1;
   apply_rules_to_all(next_);
   change.reply(next_);

@@ -37,6 +37,8 @@ struct Poll {
   std::vector<std::uint32_t>
       order;  ///< indices into block->records, a symbol's together, in tape order
   std::vector<market::TimeMark> marks;  ///< of this poll, in tape order
+  /// Of each source the newest mark in front of it: time went on that far, with nothing due.
+  std::vector<market::TimeMark> before;
 };
 
 /// Fold poll->order[first, first + count), then the poll's later marks; but before it the earlier
@@ -62,7 +64,6 @@ struct Restore {
   Offset marks_from = 0;    ///< marks below are replaced by `feed_times`
   std::shared_ptr<const std::vector<storage::Checkpoint::FeedTime>> feed_times;
   std::uint64_t work = 0;
-  Offset newest_snapshot = ~Offset{0};       ///< a snapshot with a higher next is not to be used
   std::optional<replay::FoldRules> rules{};  ///< in force now; none: the actor's own
 };
 
@@ -203,6 +204,7 @@ struct Stored {
 /// The sink knows up to where outputs are out: the ingress may start.
 struct SinkOpened {
   Offset committed = 0;
+  std::uint64_t opening = 0;
 };
 /// Every output emitted below `committed` is out; so many of those handed over were among them.
 struct Delivered {
@@ -284,7 +286,7 @@ struct NewCheckpointer {
 /// An ingress begins: what an earlier one of this partition handed over is forgotten.
 struct SinkOpen {
   Partition partition = 0;
-  std::uint64_t opening = 0;  ///< unlike any other
+  std::uint64_t opening = 0;  ///< higher than any before
   IngressActor reply_to;
 };
 /// Everything that the partition's symbols said since, and the new frontier.
@@ -315,10 +317,13 @@ struct Watch {
   std::string symbol;
   SymbolActor actor;
 };
-/// What killed the entry's symbol is quarantined: its restart budget is as new.
+/// What killed the entry's symbol is quarantined: its restart budget is as new. Where the partition
+/// failed with it, so is the partition's: to the root then.
 struct Refund {
   EntryIndex entry = 0;
+  Partition partition = 0;
 };
+constexpr EntryIndex kNoEntry = ~EntryIndex{0};  ///< an earlier ingress's
 /// The ingress finished draining.
 struct Drained {};
 /// Back-off is over for a child.
@@ -349,7 +354,8 @@ struct ClosePartition {
 struct FlushOver {};
 using RootActor = caf::typed_actor<caf::reacts_to<Drain>, caf::reacts_to<PartitionDrained>,
                                    caf::reacts_to<RestartChild>, caf::reacts_to<OpenPartition>,
-                                   caf::reacts_to<ClosePartition>, caf::reacts_to<FlushOver>>;
+                                   caf::reacts_to<ClosePartition>, caf::reacts_to<FlushOver>,
+                                   caf::reacts_to<Refund>>;
 using GatewayActor = caf::typed_actor<caf::reacts_to<Ask>, caf::reacts_to<AskAll>,
                                       caf::reacts_to<Release>, caf::reacts_to<ChangeSettings>>;
 

@@ -38,6 +38,13 @@ public:
     return delay;
   }
 
+  /// Restarts that count.
+  [[nodiscard]] std::size_t restarts() const noexcept { return starts_.size(); }
+  /// The last so many do not count any more.
+  void forgive(std::size_t restarts) {
+    for (; restarts > 0 && !starts_.empty(); --restarts) starts_.pop_back();
+    backoff_ = {};
+  }
   /// The last failure was one beyond the budget.
   [[nodiscard]] bool spent() const noexcept { return spent_; }
   /// Restarts that are left, as of the last failure.

@@ -132,8 +132,7 @@ public:
       started_ = true;
       ingress_->stand_by(*standby_);
     } else if (shared_->sink != nullptr) {
-      opening_asked_ = true;
-      self_->send(sink_, SinkOpen{partition_, opening_, self_});
+      if (!opening_asked_) ask_opening();  // a second time, what it has taken would be forgotten
     } else {
       start(std::nullopt);
     }
@@ -148,6 +147,7 @@ public:
     ingress_->start(committed);
   }
   void opened(const SinkOpened& message) {
+    if (message.opening != opening_ || !std::exchange(opening_asked_, false)) return;
     if (!started_) {
       start(message.committed);
     } else if (ingress_->standby()) {
@@ -159,14 +159,14 @@ public:
   /// One that has not begun yet will begin as the owner.
   void promote() {
     standby_.reset();
-    if (started_) self_->send(sink_, SinkOpen{partition_, opening_, self_});
+    if (started_) ask_opening();
   }
   void take(const NewSink& message) {
     sink_ = message.sink;
     opening_ = ++shared_->openings;
     if (standby_) return;
     if (started_ && !ingress_->standby()) ingress_->sink_lost();
-    if (started_ || opening_asked_) self_->send(sink_, SinkOpen{partition_, opening_, self_});
+    if (started_ || opening_asked_) ask_opening();
   }
   void end(const LastWords& message) {
     if (started_) ingress_->store_delivered();
@@ -231,7 +231,7 @@ public:
   void retire(EntryIndex entry) override {
     self_->send(std::exchange(symbols_[entry], SymbolActor()), Retire{});
   }
-  void refund(EntryIndex entry) override { self_->send(supervisor_, Refund{entry}); }
+  void refund(EntryIndex entry) override { self_->send(supervisor_, Refund{entry, partition_}); }
   void store(std::shared_ptr<const StoreRequest> request) override {
     self_->send(checkpointer_, Store{std::move(request), self_});
   }
@@ -253,8 +253,13 @@ private:
       throw EngineFailure(error);
     spdlog::warn("partition {} is not opened yet: {}; trying again", partition_, error.message);
     shared_->board.child(fmt::format("ingress {}", partition_), "restarting", error.message);
+    opening_asked_ = true;
     self_->delayed_send(sink_, shared_->options.delivery_backoff,
                         SinkOpen{partition_, opening_, self_});
+  }
+  void ask_opening() {
+    opening_asked_ = true;
+    self_->send(sink_, SinkOpen{partition_, opening_, self_});
   }
 
   IngressActor::pointer self_ = nullptr;

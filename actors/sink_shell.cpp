@@ -30,8 +30,9 @@ public:
       return;
     }
     no_trouble();
+    if (!*committed) return;
     replies_[message.partition] = message.reply_to;
-    self_->send(message.reply_to, SinkOpened{*committed});
+    self_->send(message.reply_to, SinkOpened{**committed, message.opening});
   }
 
   void forget(Partition partition) {

@@ -13,15 +13,18 @@ auto order_of(const market::Output& output) {
 
 }  // namespace
 
-Result<Offset> SinkWorker::open(Partition partition, std::uint64_t opening) {
-  parts_.erase(partition);
+Result<std::optional<Offset>> SinkWorker::open(Partition partition, std::uint64_t opening) {
+  if (const auto open = parts_.find(partition); open != parts_.end()) {
+    if (open->second.opening > opening) return std::optional<Offset>{};
+    parts_.erase(open);
+  }
   const auto committed = sink_.committed(std::span(&partition, 1));
   if (!committed) return tl::unexpected(committed.error());
   Part part;
   part.opening = opening;
   part.committed = part.frontier = part.reported = committed->front();
   parts_.emplace(partition, std::move(part));
-  return committed->front();
+  return std::optional(committed->front());
 }
 
 void SinkWorker::take(const SinkTake& message) {

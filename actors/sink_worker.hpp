@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,8 @@ public:
       : sink_(sink), options_(options), metrics_(metrics) {}
 
   /// Forgets what an earlier ingress of the partition handed over; up to where its outputs are out.
-  [[nodiscard]] Result<Offset> open(Partition partition, std::uint64_t opening);
+  /// Nothing where a later one has opened.
+  [[nodiscard]] Result<std::optional<Offset>> open(Partition partition, std::uint64_t opening);
   void forget(Partition partition) { parts_.erase(partition); }
   /// Of another opening: nothing.
   void take(const SinkTake& message);

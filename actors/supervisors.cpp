@@ -51,7 +51,12 @@ public:
   }
 
   void drain(const Drain& message) { self_->send(ingress_, message); }
-  void refund(const Refund& message) { histories_.erase(message.entry); }
+  void refund(const Refund& message) {
+    histories_.erase(message.entry);
+    const auto& policy = shared_->options.supervision.symbol;
+    if (policy.strategy == Strategy::one_for_all || policy.budget < kPoisonAttempts)
+      self_->send(root_, message);
+  }
   void drained() { self_->send(root_, PartitionDrained{partition_}); }
   void take(const NewCheckpointer& message) { self_->send(ingress_, message); }
   void take(const NewSink& message) { self_->send(ingress_, message); }
@@ -262,6 +267,12 @@ public:
     tell_if_flushed();
   }
 
+  void refund(const Refund& message) {
+    auto& history = *partitions_.at(message.partition).history;
+    all_->forgive(history.restarts());
+    history.forgive(history.restarts());
+  }
+
   void flush_over() {
     if (!ending_) return;
     spdlog::error("not everything could be stored in time: it is folded again from the tape");
@@ -438,6 +449,7 @@ RootActor::behavior_type root_actor(RootActor::stateful_pointer<RootShell> self,
       [self](const OpenPartition& message) { self->state.open(message); },
       [self](const ClosePartition& message) { self->state.close(message); },
       [self](const FlushOver&) { self->state.flush_over(); },
+      [self](const Refund& message) { self->state.refund(message); },
   };
 }
 

@@ -149,6 +149,7 @@ void SymbolWorker::meet_fault(const storage::Record& record) {
 void SymbolWorker::meet_turns(Offset upto, market::Outputs& said) {
   while (fold_.next_turn() <= upto) {
     const auto at = fold_.next_turn();
+    FoldScope::progress();
     if (fold_.next_release() == at) {
       blamed_ = fold_.released_item(at);
       FoldScope::blame(&*blamed_);
@@ -163,15 +164,15 @@ void SymbolWorker::meet_turns(Offset upto, market::Outputs& said) {
 }
 
 void SymbolWorker::apply(const storage::Record& record) {
-  meet_fault(record);
   meet_turns(record.offset, outputs());
+  meet_fault(record);  // behind a turn, which makes another fold
   if (auto applied = fold_.apply(record, outputs()); !applied)
     throw std::runtime_error(applied.error().message);
 }
 
 void SymbolWorker::advance(const market::TimeMark& mark) {
   meet_turns(mark.position.offset, outputs());
-  if (mark.feed_time >= fold_.state().next_due()) fold_.advance(mark, outputs());
+  fold_.advance(mark, outputs());
 }
 
 FoldAck SymbolWorker::ack(std::uint64_t work, Offset silent_below) {
@@ -230,6 +231,8 @@ FoldAck SymbolWorker::fold(const FoldBatch& batch) {
     // moved it past them.
     for (const auto& mark : *batch.earlier_marks) advance(mark);
   }
+  // An event that comes behind its time – the copy of a refused one – is folded as of here.
+  for (const auto& mark : poll.before) fold_.advance(mark, outputs());
   auto mark = poll.marks.begin();
   for (std::uint32_t i = batch.first; i < batch.first + batch.count; ++i) {
     const auto& record = poll.block->records[poll.order[i]];
@@ -307,7 +310,7 @@ FoldAck SymbolWorker::restore(const Restore& restore) {
   if (fold_.next() == 0) {
     // A run before this one may have left snapshots beyond what it got out: they would swallow what
     // is still to be said.
-    const auto at_most = std::min({restore.upto, restore.silent_below, restore.newest_snapshot});
+    const auto at_most = std::min(restore.upto, restore.silent_below);
     auto restored = must(replay::newest_good(*context_.tape, context_.state, fold_.state().symbol(),
                                              context_.partition, at_most, context_.rules));
     fold_ = std::move(restored.fold);

@@ -78,8 +78,10 @@ bool SnapshotSharing::here(market::Partition partition) const {
 
 Result<bool> SnapshotSharing::worth_it(const storage::SnapshotSet& set,
                                        market::Offset committed) const {
+  const auto rules = rules_now();
+  if (!rules) return tl::unexpected(rules.error());
   const auto own =
-      replay::plan_resume(parts_.tape, parts_.state, set.checkpoint.partition, committed);
+      replay::plan_resume(parts_.tape, parts_.state, *rules, set.checkpoint.partition, committed);
   if (!own) return tl::unexpected(own.error());
   if (set.checkpoint.next <= own->checkpoint.next ||
       set.checkpoint.events < own->checkpoint.events + parts_.adopt_events)
@@ -87,6 +89,14 @@ Result<bool> SnapshotSharing::worth_it(const storage::SnapshotSet& set,
   const auto stale = quarantined_since(set);
   if (!stale) return stale;
   return !*stale;
+}
+
+/// Of any settings: what they are does not matter here.
+Result<replay::FoldRules> SnapshotSharing::rules_now() const {
+  static const market::FoldSettings kAny;
+  const auto records = parts_.control.records();
+  if (!records) return tl::unexpected(records.error());
+  return replay::FoldRules(kAny, *records);
 }
 
 /// A snapshot from before a quarantine may hold what every fold leaves out since.
@@ -100,7 +110,8 @@ Result<bool> SnapshotSharing::quarantined_since(const storage::SnapshotSet& set)
   });
 }
 
-/// What is missing is told before what is there; the checkpoint comes last.
+/// What is missing is told before what is there; the checkpoint comes last. The set is of the rules
+/// of now: what the own state holds by older ones goes first.
 Result<void> SnapshotSharing::adopt(storage::SnapshotSet& set) {
   const auto partition = set.checkpoint.partition;
   const auto next = set.checkpoint.next;
@@ -115,7 +126,11 @@ Result<void> SnapshotSharing::adopt(storage::SnapshotSet& set) {
   if (*cursor < next) {
     if (auto told = parts_.history.add(partition, {*cursor, next}); !told) return told;
   }
-  storage::StateStore::Batch batch;
+  const auto rules = rules_now();
+  if (!rules) return tl::unexpected(rules.error());
+  auto outdated = replay::forget_outdated(parts_.tape, parts_.state, *rules, partition);
+  if (!outdated) return tl::unexpected(outdated.error());
+  auto batch = std::move(*outdated);
   std::size_t bytes = 0;
   const auto symbols = set.snapshots.size();
   for (auto& snapshot : set.snapshots) {
@@ -163,8 +178,11 @@ void SnapshotSharing::publish_due(std::stop_token stop) {
       }
       const auto checkpoints = parts_.state.checkpoints(p);
       if (!checkpoints) continue;  // the engine meets the same, and says so
+      const auto upto = replay::usable_upto(parts_.state, engine_->rules(), p);
+      if (!upto) continue;
       const auto usable = std::ranges::find_if(*checkpoints, [&](const auto& checkpoint) {
-        return checkpoint.next <= statuses[p].committed && checkpoint.behind.empty();
+        return checkpoint.next <= std::min(statuses[p].committed, *upto) &&
+               checkpoint.behind.empty();
       });
       if (usable == checkpoints->end() || usable->next <= last) continue;
       const auto done = publish(p, *usable);

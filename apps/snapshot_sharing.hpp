@@ -58,6 +58,7 @@ private:
     std::chrono::steady_clock::time_point at{};
   };
   Published take_newest(market::Partition partition);
+  [[nodiscard]] Result<replay::FoldRules> rules_now() const;
   [[nodiscard]] Result<bool> worth_it(const storage::SnapshotSet& set,
                                       market::Offset committed) const;
   [[nodiscard]] Result<bool> quarantined_since(const storage::SnapshotSet& set) const;

@@ -29,6 +29,7 @@ public:
 
   /// Folds everything followed so far again, by these control records.
   void go_by(const std::vector<schemas::ControlRecord>& records);
+  [[nodiscard]] const replay::FoldRules& rules() const noexcept { return rules_; }
   /// Whether a control record names the symbol.
   [[nodiscard]] bool ruled(std::string_view symbol) const { return rules_.of(symbol) != nullptr; }
 

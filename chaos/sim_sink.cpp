@@ -64,6 +64,28 @@ void SimSink::take(const sinks::Delivery& delivery) {
   committed = delivery.upto;
 }
 
+std::vector<std::size_t> SimSink::expected() const {
+  std::vector<std::size_t> rows;
+  const auto at = [](const Reference::Said& one) { return one.output.position.offset; };
+  for (Partition p = 0; p < committed_.size(); ++p) {
+    const auto& said = reference_.said(p);
+    const auto behind = std::ranges::lower_bound(said, committed_[p], {}, at);
+    rows.push_back(static_cast<std::size_t>(behind - said.begin()));
+  }
+  return rows;
+}
+
+void SimSink::still(const std::vector<std::size_t>& before) const {
+  const auto now = expected();
+  for (Partition p = 0; p < committed_.size(); ++p) {
+    if (now[p] != before[p])
+      verdict_.broken(
+          fmt::format("a control record changes what is out of partition {}: {} rows below {} "
+                      "instead of {}",
+                      p, now[p], committed_[p], before[p]));
+  }
+}
+
 void SimSink::finish() {
   std::uint64_t expected = 0;
   for (Partition p = 0; p < committed_.size(); ++p) {

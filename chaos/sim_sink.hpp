@@ -24,6 +24,10 @@ public:
   /// A dead process delivers nothing.
   void dead(bool is) noexcept { dead_ = is; }
   [[nodiscard]] Offset committed(Partition partition) const { return committed_[partition]; }
+  /// By partition: rows that the undisturbed fold says below committed().
+  [[nodiscard]] std::vector<std::size_t> expected() const;
+  /// A control record came in between: it changes nothing of what is out.
+  void still(const std::vector<std::size_t>& before) const;
   [[nodiscard]] std::uint64_t rows() const noexcept { return rows_; }
   /// At the end: every output is out.
   void finish();

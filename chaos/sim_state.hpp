@@ -96,6 +96,7 @@ private:
   void check_snapshot(const storage::StoredSnapshot& snapshot);
   void check_cursor(Partition partition, Offset cursor);
   void check_checkpoint(const storage::Checkpoint& row);
+  [[nodiscard]] Offset usable_upto(Partition partition) const;
   void check_covered(const storage::Checkpoint& row);
 
   const Reference& reference_;

@@ -144,8 +144,9 @@ private:
     return failure.code == ErrorCode::corrupt && damaged();
   }
   [[nodiscard]] bool damaged() const {
-    return disk_.ever_rotted() || tape_.rotten() || dice_.hits(Fault::misdirected_read) > 0 ||
-           dice_.hits(Fault::misdirected_record) > 0;
+    // A record that rotted may have been mended since it was read.
+    return disk_.ever_rotted() || dice_.hits(Fault::record_rots) > 0 ||
+           dice_.hits(Fault::misdirected_read) > 0 || dice_.hits(Fault::misdirected_record) > 0;
   }
 
   /// From now on the truth is the fold by the control records: nothing was folded past what they
@@ -160,7 +161,9 @@ private:
       ++outcome_.releases;
       plan_->released(record.item);
     }
+    const auto out = sink_.expected();
     reference_.go_by(control_.records().value());
+    sink_.still(out);
   }
 
   void release_some() {
@@ -295,7 +298,13 @@ private:
       if (metrics->inflight_bytes > limit) verdict_.broken("more is in flight than the limit");
       if (metrics->inflight_bytes < 0 || metrics->inflight_batches < 0 ||
           metrics->pending_outputs < 0 || metrics->undelivered < 0 || metrics->symbols_down < 0)
-        verdict_.broken("a queue's depth is negative");
+        verdict_.broken(
+            fmt::format("a queue's depth is negative: {} bytes and {} batches in flight, {} "
+                        "outputs pending, {} "
+                        "undelivered, {} symbols down",
+                        metrics->inflight_bytes.load(), metrics->inflight_batches.load(),
+                        metrics->pending_outputs.load(), metrics->undelivered.load(),
+                        metrics->symbols_down.load()));
     }
   }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "chaos/sim_state.hpp"
+#include "replay/recovery.hpp"
 
 namespace tapedeck::chaos {
 
@@ -25,6 +26,7 @@ StateChecker::StateChecker(const Reference& reference, SimDisk& disk, std::uint3
 
 void StateChecker::wrote(const storage::StateStore::Batch& batch) {
   if (told_) tell(batch);
+  if (!batch.forget.empty()) look_again();
   for (const auto& some : batch.outputs) {
     const auto outputs = storage::decode_outputs(some);
     if (!outputs)
@@ -125,8 +127,15 @@ void StateChecker::check_checkpoint(const storage::Checkpoint& row) {
   check_covered(row);
 }
 
+/// What is stored behind is of rules that hold no more: an engine passes over it, and has it
+/// forgotten with its next write.
+Offset StateChecker::usable_upto(Partition partition) const {
+  return replay::usable_upto(*truth_, reference_.rules(), partition).value_or(0);
+}
+
 /// Every symbol's newest snapshot at or before the checkpoint is its state as of it.
 void StateChecker::check_covered(const storage::Checkpoint& row) {
+  if (row.next > usable_upto(row.partition)) return;
   for (const auto& symbol : reference_.symbols(row.partition)) {
     const auto* expected = reference_.state(symbol, row.next);
     const auto behind = std::ranges::find(row.behind, symbol, &storage::Checkpoint::Behind::symbol);
@@ -147,7 +156,8 @@ Offset StateChecker::resumes_at(Partition partition) const {
   const auto rows = truth_->checkpoints(partition);
   const auto spoken = truth_->cursor(partition);
   if (!rows || !spoken) return 0;
-  const auto out = committed_ ? std::min(*spoken, committed_(partition)) : *spoken;
+  const auto stored = std::min(*spoken, usable_upto(partition));
+  const auto out = committed_ ? std::min(stored, committed_(partition)) : stored;
   const auto usable = std::ranges::find_if(*rows, [&](const auto& row) { return row.next <= out; });
   return usable == rows->end() ? 0 : usable->next;
 }
@@ -187,6 +197,9 @@ void StateChecker::finish() {
       verdict_.broken(
           fmt::format("drained, but cursor {}:{} is not at the end, {}", p, cursor(p), end));
     check_cursor(p, end);
+    if (usable_upto(p) != storage::kNoOffset)
+      verdict_.broken(
+          fmt::format("drained, but what control records of partition {} outdate is there", p));
     for (const auto& symbol : reference_.symbols(p)) {
       auto read = truth_->outputs(symbol, "", "", [&](const market::Output& output) {
         check_output(symbol, output, true);

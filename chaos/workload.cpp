@@ -216,6 +216,40 @@ market::FoldSettings fold_settings(Random& random) {
   return settings;
 }
 
+/// What an engine computes only where it is told to, and rules that refuse; each in half of the
+/// workloads.
+void add_features(market::FoldSettings& settings, Random& random) {
+  using market::AlertRule;
+  using market::CandleMeasure;
+  using market::kMillionth;
+  if (random.chance(1, 2)) {
+    for (const auto& [measure, most] :
+         {std::pair{CandleMeasure::ticks, 9}, std::pair{CandleMeasure::volume, 300},
+          std::pair{CandleMeasure::notional, 200'000}, std::pair{CandleMeasure::imbalance, 90}}) {
+      const auto amount = 1 + static_cast<std::int64_t>(random.below(std::uint64_t(most)));
+      const auto unit = measure == CandleMeasure::ticks ? 1 : kMillionth;
+      settings.candle_widths.push_back(market::candle_width(measure, amount * unit));
+    }
+    settings.candle_origin = static_cast<TimeNs>(random.below(3)) * 250 * kMillisecond;
+  }
+  if (random.chance(1, 2)) settings.further_metrics = random.below32(1U << market::kFurtherMetrics);
+  if (random.chance(1, 2)) {
+    settings.alerts.spread_samples = settings.alerts.outlier_trades = 3;
+    settings.alerts.outlier = 5'000;
+    settings.alerts.cooldown.fill(static_cast<TimeNs>(random.below(3)) * market::kSecond);
+    settings.patterns = {{"storm", {AlertRule::gap, AlertRule::silence}, 20 * market::kSecond, 0},
+                         {"flips", {3, AlertRule::imbalance_flip}, 10 * market::kSecond, 0}};
+    settings.symbol_alerts = {{"S0", settings.alerts}, {"S2", market::no_alerts()}};
+    settings.symbol_alerts[0].settings.imbalance_high = 200'000;
+  }
+  if (random.chance(1, 2)) {
+    settings.refusals.zero_size = random.chance(1, 2);
+    settings.refusals.crossed_quotes = random.chance(1, 2);
+    settings.refusals.price_band = one_of<std::int64_t>(random, {0, 5'000, 20'000});
+    settings.refusals.symbols = one_of<const char*>(random, {"", "S*", "S0,S1,S2"});
+  }
+}
+
 actors::EngineOptions engine_options(Random& random) {
   using std::chrono::milliseconds;
   actors::EngineOptions options;
@@ -258,6 +292,8 @@ Workload make_workload(std::uint64_t seed) {
   Workload workload;
   workload.partitions = 1 + random.below32(3);
   workload.settings = fold_settings(random);
+  Random features(seed ^ 0xfea7);
+  add_features(workload.settings, features);
   workload.engine = engine_options(random);
   workload.sink = random.chance(1, 2);
   const auto symbols = 1 + random.below32(8);

@@ -223,6 +223,7 @@ struct Fold {
   bool strict_ = false;           ///< the settings refuse more than what is too far ahead
   bool known_ = true;             ///< the symbol, by the settings
   bool beyond_band_ = false;      ///< the last print was refused as beyond the band
+  bool beyond_now_ = false;       ///< it is of the message that is folded
   Price price_beyond_ = 0;        ///< its price
   Sequence beyond_sequence_ = 0;  ///< of its message
   Emitter emitter_;               ///< holds source, trust and instrument

@@ -19,6 +19,7 @@ bool is_known(std::string_view patterns, std::string_view symbol) noexcept {
 }
 
 std::size_t Fold::forbidden(std::size_t begin) {
+  beyond_now_ = false;
   const std::span<const Event> events = batch_->events;
   std::size_t end = begin + 1;
   while ((events[end - 1].flags & kMore) != 0 && end < events.size()) ++end;
@@ -66,9 +67,11 @@ bool Fold::beyond_band(const Event& event) {
     const Int128 off = Int128{event.price} - price, whole = price;
     return (off < 0 ? -off : off) * 1'000'000 <= (whole < 0 ? -whole : whole) * band;
   };
-  // A refused message keeps its number: the same one may come again, and is no second print.
+  // A refused message keeps its number: the same one may come again, and is judged as it was,
+  // though an order may have traded near it since.
   const bool another =
       !beyond_band_ || message_sequence_ == 0 || message_sequence_ > beyond_sequence_;
+  if (!another && !beyond_now_) return true;
   if (session_trades_ == 0 || near(last_trade_) ||
       (beyond_band_ && another && near(price_beyond_))) {
     forget_beyond();
@@ -76,7 +79,8 @@ bool Fold::beyond_band(const Event& event) {
   }
   if (!another) return true;
   freeze();  // a refused event leaves the digest as it is
-  beyond_band_ = true, price_beyond_ = event.price, beyond_sequence_ = message_sequence_;
+  beyond_band_ = beyond_now_ = true, price_beyond_ = event.price,
+  beyond_sequence_ = message_sequence_;
   return true;
 }
 

@@ -18,13 +18,20 @@ FoldRules::FoldRules(const market::FoldSettings& settings,
   using Kind = schemas::ControlRecord::Kind;
   std::map<std::string, std::map<market::FoldItem, Offset>, std::less<>> found;
   auto changes = std::make_shared<Changes>();
+  auto outdated = std::make_shared<AllOutdated>();
   for (const auto& record : records) {
+    auto& old = (*outdated)[record.item.position.partition].emplace_back(
+        Outdated{record.symbol, record.at});
     if (record.kind == Kind::settings) {
       add_change(*changes, record);
       continue;
     }
     auto& items = found[record.symbol];
     if (record.kind == Kind::quarantine) {
+      // Where it was released before, everything up to there was folded without it, and is right.
+      const auto released = items.try_emplace(record.item, kNotReleased).first->second;
+      old.from = record.item.position.offset;
+      if (released != kNotReleased) old.from = std::max(old.from, released);
       items[record.item] = kNotReleased;
     } else if (const auto item = items.find(record.item);
                item != items.end() && item->second == kNotReleased) {
@@ -32,6 +39,7 @@ FoldRules::FoldRules(const market::FoldSettings& settings,
     }
   }
   if (!changes->empty()) changes_ = std::move(changes);
+  if (!outdated->empty()) outdated_ = std::move(outdated);
   if (found.empty()) return;
   auto symbols = std::make_shared<Symbols>();
   for (const auto& [symbol, items] : found) {
@@ -105,6 +113,23 @@ const SettingsChange* FoldRules::change(Partition partition, std::size_t index) 
 
 SettingsPtr FoldRules::settings_after(Partition partition, std::size_t changes) const {
   return changes == 0 ? settings_ : change(partition, changes - 1)->settings;
+}
+
+std::span<const Outdated> FoldRules::outdated(Partition partition) const noexcept {
+  if (outdated_ == nullptr) return {};
+  const auto list = outdated_->find(partition);
+  return list == outdated_->end() ? std::span<const Outdated>() : list->second;
+}
+
+Offset FoldRules::usable_upto(Partition partition, std::uint64_t met,
+                              std::string_view symbol) const noexcept {
+  const auto all = outdated(partition);
+  Offset upto = ~Offset{0};
+  for (const auto& one : all.subspan(std::min<std::uint64_t>(met, all.size()))) {
+    if (symbol.empty() || one.symbol.empty() || one.symbol == symbol)
+      upto = std::min(upto, one.from);
+  }
+  return upto;
 }
 
 std::shared_ptr<const SymbolRules> FoldRules::of(std::string_view symbol) const {

@@ -44,6 +44,13 @@ struct SettingsChange {
   std::vector<schemas::FeedTime> feed_times;
 };
 
+/// What was stored by the rules before a control record is not to be used: of this symbol (empty:
+/// of every one) all snapshots with a higher next, and the partition's checkpoints with one.
+struct Outdated {
+  std::string symbol;
+  Offset from = 0;
+};
+
 /// A quarantine counts from its item on, wherever its record stands: nothing folded it since. Of
 /// several records about one item the last one says what it is. Changes of a partition are stored
 /// in the order of their offsets; those at one offset are met one after the other.
@@ -76,18 +83,27 @@ public:
   /// In force after so many changes.
   [[nodiscard]] SettingsPtr settings_after(Partition partition, std::size_t changes) const;
 
+  /// One for each control record of the partition, in their order.
+  [[nodiscard]] std::span<const Outdated> outdated(Partition partition) const noexcept;
+  /// The highest next that may be used of a state in which what the partition's first `met` control
+  /// records outdate is gone: of the symbol's snapshots, or, without one, of checkpoints.
+  [[nodiscard]] Offset usable_upto(Partition partition, std::uint64_t met,
+                                   std::string_view symbol = {}) const noexcept;
+
   /// Null: nothing is left out.
   [[nodiscard]] std::shared_ptr<const SymbolRules> of(std::string_view symbol) const;
 
 private:
   using Symbols = std::map<std::string, std::shared_ptr<const SymbolRules>, std::less<>>;
   using Changes = std::map<Partition, std::vector<SettingsChange>>;
+  using AllOutdated = std::map<Partition, std::vector<Outdated>>;
   void add_change(Changes& changes, const schemas::ControlRecord& record);
 
   SettingsPtr settings_;
   SettingsPtr newest_;
   std::shared_ptr<const Symbols> symbols_;
-  std::shared_ptr<const Changes> changes_;  ///< null: none
+  std::shared_ptr<const Changes> changes_;       ///< null: none
+  std::shared_ptr<const AllOutdated> outdated_;  ///< null: none
 };
 
 }  // namespace tapedeck::replay

@@ -42,6 +42,9 @@ Result<Restored> newest_stored(const storage::StateReader* state, std::string_vi
                                Partition partition, Offset at_most, const FoldRules& rules) {
   Restored restored{SymbolFold(std::string(symbol), partition, rules), {}};
   if (state == nullptr) return restored;
+  const auto usable = usable_upto(*state, rules, partition, symbol);
+  if (!usable) return tl::unexpected(usable.error());
+  at_most = std::min(at_most, *usable);
   auto stored = state->newest_snapshot(symbol, partition, at_most);
   if (!stored && stored.error().code != ErrorCode::corrupt) return tl::unexpected(stored.error());
   if (stored && !*stored) return restored;
@@ -158,8 +161,55 @@ Result<ResumePlan> from_the_beginning(const storage::TapeReader& tape, ResumePla
 
 }  // namespace
 
+Result<Offset> usable_upto(const storage::StateReader& state, const FoldRules& rules,
+                           Partition partition, std::string_view symbol) {
+  if (rules.outdated(partition).empty()) return storage::kNoOffset;
+  const auto met = state.rules_met(partition);
+  if (!met) return tl::unexpected(met.error());
+  return rules.usable_upto(partition, *met, symbol);
+}
+
+Result<std::vector<storage::StateStore::Forget>> forget_of(const storage::TapeReader& tape,
+                                                           Partition partition,
+                                                           const Outdated& outdated) {
+  const auto& [symbol, from] = outdated;
+  if (!symbol.empty())
+    return std::vector{storage::StateStore::Forget{partition, symbol, from, from}};
+  std::vector<storage::StateStore::Forget> all;
+  const auto symbols = tape.symbols();
+  if (!symbols) return tl::unexpected(symbols.error());
+  for (const auto& one : *symbols) {
+    if (storage::partition_of(one, tape.partitions()) == partition)
+      all.push_back({partition, one, from, from});
+  }
+  return all;
+}
+
+Result<storage::StateStore::Batch> forget_outdated(const storage::TapeReader& tape,
+                                                   const storage::StateReader& state,
+                                                   const FoldRules& rules, Partition partition) {
+  storage::StateStore::Batch batch;
+  const auto all = rules.outdated(partition);
+  const auto met = state.rules_met(partition);
+  if (!met) return tl::unexpected(met.error());
+  if (*met > all.size()) {
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("state: partition {} was folded by {} control records, and there are {}",
+                    partition, *met, all.size()));
+  }
+  if (*met == all.size()) return batch;
+  for (const auto& one : all.subspan(*met)) {
+    auto forget = forget_of(tape, partition, one);
+    if (!forget) return tl::unexpected(forget.error());
+    std::ranges::move(*forget, std::back_inserter(batch.forget));
+  }
+  batch.rules_met = {partition, all.size()};
+  return batch;
+}
+
 Result<ResumePlan> plan_resume(const storage::TapeReader& tape, const storage::StateReader& state,
-                               Partition partition, Offset committed) {
+                               const FoldRules& rules, Partition partition, Offset committed) {
   ResumePlan plan;
   plan.checkpoint.partition = partition;
   const auto cursor = state.cursor(partition);
@@ -168,8 +218,10 @@ Result<ResumePlan> plan_resume(const storage::TapeReader& tape, const storage::S
   plan.silent_below = std::min(plan.cursor, committed);
   const auto checkpoints = state.checkpoints(partition);
   if (!checkpoints) return tl::unexpected(checkpoints.error());
+  const auto upto = usable_upto(state, rules, partition);
+  if (!upto) return tl::unexpected(upto.error());
   const auto usable = std::ranges::find_if(
-      *checkpoints, [&](const auto& c) { return c.next <= plan.silent_below; });
+      *checkpoints, [&](const auto& c) { return c.next <= std::min(plan.silent_below, *upto); });
   if (usable == checkpoints->end()) return from_the_beginning(tape, std::move(plan));
   if (const auto start = tape.start(partition); !start || usable->next < *start) {
     if (!start) return tl::unexpected(start.error());

@@ -83,6 +83,7 @@ void compare_candle(const CandleKey& key, const market::Output& before, const To
   if (same || !is.closed) return;
   is.revision = revision;
   output.body = is;
+  output.time = market::close_time(is);  // not what caused it: that may lie before the stretch
   output.trust = state.view().trust;
   changes.outputs.push_back(std::move(output));
 }

@@ -73,13 +73,13 @@ struct TapeMarks {
 };
 
 Result<Bound> resume_bound(const storage::TapeReader& tape, const storage::StateReader* state,
-                           Partition partition, Offset wanted) {
+                           const FoldRules& rules, Partition partition, Offset wanted) {
   Bound bound{wanted, {}};
   if (state == nullptr) {
     bound.lower(0, "no engine has folded this tape: run `tapedeck tape index`");
     return bound;
   }
-  const auto plan = plan_resume(tape, *state, partition);
+  const auto plan = plan_resume(tape, *state, rules, partition);
   if (!plan) return tl::unexpected(plan.error());
   bound.lower(plan->checkpoint.next,
               fmt::format("the engine resumes at {}", place(partition, plan->checkpoint.next)));
@@ -116,7 +116,7 @@ public:
     const auto start = tape_.start(partition_);
     if (!start) return tl::unexpected(start.error());
     from_ = *start;
-    auto bound = resume_bound(tape_, state_, partition_, wanted);
+    auto bound = resume_bound(tape_, state_, rules_, partition_, wanted);
     if (!bound) return bound;
     release_bound(records, partition_, *bound);
     const auto mark = newest_mark();

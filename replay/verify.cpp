@@ -6,14 +6,17 @@
 #include <mutex>
 #include <tuple>
 
+#include "replay/recovery.hpp"
+
 namespace tapedeck::replay {
 
 namespace {
 
 using Rows = std::map<std::string, std::vector<storage::DigestRow>, std::less<>>;
 
-/// But for those before the start of a trimmed tape.
-Result<Rows> recorded_digests(const storage::TapeReader& tape, const storage::StateReader& state) {
+/// But for those before the start of a trimmed tape, and those that are of older rules.
+Result<Rows> recorded_digests(const storage::TapeReader& tape, const storage::StateReader& state,
+                              const FoldRules& rules) {
   Rows rows;
   for (Partition p = 0; p < tape.partitions(); ++p) {
     const auto symbols = state.symbols(p);
@@ -23,7 +26,10 @@ Result<Rows> recorded_digests(const storage::TapeReader& tape, const storage::St
     for (const auto& symbol : *symbols) {
       auto digests = state.digests(symbol, p);
       if (!digests) return tl::unexpected(digests.error());
-      std::erase_if(*digests, [&](const auto& row) { return row.key.next < *start; });
+      const auto upto = usable_upto(state, rules, p, symbol);
+      if (!upto) return tl::unexpected(upto.error());
+      std::erase_if(*digests,
+                    [&](const auto& row) { return row.key.next < *start || *upto < row.key.next; });
       if (!digests->empty()) rows.emplace(symbol, std::move(*digests));
     }
   }
@@ -52,7 +58,10 @@ Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows
   for (const auto& [symbol, digests] : rows) {
     const auto stored_rows = state.snapshots(symbol, digests.front().key.partition);
     if (!stored_rows) return tl::unexpected(stored_rows.error());
+    const auto upto = usable_upto(state, rules, digests.front().key.partition, symbol);
+    if (!upto) return tl::unexpected(upto.error());
     for (const auto& row : *stored_rows) {
+      if (row.key.next > *upto) break;
       const auto stored = state.newest_snapshot(symbol, row.key.partition, row.key.next);
       if (!stored || !*stored) {
         if (!stored && stored.error().code != ErrorCode::corrupt)
@@ -75,7 +84,7 @@ Result<void> check_snapshots(const storage::StateReader& state, const Rows& rows
 Result<Verified> verify(const storage::TapeReader& tape, const storage::StateReader& state,
                         const FoldRules& rules, std::uint32_t threads,
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  const auto rows = recorded_digests(tape, state);
+  const auto rows = recorded_digests(tape, state, rules);
   if (!rows) return tl::unexpected(rows.error());
   if (rows->empty()) {
     return fail(ErrorCode::not_found,

@@ -40,8 +40,11 @@ EncodedOutputs encode_outputs(std::string_view symbol, std::span<const market::O
     std::vector<const market::Output*> outputs;
   };
   std::vector<Group> groups;
+  EncodedOutputs encoded;
+  encoded.symbol = symbol;
   for (const auto& output : outputs) {
     if (output.position.offset < from) continue;
+    encoded.end = std::max(encoded.end, output.position.offset + 1);
     const auto head = market::identity_head(output);
     const auto width = static_cast<std::uint64_t>(head.width);
     const auto start =
@@ -56,8 +59,6 @@ EncodedOutputs encode_outputs(std::string_view symbol, std::span<const market::O
     }
     group->outputs.push_back(&output);
   }
-  EncodedOutputs encoded;
-  encoded.symbol = symbol;
   for (const auto& group : groups) {
     std::string span(1, static_cast<char>(group.kind));
     append_be64(span, group.width);

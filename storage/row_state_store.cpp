@@ -245,15 +245,22 @@ Result<std::vector<Checkpoint>> RowStateStore::checkpoints(Partition partition) 
   return all;
 }
 
-Result<Offset> RowStateStore::cursor(Partition partition) const {
-  const auto key = cursor_key(partition);
-  auto sealed = rows_->get(Family::meta, key);
-  if (!sealed) return tl::unexpected(std::move(sealed.error()));
-  if (!*sealed) return Offset{0};
+Result<std::uint64_t> RowStateStore::number(std::string_view key, const std::string& what) const {
+  const auto sealed = rows_->get(Family::meta, key);
+  if (!sealed) return tl::unexpected(sealed.error());
+  if (!*sealed) return std::uint64_t{0};
   const auto bytes = unseal(key, **sealed);
-  if (!bytes || bytes->size() != 8)
-    return damaged("the cursor of partition " + std::to_string(partition));
+  if (!bytes || bytes->size() != 8) return damaged(what);
   return read_key64(*bytes);
+}
+
+Result<Offset> RowStateStore::cursor(Partition partition) const {
+  return number(cursor_key(partition), "the cursor of partition " + std::to_string(partition));
+}
+
+Result<std::uint64_t> RowStateStore::rules_met(Partition partition) const {
+  return number(rules_key(partition),
+                "how many control records partition " + std::to_string(partition) + " has met");
 }
 
 Result<void> RowStateStore::outputs(std::string_view symbol, std::string_view lower,
@@ -334,26 +341,64 @@ Result<void> RowStateStore::refresh() { return rows_->refresh(); }
 
 Result<void> RowStateStore::sync() { return rows_->sync(); }
 
+Result<void> RowStateStore::forget(const Forget& one, std::vector<RowChange>& changes) const {
+  const auto rows = digests(one.symbol, one.partition);
+  if (!rows) return tl::unexpected(rows.error());
+  for (const auto& row : *rows) {
+    if (row.key.next <= one.next) continue;
+    const auto gone = snapshot_key(one.partition, one.symbol, row.key.next);
+    changes.push_back({Family::digests, gone, {}});
+    changes.push_back({Family::snapshots, gone, {}});
+  }
+  const auto stored = checkpoints(one.partition);
+  if (!stored) return tl::unexpected(stored.error());
+  for (const auto& checkpoint : *stored) {
+    if (checkpoint.next > one.next)
+      changes.push_back({Family::checkpoints, checkpoint_key(one.partition, checkpoint.next), {}});
+  }
+  return forget_outputs(one, changes);
+}
+
+/// An earlier version of the same identity, emitted before, is the newest then.
+Result<void> RowStateStore::forget_outputs(const Forget& one,
+                                           std::vector<RowChange>& changes) const {
+  const auto spoken = cursor(one.partition);
+  if (!spoken) return tl::unexpected(spoken.error());
+  const auto from = std::max(one.said_from, *spoken);
+  const auto end = number(outputs_end_key(one.partition), "the end of the outputs");
+  if (!end) return tl::unexpected(end.error());
+  if (*end <= from) return {};
+  std::optional<Error> error;
+  const auto visit = [&](std::string_view key, std::string_view value) {
+    const auto bytes = unseal(key, value);
+    auto outputs = bytes ? schemas::decode_block(bytes_of(*bytes))
+                         : Result<market::Outputs>(damaged(describe(Family::outputs, key)));
+    if (!outputs) {
+      error = outputs.error();
+      return false;
+    }
+    std::vector<const market::Output*> kept;
+    for (const auto& output : *outputs) {
+      if (output.position.offset < from) kept.push_back(&output);
+    }
+    if (kept.size() == outputs->size()) return true;
+    const auto rest = kept.empty() ? std::optional<std::string>()
+                                   : std::optional(seal(key, schemas::encode_block(kept)));
+    changes.push_back({Family::outputs, std::string(key), rest});
+    return true;
+  };
+  const auto prefix = output_key(one.symbol, {});
+  auto scanned = rows_->scan(Family::outputs, prefix, after_prefix(prefix), false, visit);
+  if (error) return tl::unexpected(std::move(*error));
+  return scanned;
+}
+
 Result<void> RowStateStore::write(const Batch& batch) {
   if (auto ok = check_symbols(batch); !ok) return ok;
   std::vector<RowChange> changes;
   changes.reserve(batch.snapshots.size() * 2 + batch.outputs.size() + 2);
-  for (const auto& key : batch.forget) {
-    const auto rows = digests(key.symbol, key.partition);
-    if (!rows) return tl::unexpected(rows.error());
-    for (const auto& row : *rows) {
-      if (row.key.next <= key.next) continue;
-      const auto gone = snapshot_key(key.partition, key.symbol, row.key.next);
-      changes.push_back({Family::digests, gone, {}});
-      changes.push_back({Family::snapshots, gone, {}});
-    }
-    const auto stored = checkpoints(key.partition);
-    if (!stored) return tl::unexpected(stored.error());
-    for (const auto& checkpoint : *stored) {
-      if (checkpoint.next > key.next)
-        changes.push_back(
-            {Family::checkpoints, checkpoint_key(key.partition, checkpoint.next), {}});
-    }
+  for (const auto& one : batch.forget) {
+    if (auto gone = forget(one, changes); !gone) return gone;
   }
   for (const auto& snapshot : batch.snapshots) {
     auto key = snapshot_key(snapshot.key.partition, snapshot.key.symbol, snapshot.key.next);
@@ -368,21 +413,27 @@ Result<void> RowStateStore::write(const Batch& batch) {
     auto value = seal(key, encode(*batch.checkpoint));
     changes.push_back({Family::checkpoints, std::move(key), std::move(value)});
   }
-  if (batch.cursor) {
-    auto key = cursor_key(batch.cursor->first);
-    std::string next;
-    append_be64(next, batch.cursor->second);
-    auto value = seal(key, next);
+  const auto put_number = [&changes](std::string key, std::uint64_t number) {
+    std::string bytes;
+    append_be64(bytes, number);
+    auto value = seal(key, bytes);
     changes.push_back({Family::meta, std::move(key), std::move(value)});
-  }
+  };
+  if (batch.cursor) put_number(cursor_key(batch.cursor->first), batch.cursor->second);
+  if (batch.rules_met) put_number(rules_key(batch.rules_met->first), batch.rules_met->second);
   std::lock_guard lock(write_mutex_);
+  if (batch.cursor && !batch.outputs.empty()) {
+    const auto end = std::ranges::max(batch.outputs, {}, &EncodedOutputs::end).end;
+    const auto key = outputs_end_key(batch.cursor->first);
+    const auto known = number(key, "the end of the outputs");
+    if (!known) return tl::unexpected(known.error());
+    if (end > std::max(*known, batch.cursor->second)) put_number(key, end);
+  }
   if (!batch.outputs.empty()) {
     const auto write = next_write();
     if (!write) return tl::unexpected(write.error());
     append_output_blocks(batch.outputs, *write, changes);
-    std::string number;
-    append_be64(number, *write);
-    changes.push_back({Family::meta, std::string(kWriteKey), seal(kWriteKey, number)});
+    put_number(std::string(kWriteKey), *write);
   }
   // A write that fails may have taken effect all the same: its number is looked up again then.
   const auto last = std::exchange(last_write_, std::nullopt);
@@ -394,15 +445,9 @@ Result<void> RowStateStore::write(const Batch& batch) {
 /// Writes are numbered, so that of two outputs with one identity the later is known.
 Result<std::uint64_t> RowStateStore::next_write() {
   if (!last_write_) {
-    const auto sealed = rows_->get(Family::meta, kWriteKey);
-    if (!sealed) return tl::unexpected(sealed.error());
-    std::uint64_t last = 0;
-    if (*sealed) {
-      const auto bytes = unseal(kWriteKey, **sealed);
-      if (!bytes || bytes->size() != 8) return damaged("the number of the last write");
-      last = read_key64(*bytes);
-    }
-    last_write_ = last;  // not before it is known: a number used twice would replace other outputs
+    const auto last = number(kWriteKey, "the number of the last write");
+    if (!last) return last;
+    last_write_ = *last;  // not before it is known: a number used twice would replace other outputs
   }
   return *last_write_ + 1;
 }

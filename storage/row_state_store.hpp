@@ -27,6 +27,7 @@ public:
                                                        Partition partition) const override;
   [[nodiscard]] Result<std::vector<std::string>> symbols(Partition partition) const override;
   [[nodiscard]] Result<std::vector<Checkpoint>> checkpoints(Partition partition) const override;
+  [[nodiscard]] Result<std::uint64_t> rules_met(Partition partition) const override;
   [[nodiscard]] Result<Offset> cursor(Partition partition) const override;
   Result<void> outputs(std::string_view symbol, std::string_view lower, std::string_view upper,
                        const std::function<bool(const market::Output&)>& visit) const override;
@@ -51,6 +52,10 @@ private:
                                                                Partition partition,
                                                                std::size_t most) const;
   Result<std::uint64_t> verify_family(Family family) const;
+  Result<void> forget(const Forget& one, std::vector<RowChange>& changes) const;
+  Result<void> forget_outputs(const Forget& one, std::vector<RowChange>& changes) const;
+  /// 0 where there is no such row.
+  [[nodiscard]] Result<std::uint64_t> number(std::string_view key, const std::string& what) const;
   [[nodiscard]] Result<std::uint64_t> next_write();
 
   std::unique_ptr<Rows> rows_;

@@ -86,6 +86,18 @@ std::string cursor_key(Partition partition) {
   return key;
 }
 
+std::string rules_key(Partition partition) {
+  std::string key = "control records met";
+  append_be32(key, partition);
+  return key;
+}
+
+std::string outputs_end_key(Partition partition) {
+  std::string key = "end of outputs";
+  append_be32(key, partition);
+  return key;
+}
+
 std::string after_prefix(std::string prefix) {
   while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
   if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);

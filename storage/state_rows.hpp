@@ -27,6 +27,8 @@ void append_be64(std::string& out, std::uint64_t value);
 /// symbol | 0 | identity
 [[nodiscard]] std::string output_key(std::string_view symbol, std::string_view identity);
 [[nodiscard]] std::string cursor_key(Partition partition);
+[[nodiscard]] std::string rules_key(Partition partition);
+[[nodiscard]] std::string outputs_end_key(Partition partition);
 /// The least key above all that begin with `prefix`.
 [[nodiscard]] std::string after_prefix(std::string prefix);
 

@@ -77,6 +77,7 @@ struct EncodedOutputs {
   std::string symbol;
   std::vector<Block> blocks;
   std::size_t count = 0;
+  Offset end = 0;  ///< behind the last emission offset
 };
 /// Leaves out what was emitted before `from`.
 [[nodiscard]] EncodedOutputs encode_outputs(std::string_view symbol,
@@ -109,6 +110,8 @@ public:
   [[nodiscard]] virtual Result<std::vector<Checkpoint>> checkpoints(Partition partition) const = 0;
   /// The output store's cursor: all outputs with emission offset < it are stored. 0 at first.
   [[nodiscard]] virtual Result<Offset> cursor(Partition partition) const = 0;
+  /// So many of the partition's control records have made the state forget what they outdate.
+  [[nodiscard]] virtual Result<std::uint64_t> rules_met(Partition partition) const = 0;
   /// Outputs with lower <= identity < upper (market::identity; empty upper: to the end), ascending.
   /// `visit` returns false to stop.
   virtual Result<void> outputs(std::string_view symbol, std::string_view lower,
@@ -125,15 +128,20 @@ class StateStore : public StateReader {
 public:
   /// Writes snapshots (with their digests), outputs and cursor in one atomic batch. Same identity:
   /// replaced.
+  /// What is stored of a symbol by rules that hold no more.
+  struct Forget {
+    Partition partition = 0;
+    std::string symbol;
+    Offset next = 0;  ///< snapshots and digests with a higher one, and all checkpoints with one
+    Offset said_from = 0;  ///< outputs emitted there or behind; never those below the stored cursor
+  };
   struct Batch {
     std::vector<StoredSnapshot> snapshots;
     std::vector<EncodedOutputs> outputs;
     std::optional<Checkpoint> checkpoint;
     std::optional<std::pair<Partition, Offset>> cursor;
-    /// Snapshots and digests of the symbol with next > key.next go first: an item was quarantined
-    /// that they hold, or released that they lack. With them the partition's checkpoints that count
-    /// on them.
-    std::vector<SnapshotKey> forget{};
+    std::vector<Forget> forget{};  ///< goes first
+    std::optional<std::pair<Partition, std::uint64_t>> rules_met{};
   };
   virtual Result<void> write(const Batch& batch) = 0;
   /// Removes snapshots of the partition that the policy does not want: all newer than `keep_after`

@@ -92,6 +92,27 @@ TEST_CASE("poison refunds the restart budget: one event after another is quarant
   tests::check_agrees(tape, state, control, kSettings);
 }
 
+TEST_CASE("poison refunds the partition's budget too, where the partition fails with its symbol",
+          "[quarantine]") {
+  storage::MemoryTape tape;
+  tests::record_session(tape, {"seed=4,symbols=3,messages=6000", 128, 128});
+  const Victim victim(tape);
+  const auto index = tape.index(victim.symbol, 0, ~0ull).value();
+  storage::MemoryStateStore state;
+  storage::MemoryControlStore control;
+  auto options = tests::small_engine(control);
+  options.supervision.symbol.strategy = actors::Strategy::one_for_all;
+  options.supervision.partition.budget = 3;
+  options.supervision.partition.backoff_max = std::chrono::milliseconds(2);
+  for (std::size_t i = 2; i < 6; ++i)
+    options.faults.push_back({victim.symbol, {victim.partition, index[i].offset, 0}, 1'000'000});
+  telemetry::Metrics metrics(tape.partitions());
+  actors::Engine engine(tape, state, kSettings, options, metrics);
+  REQUIRE(engine.run_to_end());
+  CHECK(control.records().value().size() == 4);
+  tests::check_agrees(tape, state, control, kSettings);
+}
+
 TEST_CASE("a due item that kills the fold three times is quarantined", "[quarantine]") {
   storage::MemoryTape tape;
   tests::record_session(tape, {"seed=4,symbols=3,messages=20000", 128, 128});

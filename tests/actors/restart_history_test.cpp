@@ -9,6 +9,21 @@ namespace {
 const RestartHistory::Clock::time_point kStart{};
 }
 
+TEST_CASE("forgiven restarts do not count towards the budget") {
+  RestartPolicy policy;
+  policy.budget = 2;
+  RestartHistory history(policy, 1);
+  for (int round = 0; round < 5; ++round) {
+    REQUIRE(history.failed(kStart));
+    REQUIRE(history.failed(kStart));
+    CHECK(history.restarts() == 2);
+    history.forgive(history.restarts());
+  }
+  REQUIRE(history.failed(kStart));
+  REQUIRE(history.failed(kStart));
+  CHECK_FALSE(history.failed(kStart));
+}
+
 TEST_CASE("the first restart is at once, then the back-off doubles up to its maximum",
           "[restart]") {
   RestartPolicy policy;

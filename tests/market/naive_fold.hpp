@@ -50,6 +50,7 @@ public:
     book.touched = false;
     bool cleared = false;
     first_ = first;
+    beyond_now_ = false;
     for (std::uint32_t i = 0; i < message.events.size(); ++i) {
       const Event& e = message.events[i];
       index_ = i;
@@ -131,6 +132,8 @@ private:
       return std::abs(static_cast<long double>(price) - other) * 1e6L >
              std::abs(static_cast<long double>(other)) * band;
     };
+    const bool again = beyond_ && first_.sequence != 0 && first_.sequence <= beyond_->second;
+    if (band != 0 && again && !beyond_now_) return true;
     const bool far = band != 0 && last_trade_ && far_from(*last_trade_) &&
                      !(beyond_ && !far_from(beyond_->first) &&
                        (first_.sequence == 0 || first_.sequence > beyond_->second));
@@ -138,6 +141,7 @@ private:
       beyond_.reset();
     } else if (!beyond_ || first_.sequence == 0 || first_.sequence > beyond_->second) {
       beyond_ = {price, first_.sequence};
+      beyond_now_ = true;
     }
     return far;
   }
@@ -333,6 +337,7 @@ private:
   TimeNs feed_time_ = kNoTime, event_time_ = kNoTime;
   std::optional<Price> last_trade_;
   std::optional<std::pair<Price, Sequence>> beyond_;  ///< of the print refused last
+  bool beyond_now_ = false;                           ///< it is of this message
   std::array<QuoteSnapshot, 2> quotes_{};
   Sequence last_[kStreams] = {};
   std::vector<NaiveBook::Touched> bids_before_, asks_before_;

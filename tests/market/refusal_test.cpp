@@ -145,6 +145,24 @@ TEST_CASE("a print beyond the band is believed when the next one is near it", "[
   CHECK(fold.refusals() == std::vector(4, Refused::price_band));
 }
 
+TEST_CASE("a refused print that comes again is refused again, whatever traded since", "[refusal]") {
+  FoldSettings settings = test_settings();
+  settings.refusals.price_band = 100'000;
+  FoldTester fold(settings);
+  fold.apply({with_sequence(trade_of(1 * kSecond, 1000, 1, Side::bid, 1), 1)});
+  fold.apply({with_sequence(add_order(1 * kSecond, 7, Side::bid, 2000, 5), 2)});
+  const Event far = with_sequence(trade_of(2 * kSecond, 2000, 1, Side::bid, 2), 3);
+  const Event traded = with_sequence(take_order(EventKind::execute, 2 * kSecond, 7, 5), 4);
+  fold.apply({far, traded});
+  CHECK(fold.state.view().last_trade == 2000);
+  const auto once = fold.state.digest();
+  fold.apply({far, traded});  // the record again
+  CHECK(fold.state.digest() == once);
+  CHECK(fold.refusals() == std::vector(2, Refused::price_band));
+  fold.apply({with_sequence(trade_of(3 * kSecond, 2001, 1, Side::bid, 3), 5)});
+  CHECK(fold.state.view().last_trade == 2001);
+}
+
 TEST_CASE("what comes in one message with a source's beginning is judged by itself", "[refusal]") {
   FoldSettings settings = test_settings();
   settings.refusals = {0, true, true, 0, {}};

@@ -45,6 +45,62 @@ std::uint32_t seed_of_run() {
 
 }  // namespace
 
+TEST_CASE("a control record that the state has not met makes what it outdates unusable",
+          "[replay]") {
+  using Kind = schemas::ControlRecord::Kind;
+  const storage::MemoryTape tape(1);
+  storage::MemoryStateStore state;
+  const replay::FoldRules before(kSettings);
+  const auto store = [&](const replay::FoldRules& rules, market::Offset next) {
+    storage::StateStore::Batch batch;
+    for (const auto* symbol : {"A", "B"}) {
+      replay::SymbolFold fold(symbol, 0, rules);
+      fold.enter(next);
+      fold.pass(next);
+      batch.snapshots.push_back(fold.take_snapshot());
+    }
+    batch.checkpoint = storage::Checkpoint{0, next, {}, {}, 0};
+    batch.cursor = {0, next};
+    REQUIRE(state.write(batch));
+  };
+  for (const market::Offset next : {10, 20, 30}) store(before, next);
+  const market::FoldItem item{{0, 15, 2}, {}};
+  std::vector<schemas::ControlRecord> records{{Kind::quarantine, "A", item, 18, {}}};
+  const auto newest = [&](const replay::FoldRules& rules, const char* symbol) {
+    return replay::newest_good(tape, &state, symbol, 0, 30, rules).value().fold.next();
+  };
+  const auto resumes = [&](const replay::FoldRules& rules) {
+    return replay::plan_resume(tape, state, rules, 0).value().checkpoint.next;
+  };
+  const auto meet = [&](const replay::FoldRules& rules) {
+    auto batch = replay::forget_outdated(tape, state, rules, 0).value();
+    REQUIRE(batch.rules_met == std::pair(market::Partition{0}, std::uint64_t{records.size()}));
+    REQUIRE(state.write(batch));
+  };
+  CHECK(newest(before, "A") == 30);
+  CHECK(resumes(before) == 30);
+  const replay::FoldRules quarantined(kSettings, records);
+  CHECK(newest(quarantined, "A") == 10);  // 20 and 30 hold the item
+  CHECK(newest(quarantined, "B") == 30);
+  CHECK(resumes(quarantined) == 10);
+  meet(quarantined);
+  CHECK(state.snapshots("A", 0).value().size() == 1);
+  CHECK(state.checkpoints(0).value().size() == 1);
+  store(quarantined, 20);
+  store(quarantined, 30);
+  CHECK(newest(quarantined, "A") == 30);
+  CHECK(resumes(quarantined) == 30);
+
+  records.push_back({Kind::release, "A", item, 25, {}});
+  records.push_back({Kind::quarantine, "A", item, 28, {}});  // it still kills the fold
+  const replay::FoldRules again(kSettings, records);
+  CHECK(newest(again, "A") == 20);  // up to 25 it was folded without the item all the time
+  CHECK(resumes(again) == 20);
+  meet(again);
+  CHECK(replay::forget_outdated(tape, state, again, 0).value().forget.empty());
+  CHECK_FALSE(replay::forget_outdated(tape, state, quarantined, 0));  // more are met than there are
+}
+
 TEST_CASE("the same session gives the same digests and outputs however it was recorded",
           "[replay]") {
   storage::MemoryTape reference;

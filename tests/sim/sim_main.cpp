@@ -1,7 +1,8 @@
-// One line a broken seed: what scripts and mutations look at.
+// One line a broken seed: what scripts and mutations look at. With `all` the sums too.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <string>
 
 #include "chaos/simulation.hpp"
@@ -22,11 +23,22 @@ int main(int argc, char** argv) {
     spdlog::set_level(spdlog::level::off);
   }
   int broken = 0;
+  std::uint64_t steps = 0, starts = 0, kills = 0;
+  const auto begin = std::chrono::steady_clock::now();
   for (options.seed = first; options.seed < first + count; ++options.seed) {
     const auto outcome = chaos::simulate(options);
+    steps += outcome.steps, starts += outcome.lives - 1;
+    for (const auto fault : {chaos::Fault::crash, chaos::Fault::power_loss})
+      kills += outcome.faults[static_cast<std::size_t>(fault)];
     if (!outcome.broken) continue;
     fmt::print("seed {}: BROKEN: {}\n", options.seed, *outcome.broken);
     if (++broken; mode != "all") return 1;
+  }
+  if (mode == "all") {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+    fmt::print(
+        "{} seeds, {} broken, {} steps in {:.1f} s, {} kills and power losses, {} restarts\n",
+        count, broken, steps, spent.count(), kills, starts);
   }
   return broken == 0 ? 0 : 1;
 }

@@ -157,6 +157,61 @@ TEST_CASE("outputs are kept once by identity, in its order, and found by range")
   CHECK(reader.verify());
 }
 
+TEST_CASE("what rules that hold no more have left is forgotten, but for outputs below the cursor") {
+  const auto variant = any_store();
+  CAPTURE(variant);
+  auto fixture = make_state(variant);
+  auto& store = fixture->store();
+  auto& reader = fixture->reader();
+  constexpr TimeNs s = market::kSecond;
+  const auto said = [&](const std::string& symbol, TimeNs time, Offset offset,
+                        std::uint32_t revision) {
+    auto row = make_candle(symbol, s, time * s, 100, revision);
+    row.output.position.offset = offset;
+    return row;
+  };
+  for (const Offset next : {10, 20, 30}) {
+    StateStore::Batch batch;
+    for (const std::string symbol : {"A", "AA"})
+      batch.snapshots.push_back(make_snapshot(symbol, 0, next, 0, "state"));
+    batch.checkpoint = Checkpoint{0, next, {}, {}, 0};
+    REQUIRE(store.write(batch));
+  }
+  StateStore::Batch early, late;
+  early.cursor = late.cursor = {0, 15};
+  early.outputs = encoded({said("A", 1, 5, 0), said("A", 2, 17, 0), said("A", 3, 21, 0)});
+  late.outputs = encoded({said("A", 1, 22, 0), said("A", 2, 25, 1), said("AA", 1, 25, 0)});
+  REQUIRE(store.write(early));
+  REQUIRE(store.write(late));
+  REQUIRE(reader.refresh());
+  CHECK(reader.rules_met(0).value() == 0);
+
+  StateStore::Batch batch;
+  batch.forget = {{0, "A", 20, 20}};
+  batch.rules_met = {0, 3};
+  REQUIRE(store.write(batch));
+  REQUIRE(reader.refresh());
+  CHECK(reader.rules_met(0).value() == 3);
+  CHECK(reader.rules_met(1).value() == 0);
+  CHECK(offsets(reader.snapshots("A", 0).value()) == std::vector<Offset>{10, 20});
+  CHECK(offsets(reader.digests("A", 0).value()) == std::vector<Offset>{10, 20});
+  CHECK(offsets(reader.snapshots("AA", 0).value()) == std::vector<Offset>{10, 20, 30});
+  CHECK(reader.checkpoints(0).value().front().next == 20);
+  const auto emitted = [&](const std::string& symbol) {
+    std::vector<Offset> all;
+    for (const auto& output : outputs(reader, symbol)) all.push_back(output.position.offset);
+    return all;
+  };
+  CHECK(emitted("A") == std::vector<Offset>{5, 17});  // the first as it was said before 22
+  CHECK(emitted("AA") == std::vector<Offset>{25});
+  batch.forget = {{0, "A", 0, 0}};
+  REQUIRE(store.write(batch));
+  REQUIRE(reader.refresh());
+  CHECK(emitted("A") == std::vector<Offset>{5});
+  CHECK(reader.snapshots("A", 0).value().empty());
+  CHECK(reader.verify());
+}
+
 TEST_CASE("outputs of any range are those of a naive store, however they were written") {
   const auto variant = any_store();
   const unsigned seed = GENERATE(1u, 2u);
