@@ -8,12 +8,6 @@ namespace tapedeck::actors {
 
 namespace {
 
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw EngineFailure(std::move(result.error()));
-  return std::move(*result);
-}
-
 void newest(std::vector<storage::Checkpoint::FeedTime>& times, const market::TimeMark& mark) {
   const auto found = std::ranges::find(times, mark.source, &storage::Checkpoint::FeedTime::source);
   if (found == times.end()) {

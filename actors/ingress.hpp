@@ -68,6 +68,13 @@ public:
   Error error;
 };
 
+/// The value, or EngineFailure.
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw EngineFailure(std::move(result.error()));
+  return std::move(*result);
+}
+
 class Ingress {
 public:
   Ingress(IngressContext context, IngressPort& port);

@@ -6,16 +6,6 @@
 
 namespace tapedeck::actors {
 
-namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw EngineFailure(std::move(result.error()));
-  return std::move(*result);
-}
-
-}  // namespace
-
 // ---- symbols that are idle
 
 /// Where something is due it stays: a silence is told by the symbol's own fold.

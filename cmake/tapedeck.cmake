@@ -10,6 +10,7 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG -g1")
 
 option(TAPEDECK_TESTS "Build the tests (needs Catch2)" ON)
+option(TAPEDECK_UNITY "Compile a folder's sources together: quicker from scratch, slower after a change" OFF)
 set(TAPEDECK_SANITIZED "" CACHE PATH
     "Build directory of preset asan: its unit and simulation tests are tests here too, label sanitized")
 set(TAPEDECK_MARCH "" CACHE STRING "-march of the build; packages set a portable one (x86-64-v3)")
@@ -27,6 +28,7 @@ function(tapedeck_folder name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   tapedeck_flags(${name})
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${TAPEDECK_UNITY} UNITY_BUILD_BATCH_SIZE 16)
   target_link_libraries(${name} PUBLIC ${ARG_LINKS})
 endfunction()
 
@@ -36,6 +38,8 @@ function(tapedeck_flags target)
     # False alarms of gcc 12 in inlined std::string and std::vector code.
     target_compile_options(${target} PRIVATE -Wno-restrict -Wno-error=stringop-overflow -Wno-error=array-bounds
                            -Wno-error=maybe-uninitialized)
+  elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${target} PRIVATE -Wno-gnu-statement-expression)  # macros of librdkafka
   endif()
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
 endfunction()
