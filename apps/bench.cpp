@@ -183,7 +183,8 @@ int run_engine(const EngineArguments& arguments) {
 
 struct LatencyArguments {
   std::string parameters = "seed=1,symbols=200,messages=3000000";
-  std::string directory, threads = "2";
+  TapeOptions tape;
+  std::string threads = "2";
   std::uint64_t rate = 100'000;
 };
 
@@ -199,7 +200,6 @@ public:
 
   Result<void> append(std::span<const storage::NewRecord> records,
                       std::span<const storage::NewMark> marks) override {
-    const auto at = Clock::now();
     std::optional<Sample> sample;
     if (!records.empty() && !taken_) {
       const auto& record = records[count_++ % records.size()];
@@ -209,7 +209,7 @@ public:
         if (&other == &record) break;
         if (storage::partition_of(other.symbol, reader().partitions()) == partition) ++offset;
       }
-      sample = Sample{std::string(record.symbol), offset, at};
+      sample = Sample{std::string(record.symbol), offset, Clock::now()};
     }
     auto done = writer_.append(records, marks);
     if (done && sample) {
@@ -264,10 +264,10 @@ storage::Offset ask_book(EngineBackend& backend, const std::string& symbol) {
   return *next;
 }
 
-Result<void> measure_latency(const LatencyArguments& arguments, const std::string& directory) {
+Result<void> measure_latency(const LatencyArguments& arguments, const TapeOptions& tape) {
   const auto config = load_config({}, {{"engine.threads", arguments.threads}});
   if (!config) return tl::unexpected(config.error());
-  auto running = start_engine({directory}, *config, 0);
+  auto running = start_engine(tape, *config, 0);
   if (!running) return tl::unexpected(running.error());
   EngineBackend backend(*(*running)->engine, *(*running)->tape, *(*running)->state,
                         (*running)->settings, *(*running)->metrics, *(*running)->live,
@@ -305,13 +305,14 @@ Result<void> measure_latency(const LatencyArguments& arguments, const std::strin
 
 int run_latency(const LatencyArguments& arguments) {
   watch_signals();
-  const bool temporary = arguments.directory.empty();
-  const auto directory =
-      temporary
-          ? (fs::temp_directory_path() / fmt::format("tapedeck-bench-{}", ::getpid())).string()
-          : arguments.directory;
-  const auto done = measure_latency(arguments, directory);
-  if (temporary) fs::remove_all(directory);
+  TapeOptions tape = arguments.tape;
+  const bool temporary = tape.directory.empty() && tape.topic.empty();
+  if (temporary) {
+    tape.directory =
+        (fs::temp_directory_path() / fmt::format("tapedeck-bench-{}", ::getpid())).string();
+  }
+  const auto done = measure_latency(arguments, tape);
+  if (temporary) fs::remove_all(tape.directory);
   return done ? kDone : report(done.error());
 }
 
@@ -400,12 +401,13 @@ void add_bench(CLI::App& app, Chosen& chosen) {
 
   auto latency = std::make_shared<LatencyArguments>();
   command = bench->add_subcommand(
-      "latency", "Record and serve at a rate: from append to visible in a book query");
+      "latency",
+      "Record and serve at a rate, in a temporary folder unless told: from append to visible in a "
+      "book query");
   command->add_option("--input", latency->parameters, "Parameters of sim:l3")
       ->capture_default_str();
   command->add_option("--rate", latency->rate, "Messages a second")->capture_default_str();
-  command->add_option("--tape", latency->directory,
-                      "Keep the tape here (default: a temporary folder)");
+  add_tape_options(command, latency->tape);
   command->add_option("--threads", latency->threads, "Threads that fold")->capture_default_str();
   run_with(command, chosen, [latency] { return run_latency(*latency); });
 

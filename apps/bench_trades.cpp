@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -51,14 +52,17 @@ public:
   }
   void write(const BadRow& row) {
     if (!file_) return;
-    const fmt::format_int line(row.line);
     if (used_ + row.bytes.size() + kMostBeside > kFlush) flush();
-    append({line.data(), line.size()});
-    append("\t");
-    append(row.reason);
-    append("\t");
-    append_padded(row.bytes);
-    append("\n");
+    char* at = std::to_chars(buffer_.data() + used_, buffer_.data() + kFlush, row.line).ptr;
+    *at++ = '\t';
+    at = std::copy(row.reason.begin(), row.reason.end(), at);
+    *at++ = '\t';
+    // Most rows are short: a copy of fixed size is one of few instructions.
+    constexpr std::size_t most = feeds::TextWindow::kPadding;
+    std::memcpy(at, row.bytes.data(), row.bytes.size() <= most ? most : row.bytes.size());
+    at += row.bytes.size();
+    *at++ = '\n';
+    used_ = static_cast<std::size_t>(at - buffer_.data());
   }
   [[nodiscard]] Result<void> close() {
     if (!file_) return {};
@@ -79,12 +83,6 @@ private:
     if (used_ + text.size() > kFlush) flush();
     std::memcpy(buffer_.data() + used_, text.data(), text.size());
     used_ += text.size();
-  }
-  /// Most rows are short: a copy of fixed size is one of few instructions.
-  void append_padded(std::string_view row) {
-    constexpr std::size_t most = feeds::TextWindow::kPadding;
-    std::memcpy(buffer_.data() + used_, row.data(), row.size() <= most ? most : row.size());
-    used_ += row.size();
   }
   void flush() {
     (void)std::fwrite(buffer_.data(), 1, used_, file_.get());  // ferror() in close()

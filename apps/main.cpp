@@ -1,3 +1,4 @@
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +10,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "apps/commands.hpp"
 
@@ -49,6 +51,24 @@ std::string unknown_command(const CLI::App& app, int argc, char** argv) {
   return {};
 }
 
+/// Address space that threads' stacks, arenas and the stores' buffers take before the first event.
+/// A library that cannot start its thread may crash or wait for ever, so less is refused here
+/// (`ulimit -v`; what is mapped and never touched costs nothing).
+bool enough_address_space() {
+  const std::size_t needed =
+      (std::size_t{256} << 20) + (std::size_t{32} << 20) * std::thread::hardware_concurrency();
+  void* probe =
+      mmap(nullptr, needed, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (probe != MAP_FAILED) {
+    munmap(probe, needed);
+    return true;
+  }
+  std::fprintf(
+      stderr, "tapedeck: less than %zu MB of address space are left: raise its limit (ulimit -v)\n",
+      needed >> 20);
+  return false;
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app{"Records a market as an event log, and rebuilds any state it ever had."};
   app.name("tapedeck");
@@ -66,6 +86,7 @@ int parse_and_run(int argc, char** argv) {
     std::fprintf(stderr, "tapedeck: %s\nRun with --help for more information.\n", why.c_str());
     return kBadArguments;
   }
+  if (!enough_address_space()) return kEnvironment;
   const int code = chosen.action();
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
   std::fprintf(stderr, "tapedeck: standard output could not be written: %s\n",

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "api/time_format.hpp"
 #include "apps/batch_queue.hpp"
@@ -92,8 +93,6 @@ private:
   bool stopped() const { return stop_.load(std::memory_order_relaxed); }
 
   Result<void> take(const FeedBatch& batch) {
-    if (ticks_)
-      if (auto done = recorder_.tick(steady_now()); !done) return done;
     if (auto done = recorder_.add(batch); !done) return done;
     messages_ = batch.messages;
     if (options_.progress) {
@@ -127,6 +126,8 @@ private:
     while (!stopped()) {
       auto [batch, error] = queue.pop();
       if (error) return tl::unexpected(*error);
+      if (ticks_)
+        if (auto done = recorder_.tick(steady_now()); !done) return tl::unexpected(done.error());
       if (auto done = take(batch); !done) return tl::unexpected(done.error());
       if (batch.end) return true;
       queue.give_back(std::move(batch));
@@ -148,25 +149,28 @@ private:
     return options_.pace.mode == Pace::Mode::realtime ? run_realtime() : run_per_second();
   }
 
+  /// All that was due when the last append ended goes into the next one, however long it took:
+  /// where appends are slow, the recorder keeps the pace by larger ones.
   Result<bool> run_per_second() {
     FeedBatch batch;
     const TimeNs start = steady_now();
     const std::uint64_t first = messages_;
     while (!stopped()) {
       const TimeNs now = steady_now();
-      const auto due = static_cast<std::uint64_t>(
-          market::Int128{now - start} * static_cast<std::int64_t>(options_.pace.per_second) /
-          market::kSecond);
-      if (messages_ - first >= due) {
-        if (auto done = recorder_.tick(now); !done) return tl::unexpected(done.error());
-        std::this_thread::sleep_for(kNap);
-        continue;
+      const auto due =
+          first + static_cast<std::uint64_t>(market::Int128{now - start} *
+                                             static_cast<std::int64_t>(options_.pace.per_second) /
+                                             market::kSecond);
+      const bool idle = messages_ >= due;
+      while (messages_ < due && !stopped()) {
+        const auto ask =
+            static_cast<std::size_t>(std::min<std::uint64_t>(kPacedPoll, due - messages_));
+        if (auto done = feed_.poll(batch, ask); !done) return tl::unexpected(done.error());
+        if (auto done = take(batch); !done) return tl::unexpected(done.error());
+        if (batch.end) return true;
       }
-      const auto ask =
-          static_cast<std::size_t>(std::min<std::uint64_t>(kPacedPoll, due - (messages_ - first)));
-      if (auto done = feed_.poll(batch, ask); !done) return tl::unexpected(done.error());
-      if (auto done = take(batch); !done) return tl::unexpected(done.error());
-      if (batch.end) return true;
+      if (auto done = recorder_.tick(now); !done) return tl::unexpected(done.error());
+      if (idle) std::this_thread::sleep_for(kNap);
     }
     return false;
   }
@@ -175,6 +179,7 @@ private:
   Result<bool> run_realtime() {
     FeedBatch batch;
     TimeNs start = steady_now(), first = market::kNoTime;
+    reached_ = start;
     for (;;) {
       if (stopped()) return false;
       if (auto done = feed_.poll(batch, kPacedPoll); !done) return tl::unexpected(done.error());
@@ -193,14 +198,15 @@ private:
     const bool numbered = options_.recorder.sequencing == market::Sequencing::message_number;
     while (from < batch.events.size()) {
       if (stopped()) return false;
-      const TimeNs now = steady_now();
       std::size_t to = from;
-      while (to < batch.events.size() && batch.events[to].event.feed_time - first <= now - start)
+      while (to < batch.events.size() &&
+             batch.events[to].event.feed_time - first <= reached_ - start)
         ++to;
       while (to > from && to < batch.events.size() && same_message(batch, to)) ++to;
       if (to == from) {
-        if (auto done = recorder_.tick(now); !done) return tl::unexpected(done.error());
-        std::this_thread::sleep_for(kNap);
+        if (auto done = recorder_.tick(reached_); !done) return tl::unexpected(done.error());
+        if (std::exchange(reached_, steady_now()) + kNap.count() * 1'000 > reached_)
+          std::this_thread::sleep_for(kNap);
         continue;
       }
       if (to == batch.events.size() && from == 0) break;
@@ -235,6 +241,8 @@ private:
   const std::atomic<bool>& stop_;
   bool ticks_ = false;
   std::uint64_t messages_ = 0, bytes_ = 0;
+  TimeNs reached_ =
+      0;  ///< realtime: what is due by then is taken before the clock is looked at again
 };
 
 }  // namespace

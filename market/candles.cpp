@@ -102,7 +102,7 @@ void Candles::close(const Due& due, TimeNs prune_before, const Emitter& emitter)
          later(series.end_of(series.first), settings_->correction_horizon) < prune_before) {
     closed_sum_ -= candle_term(series.items[series.first++]);
   }
-  if (series.first > 16 && 2 * series.first >= series.items.size()) {
+  if (series.first >= 4 && 2 * series.first >= series.items.size()) {
     series.items.erase(series.items.begin(),
                        series.items.begin() + static_cast<std::ptrdiff_t>(series.first));
     series.first_open -= series.first;

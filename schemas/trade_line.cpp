@@ -32,10 +32,26 @@ bool read_time(Field field, market::TimeNs& time) noexcept {
   return true;
 }
 
+/// Beyond 64 bits in units of 10^-8, which parse_decimal() would find out digit by digit.
+bool is_huge(Field field) noexcept {
+  constexpr std::size_t most = 11;  // digits before the point
+  if (field.size() <= most || *field.begin == '0') return false;
+  for (const char* end = field.end; end > field.begin; end -= 8) {
+    const auto left = static_cast<std::size_t>(end - field.begin);
+    if (swar::no_digits(swar::digits_before(end, left)) != 0) return false;
+  }
+  return true;
+}
+
 bool read_decimal(Field field, const char* point, std::int64_t& value) noexcept {
   std::uint64_t bad = 0;
-  value = swar::decimal8(field.begin, point, field.end, bad);
+  const char first = *field.begin;
+  const bool negative = first == '-';
+  value = swar::decimal8(field.begin + (negative ? 1 : 0), point, field.end, bad);
+  if (negative) value = -value;
   if (bad == 0) return true;
+  if (static_cast<unsigned char>(first - '+') > '9' - '+') return false;  // no number begins so
+  if (is_huge(field)) return false;
   const auto number = parse_decimal(field.text(), kExponent);
   value = number.value_or(0);
   return number.has_value();

@@ -341,8 +341,11 @@ class Failover(LiveTest):
         for name in "abc":
             self.start_node(name)
         self.until_shared("a", "b", "c")
-        symbols = sorted({found["symbol"] for name in "abc" for found in self.nodes[name].get("/v1/symbols")})
-        self.assertGreater(len(symbols), 30)
+
+        def known():
+            return sorted({found["symbol"] for name in "abc" for found in self.nodes[name].get("/v1/symbols")})
+        until(lambda: len(known()) > 30, "the engines to know most symbols")
+        symbols = known()
         until(lambda: self.ask("b", symbols) == len(symbols), "all books at any engine")
         before_kill()
         self.moved = len(self.owned("a"))

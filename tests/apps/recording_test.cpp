@@ -47,6 +47,26 @@ private:
   market::TimeNs feed_time_ = script_.start;
 };
 
+/// Takes its time for each append, as brokers do.
+class SlowTape final : public storage::TapeWriter {
+public:
+  Result<void> append(std::span<const storage::NewRecord> records,
+                      std::span<const storage::NewMark> marks) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ++appends;
+    return tape_.append(records, marks);
+  }
+  Result<void> append(const storage::RecorderDeadLetter& letter) override {
+    return tape_.append(letter);
+  }
+  Result<void> sync() override { return tape_.sync(); }
+  storage::TapeReader& reader() override { return tape_.reader(); }
+  int appends = 0;
+
+private:
+  storage::MemoryTape tape_{3};
+};
+
 const ScriptShape kShape{10, 2'000, true, false, market::Sequencing::message_number};
 
 RecordingOptions named() {
@@ -83,6 +103,20 @@ TEST_CASE("whatever the pace, the tape holds the same events", "[recording]") {
     ScriptFeed again(script);
     CHECK(record_feed(tape, again, options, stop)->already_recorded);
   }
+}
+
+TEST_CASE("where appends are slow the pace is kept by larger ones", "[recording]") {
+  const Script script = make_script(22, {10, 60'000, true, false, kShape.sequencing});
+  RecordingOptions options;
+  options.recorder.source_name = "script";
+  set_live_defaults(options.recorder);
+  options.pace = *parse_pace("1000000", "--rate");
+  SlowTape tape;
+  ScriptFeed feed(script);
+  const auto summary = record_feed(tape, feed, options, std::atomic<bool>{false});
+  REQUIRE(summary);
+  CHECK(events_on(tape.reader()) == script.expected("script", market::Sequencing::message_number));
+  CHECK(tape.appends < 10);  // 15 of them would hold no more than one poll of the feed each
 }
 
 TEST_CASE("a feed that breaks leaves everything before on the tape, and the next run goes on",
