@@ -74,6 +74,13 @@ T must(Result<T> result) {
   return std::move(*result);
 }
 
+/// The value, or EngineFailure.
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw EngineFailure(std::move(result.error()));
+  return std::move(*result);
+}
+
 class Ingress {
 public:
   Ingress(IngressContext context, IngressPort& port);

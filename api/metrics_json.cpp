@@ -9,7 +9,7 @@ namespace {
 
 using Series = market::MetricSummary::Series;
 
-constexpr int kMillionths = -6;
+constexpr int kRatioExponent = -6;
 constexpr int kMicropriceDigits = 4;  ///< more than prices
 constexpr int kExtraDigits = 4;       ///< of means
 
@@ -36,7 +36,7 @@ void write_mid(JsonWriter& out, const market::Summary& twice, std::uint64_t coun
 void write_trade_flow(JsonWriter& out, market::Int128 buys, market::Int128 sells) {
   out.key("trade_flow_imbalance");
   if (buys + sells == 0) return out.null();
-  out.string(decimal_ratio(buys - sells, buys + sells, 0, -kMillionths));
+  out.string(decimal_ratio(buys - sells, buys + sells, 0, -kRatioExponent));
 }
 
 }  // namespace
@@ -56,12 +56,15 @@ void write_further(JsonWriter& out, const std::vector<market::MetricSummary>& fu
                    int size) {
   market::Int128 buys = 0;
   for (const auto& [series, count, values] : further) {
-    const auto plain = [&](const char* name, int exponent, int digits) {
+    const auto plain = [&, count = count, &values = values](const char* name, int exponent,
+                                                            int digits) {
       out.key(name), write_summary(out, values, count, exponent, digits);
     };
     switch (series) {
-      case Series::weighted_imbalance: plain("weighted_imbalance", kMillionths, kMeanDigits); break;
-      case Series::vtob: plain("vtob", kMillionths, kMeanDigits); break;
+      case Series::weighted_imbalance:
+        plain("weighted_imbalance", kRatioExponent, kMeanDigits);
+        break;
+      case Series::vtob: plain("vtob", kRatioExponent, kMeanDigits); break;
       case Series::microprice:
         plain("microprice", price - kMicropriceDigits, mean_digits(price - kMicropriceDigits));
         break;

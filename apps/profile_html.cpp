@@ -105,7 +105,7 @@ std::string symbols_table(const ProfileResult& result) {
       "<th>outliers</th><th>refused</th></tr>";
   for (std::size_t i = 0; i < std::min(symbols.size(), kTopSymbols); ++i) {
     const auto& [symbol, quality] = *symbols[i];
-    const auto found = [&](market::Finding finding) {
+    const auto found = [&quality = quality](market::Finding finding) {
       return quality.findings[static_cast<std::size_t>(finding)];
     };
     html += fmt::format(

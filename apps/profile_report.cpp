@@ -53,7 +53,7 @@ void append_symbols(std::string& text, const ProfileResult& result) {
                       "longest gap");
   for (std::size_t i = 0; i < std::min(symbols.size(), kTopSymbols); ++i) {
     const auto& [symbol, quality] = *symbols[i];
-    const auto found = [&](Finding finding) {
+    const auto found = [&quality = quality](Finding finding) {
       return quality.findings[static_cast<std::size_t>(finding)];
     };
     text += fmt::format("{:<24} {:>12} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>12}\n", symbol,

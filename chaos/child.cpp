@@ -18,7 +18,7 @@ namespace tapedeck::chaos {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kLook = std::chrono::milliseconds(2);
+constexpr auto kChildLook = std::chrono::milliseconds(2);
 constexpr std::string_view kUrl = "http://";
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
@@ -78,7 +78,7 @@ std::optional<int> Child::status() {
 
 std::optional<int> Child::wait(std::chrono::milliseconds patience) {
   const auto end = Clock::now() + patience;
-  while (!status() && Clock::now() < end) std::this_thread::sleep_for(kLook);
+  while (!status() && Clock::now() < end) std::this_thread::sleep_for(kChildLook);
   return status_;
 }
 
@@ -122,7 +122,7 @@ std::optional<std::uint16_t> Child::port(std::chrono::milliseconds patience) {
       return port;
     }
     if (over) break;
-    std::this_thread::sleep_for(kLook);
+    std::this_thread::sleep_for(kChildLook);
   }
   return std::nullopt;
 }

@@ -18,8 +18,8 @@ namespace tapedeck::chaos {
 namespace {
 
 constexpr std::uint64_t kOneIn = 20;
-constexpr std::uint32_t kSymbols = 20;
-constexpr std::uint64_t kMessages = 60'000;
+constexpr std::uint32_t kCorruptSymbols = 20;
+constexpr std::uint64_t kCorruptMessages = 60'000;
 
 /// What was put into an input: bytes that the recorder must keep, refusals that the fold must say.
 struct Injected {
@@ -112,7 +112,7 @@ Inputs itch_inputs(Scene& scene) {
   Inputs inputs{scene.path("clean.itch"), scene.path("corrupt.itch"), {}};
   feeds::SimL3Options options;
   options.seed = scene.random.below(1u << 30) + 1;
-  options.symbols = kSymbols, options.messages = kMessages;
+  options.symbols = kCorruptSymbols, options.messages = kCorruptMessages;
   must(feeds::write_sim_l3(inputs.clean, options).map([] { return true; }));
   const auto clean = read_whole(inputs.clean);
   ItchBreaker breaker(scene, inputs.injected);
@@ -131,7 +131,7 @@ Inputs itch_inputs(Scene& scene) {
 
 /// A row that breaks a rule, or a format.
 std::string broken_row(Scene& scene, Injected& injected, std::uint64_t time) {
-  const auto symbol = fmt::format("S{}", scene.random.below(kSymbols));
+  const auto symbol = fmt::format("S{}", scene.random.below(kCorruptSymbols));
   const auto letter = [&](const char* what, std::string row) {
     scene.struck(what);
     injected.letters.insert(row);
@@ -166,10 +166,10 @@ Inputs row_inputs(Scene& scene) {
   Inputs inputs{scene.path("clean.csv"), scene.path("corrupt.csv"), {}};
   std::string clean, corrupt;
   std::uint64_t time = 1'700'000'000'000'000;
-  for (std::uint64_t i = 0; i < kMessages; ++i) {
+  for (std::uint64_t i = 0; i < kCorruptMessages; ++i) {
     time += scene.random.below(20'000);
     const auto row =
-        fmt::format("S{},{},{}.{:02},{},{}\n", scene.random.below(kSymbols), time,
+        fmt::format("S{},{},{}.{:02},{},{}\n", scene.random.below(kCorruptSymbols), time,
                     90 + scene.random.below(20), scene.random.below(100),
                     1 + scene.random.below(500), scene.random.below(2) ? "buy" : "sell");
     clean += row, corrupt += row;

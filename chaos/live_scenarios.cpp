@@ -19,8 +19,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::uint32_t kSymbols = 40;
-constexpr std::uint64_t kMessages = 200'000, kRate = 60'000;
+constexpr std::uint32_t kLiveSymbols = 40;
+constexpr std::uint64_t kLiveMessages = 200'000, kLiveRate = 60'000;
 
 /// Records and serves a session, each in a process of its own, until the session is over.
 class Live {
@@ -28,7 +28,7 @@ public:
   Live(Scene& scene, Environment environment)
       : scene_(scene),
         environment_(std::move(environment)),
-        session_(make_session(scene, kMessages, kSymbols)),
+        session_(make_session(scene, kLiveMessages, kLiveSymbols)),
         tape_(scene.path("tape")),
         observer_(session_) {}
 
@@ -36,7 +36,8 @@ public:
   void run(const std::function<void()>& disturb) {
     while (!recorded()) {
       if (!recorder_)
-        recorder_ = scene_.start(recording(session_, tape_, std::to_string(kRate)), environment_);
+        recorder_ =
+            scene_.start(recording(session_, tape_, std::to_string(kLiveRate)), environment_);
       if (!server_ && storage::open_tape_reader(tape_)) serve();
       disturb();
       if (server_) ask();

@@ -10,6 +10,9 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG -g1")
 
 option(TAPEDECK_TESTS "Build the tests (needs Catch2)" ON)
+option(TAPEDECK_UNITY "Compile a folder's sources together: quicker from scratch, slower after a change" OFF)
+set(TAPEDECK_SANITIZED "" CACHE PATH
+    "Build directory of preset asan: its unit and simulation tests are tests here too, label sanitized")
 set(TAPEDECK_MARCH "" CACHE STRING "-march of the build; packages set a portable one (x86-64-v3)")
 if(TAPEDECK_MARCH)
   add_compile_options(-march=${TAPEDECK_MARCH})
@@ -25,6 +28,7 @@ function(tapedeck_folder name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   tapedeck_flags(${name})
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${TAPEDECK_UNITY} UNITY_BUILD_BATCH_SIZE 16)
   target_link_libraries(${name} PUBLIC ${ARG_LINKS})
 endfunction()
 
@@ -34,6 +38,8 @@ function(tapedeck_flags target)
     # False alarms of gcc 12 in inlined std::string and std::vector code.
     target_compile_options(${target} PRIVATE -Wno-restrict -Wno-error=stringop-overflow -Wno-error=array-bounds
                            -Wno-error=maybe-uninitialized)
+  elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${target} PRIVATE -Wno-gnu-statement-expression)  # macros of librdkafka
   endif()
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
 endfunction()
@@ -49,10 +55,10 @@ function(tapedeck_catch_main)
   endif()
 endfunction()
 
-# tapedeck_test(<name> SOURCES ... LINKS ... [LABELS ...] [FIXTURES ...]): a Catch2 program, each case a ctest test;
+# tapedeck_test(<name> SOURCES ... LINKS ... [LABELS ...] [FIXTURES ...] [NOT_SANITIZED]): a Catch2 program, each case a ctest test;
 # label `unit` unless told. TAPEDECK_SOURCE_DIR is the checkout, for data files.
 function(tapedeck_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;LABELS;FIXTURES" ${ARGN})
+  cmake_parse_arguments(ARG "NOT_SANITIZED" "" "SOURCES;LINKS;LABELS;FIXTURES" ${ARGN})
   tapedeck_catch_main()
   include("${Catch2_DIR}/Catch.cmake")
   add_executable(${name} ${ARG_SOURCES})
@@ -71,4 +77,25 @@ function(tapedeck_test name)
   endif()
   catch_discover_tests(${name} TEST_PREFIX "${name}:" DISCOVERY_MODE PRE_TEST
                        PROPERTIES LABELS "${labels}" TIMEOUT 600 ${fixtures})
+  if(NOT ARG_NOT_SANITIZED)
+    tapedeck_sanitized(${name} ${ARG_LABELS})
+  endif()
+endfunction()
+
+# Unit and simulation tests are what the sanitizers look at: target sanitized_tests of preset asan builds them, and a build
+# that was told of it runs each program as one test. Fewer seeds: they take some ten times as long. NOT_SANITIZED are those
+# that would have every command and every client library compiled again for a few lines.
+add_custom_target(sanitized_tests)
+function(tapedeck_sanitized name)
+  if(NOT "unit" IN_LIST ARGN AND NOT "sim" IN_LIST ARGN)
+    return()
+  endif()
+  add_dependencies(sanitized_tests ${name})
+  if(TAPEDECK_SANITIZED)
+    file(RELATIVE_PATH folder ${CMAKE_BINARY_DIR} ${CMAKE_CURRENT_BINARY_DIR})
+    add_test(NAME sanitized:${name} COMMAND ${TAPEDECK_SANITIZED}/${folder}/${name}
+             WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+    set_tests_properties(sanitized:${name} PROPERTIES LABELS sanitized TIMEOUT 1200 ENVIRONMENT
+      "TAPEDECK_SIM_RUNS=25;ASAN_OPTIONS=detect_stack_use_after_return=1;UBSAN_OPTIONS=print_stacktrace=1")
+  endif()
 endfunction()

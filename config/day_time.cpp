@@ -11,7 +11,7 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kDaySeconds = 86'400;
 
 std::optional<int> digits(std::string_view text) {
@@ -75,11 +75,11 @@ std::optional<std::int64_t> parse_day_time(std::string_view text) {
     if (!east) east = zone_offset(zone, *local);
   }
   if (!east) return std::nullopt;
-  return ((*local - *east) % kDaySeconds + kDaySeconds) % kDaySeconds * kSecond;
+  return ((*local - *east) % kDaySeconds + kDaySeconds) % kDaySeconds * kSecondNs;
 }
 
 std::string format_day_time(std::int64_t ns) {
-  const auto all = ns / kSecond;
+  const auto all = ns / kSecondNs;
   const auto text = fmt::format("{:02}:{:02}", all / 3600, all / 60 % 60);
   return all % 60 == 0 ? text : text + fmt::format(":{:02}", all % 60);
 }

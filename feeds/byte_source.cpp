@@ -17,7 +17,7 @@
 namespace tapedeck::feeds {
 namespace {
 
-constexpr std::size_t kReadSize = std::size_t{1} << 20;
+constexpr std::size_t kChunkSize = std::size_t{1} << 20;
 
 /// An open file; closes itself.
 class File {
@@ -94,7 +94,7 @@ private:
 /// What gzip and zstd share: a window over the compressed file.
 class CompressedSource : public ByteSource {
 public:
-  explicit CompressedSource(File file) : file_(std::move(file)), input_(kReadSize) {}
+  explicit CompressedSource(File file) : file_(std::move(file)), input_(kChunkSize) {}
   [[nodiscard]] std::uint64_t total_bytes() const override { return 0; }
 
 protected:
@@ -133,7 +133,7 @@ public:
   Result<std::size_t> read(std::uint8_t* to, std::size_t capacity) override {
     if (error_) return tl::unexpected(*error_);
     stream_.next_out = to;
-    stream_.avail_out = static_cast<uInt>(std::min(capacity, kReadSize));
+    stream_.avail_out = static_cast<uInt>(std::min(capacity, kChunkSize));
     const uInt room = stream_.avail_out;
     while (stream_.avail_out == room) {
       if (auto filled = fill(); !filled) return tl::unexpected(filled.error());
@@ -188,7 +188,7 @@ public:
   ~ZstdSource() override { ZSTD_freeDStream(context_); }
 
   Result<std::size_t> read(std::uint8_t* to, std::size_t capacity) override {
-    ZSTD_outBuffer out{to, std::min(capacity, kReadSize), 0};
+    ZSTD_outBuffer out{to, std::min(capacity, kChunkSize), 0};
     while (out.pos == 0) {
       if (auto filled = fill(); !filled) return tl::unexpected(filled.error());
       if (left_ == 0) {
@@ -245,7 +245,7 @@ Result<std::string> hash_file(const std::string& path) {
                                                                        &XXH3_freeState);
   if (!state) throw std::bad_alloc();
   XXH3_64bits_reset(state.get());
-  std::vector<std::uint8_t> buffer(kReadSize);
+  std::vector<std::uint8_t> buffer(kChunkSize);
   for (;;) {
     auto got = file->read(buffer.data(), buffer.size());
     if (!got) return tl::unexpected(got.error());

@@ -20,7 +20,7 @@ using schemas::RowDecoder;
 using schemas::RowFault;
 using schemas::RowFormat;
 
-constexpr std::uint64_t kTrialRows = 64;
+constexpr std::uint64_t kRowsOnTrial = 64;
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 class RowFeed final : public Feed {
@@ -167,7 +167,7 @@ Result<void> RowFeed::poll(FeedBatch& batch, std::size_t max_events) {
     if (auto done = begin(); !done) return done;
   }
   const std::uint64_t before = rows_;
-  if (good_ == 0 && rows_ >= kTrialRows) {
+  if (good_ == 0 && rows_ >= kRowsOnTrial) {
     return fail(ErrorCode::invalid,
                 fmt::format("{}: none of the first {} rows can be decoded", path_, rows_),
                 "--input");
@@ -183,7 +183,7 @@ Result<void> RowFeed::poll(FeedBatch& batch, std::size_t max_events) {
     const std::size_t bytes = line->bytes;
     if (!without_cr(line->text).empty()) take(*line, batch);
     window_.consume(bytes);
-    if (good_ == 0 && rows_ >= kTrialRows) break;
+    if (good_ == 0 && rows_ >= kRowsOnTrial) break;
   }
   batch.messages = rows_;
   batch.bytes = window_.consumed();

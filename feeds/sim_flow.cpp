@@ -6,10 +6,7 @@
 namespace tapedeck::feeds {
 namespace {
 
-constexpr std::uint64_t kSecondNs = 1'000'000'000;
-constexpr std::int32_t kTick = 100;
-constexpr std::int64_t kFine = 256;
-constexpr std::size_t kMaxLevels = 180;
+constexpr std::size_t kMaxSideLevels = 180;
 constexpr std::int32_t kFarTicks = 110;  // orders further from the fair price are tidied up
 constexpr std::uint8_t kBid = 0, kAsk = 1;
 
@@ -142,7 +139,7 @@ std::int32_t SimMarket::price_for(Symbol& symbol, std::uint8_t side) {
                          : std::max(price, book.best(other) + kTick);
   }
   // A side that has its levels takes orders at them only.
-  if (book.levels(side).size() >= kMaxLevels) {
+  if (book.levels(side).size() >= kMaxSideLevels) {
     const auto& levels = book.levels(side);
     price = levels[random_.below(levels.size())].price;
   }

@@ -5,10 +5,6 @@
 namespace tapedeck::feeds {
 namespace {
 
-constexpr std::uint64_t kSecondNs = 1'000'000'000;
-constexpr std::int32_t kTick = 100;
-constexpr std::int64_t kFine = 256;
-
 /// Three to five letters; distinct for distinct `index` below 52,000: within a length, a bijection
 /// of base-26 numbers.
 std::string ticker(std::uint32_t index) {

@@ -39,6 +39,10 @@ public:
   bool next(std::vector<std::uint8_t>& out);
 
 private:
+  static constexpr std::uint64_t kSecondNs = 1'000'000'000;
+  static constexpr std::int32_t kTick = 100;  // of 10^-4
+  static constexpr std::int64_t kFine = 256;
+
   struct Symbol {
     std::string name;
     SimBook book;

@@ -8,7 +8,7 @@ namespace {
 
 using Series = MetricSummary::Series;
 
-constexpr Int128 kMillion = 1'000'000;
+constexpr Int128 kParts = 1'000'000;
 constexpr Int128 kMicropriceUnits = 10'000;
 
 [[nodiscard]] std::int64_t clamped(Int128 value) noexcept {
@@ -65,11 +65,11 @@ void FurtherMetrics::sample(const Book& book, const Touch& bid, const Touch& ask
       case Series::weighted_imbalance: {
         const Int128 b = weighted_volume(book, Side::bid, levels_);
         const Int128 a = weighted_volume(book, Side::ask, levels_);
-        put(summary, (b - a) * kMillion / (b + a));
+        put(summary, (b - a) * kParts / (b + a));
         break;
       }
       case Series::vtob:
-        put(summary, (Int128{bid.size} + ask.size) * kMillion / (bids + asks));
+        put(summary, (Int128{bid.size} + ask.size) * kParts / (bids + asks));
         break;
       case Series::microprice: {
         const Int128 sizes = Int128{bid.size} + ask.size;

@@ -92,7 +92,7 @@ std::vector<market::CandleWidth> FoldRules::candle_widths() const {
     }
   }
   std::ranges::sort(all);
-  all.erase(std::ranges::unique(all).begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   return all;
 }
 

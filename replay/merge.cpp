@@ -64,8 +64,8 @@ Result<TapeMerge> TapeMerge::open(const storage::TapeReader& tape, MergeOptions 
     merge.symbols_ = std::move(*all);
   }
   std::ranges::sort(merge.symbols_);
-  const auto twice = std::ranges::unique(merge.symbols_);
-  merge.symbols_.erase(twice.begin(), twice.end());
+  merge.symbols_.erase(std::unique(merge.symbols_.begin(), merge.symbols_.end()),
+                       merge.symbols_.end());
   if (auto loaded = merge.load_index(options); !loaded) return tl::unexpected(loaded.error());
   if (auto loaded = merge.load_marks(options); !loaded) return tl::unexpected(loaded.error());
   merge.read_ahead_bytes_ =

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <algorithm>
-#include <ranges>
 
 #include "replay/release.hpp"
 
@@ -18,9 +17,9 @@ Result<Restored> fall_back(const storage::StateReader& state, Restored restored,
                            const FoldRules& rules) {
   auto rows = state.snapshots(symbol, partition);
   if (!rows) return tl::unexpected(rows.error());
-  for (const auto& row : *rows | std::views::reverse) {
-    if (row.key.next > at_most) continue;
-    auto stored = state.newest_snapshot(symbol, partition, row.key.next);
+  for (auto row = rows->rbegin(); row != rows->rend(); ++row) {
+    if (row->key.next > at_most) continue;
+    auto stored = state.newest_snapshot(symbol, partition, row->key.next);
     if (!stored && stored.error().code != ErrorCode::corrupt) return tl::unexpected(stored.error());
     if (!stored) {
       restored.bad_snapshots.push_back(stored.error().message);

@@ -15,11 +15,11 @@ using market::Candle;
 using CandleKey = std::tuple<market::CandleWidth, TimeNs, market::SourceId, std::uint64_t>;
 
 /// What a stretch of the tape made a fold say: of each candle the newest revision.
-struct Told {
+struct Summed {
   std::map<CandleKey, market::Output> candles;
   std::map<std::string, market::Output> others;  // by identity
 
-  explicit Told(const market::Outputs& outputs) {
+  explicit Summed(const market::Outputs& outputs) {
     for (const auto& output : outputs) {
       if (const auto* candle = std::get_if<Candle>(&output.body)) {
         candles.insert_or_assign({candle->width, candle->open_time, output.source, candle->number},
@@ -60,7 +60,7 @@ struct Changes {
 };
 
 /// One candle that was told: what it is in the new state, and what must be said of it.
-void compare_candle(const CandleKey& key, const market::Output& before, const Told& now,
+void compare_candle(const CandleKey& key, const market::Output& before, const Summed& now,
                     const market::SymbolState& base, const market::SymbolState& state,
                     Changes& changes) {
   const auto& was = std::get<Candle>(before.body);
@@ -88,7 +88,7 @@ void compare_candle(const CandleKey& key, const market::Output& before, const To
   changes.outputs.push_back(std::move(output));
 }
 
-Changes compare(const Told& before, const Told& now, const market::SymbolState& base,
+Changes compare(const Summed& before, const Summed& now, const market::SymbolState& base,
                 const market::SymbolState& state) {
   Changes changes;
   for (const auto& [key, output] : before.candles)
@@ -153,7 +153,7 @@ Result<void> meet_release(SymbolFold& fold, const storage::TapeReader& tape,
   if (auto done = catch_up(now->fold, tape, at, Marks::merged, now_outputs, {}, state); !done)
     return done;
   auto changes =
-      compare(Told(old_outputs), Told(now_outputs), base->fold.state(), now->fold.state());
+      compare(Summed(old_outputs), Summed(now_outputs), base->fold.state(), now->fold.state());
   now->fold.state().revise(changes.revisions);
   now->fold.pass(at);
   fold = std::move(now->fold);

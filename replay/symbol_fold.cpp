@@ -13,7 +13,7 @@ namespace tapedeck::replay {
 
 namespace {
 
-constexpr std::size_t kChunkEvents = 256;
+constexpr std::size_t kFoldedAtOnce = 256;
 
 /// Events of `chunk` before the first one that is later than `instant`; an event too far ahead to
 /// be believed (the fold refuses it) does not count as later.
@@ -163,7 +163,7 @@ Result<bool> SymbolFold::apply_until(const storage::Record& record, std::uint32_
                 fmt::format("record {} of {}: {}", place(record.partition, record.offset),
                             state_.symbol(), opened.error().message));
   }
-  thread_local std::vector<market::Event> chunk(kChunkEvents);
+  thread_local std::vector<market::Event> chunk(kFoldedAtOnce);
   market::Batch batch;
   batch.source = reader.source();
   batch.source_name = reader.source_name();

@@ -18,9 +18,9 @@ using market::Output;
 using market::Refusal;
 
 /// 2 where something is told that 1 does not know: candles by activity, further metrics.
-constexpr std::uint64_t kVersion = 1, kFurtherVersion = 2;
+constexpr std::uint64_t kBlockVersion = 1, kFurtherVersion = 2;
 constexpr std::size_t kOutputBytes = 8;  ///< least size of one
-constexpr std::uint64_t kKinds = 5, kTrusts = 4, kRules = market::kRefusalRules;
+constexpr std::uint64_t kKinds = 5, kTrustCodes = 4, kRules = market::kRefusalRules;
 constexpr std::uint64_t kMaxNameBytes = 64;
 
 /// What numbers are told as differences from.
@@ -202,9 +202,9 @@ const char* take(VarintReader& in, Alert& alert, Before& before) {
 
 const char* take_output(VarintReader& in, Output& output, Before& before) {
   const auto head = in.get();
-  const auto kind = head / kTrusts;
+  const auto kind = head / kTrustCodes;
   if (kind < 1 || kind > kKinds) return "unknown kind";
-  output.trust = static_cast<market::Trust>(head % kTrusts);
+  output.trust = static_cast<market::Trust>(head % kTrustCodes);
   output.time = in.get_delta(before.time);
   output.source = in.get_delta(before.source);
   output.position.partition = static_cast<market::Partition>(in.get());
@@ -230,11 +230,11 @@ std::string encode_block(std::span<const Output* const> outputs) {
   VarintWriter out;
   Before before;
   before.further = std::ranges::any_of(outputs, [](const Output* one) { return is_further(*one); });
-  out.put(before.further ? kFurtherVersion : kVersion);
+  out.put(before.further ? kFurtherVersion : kBlockVersion);
   out.put(outputs.size());
   for (const Output* output : outputs) {
-    out.put(static_cast<std::uint64_t>(output->kind()) * kTrusts +
-            static_cast<std::uint64_t>(output->trust) % kTrusts);
+    out.put(static_cast<std::uint64_t>(output->kind()) * kTrustCodes +
+            static_cast<std::uint64_t>(output->trust) % kTrustCodes);
     out.put_delta(output->time, before.time);
     out.put_delta(output->source, before.source);
     out.put(output->position.partition);
@@ -255,7 +255,7 @@ tl::unexpected<Error> bad_block(const std::string& what, std::size_t at) {
 Result<void> take_block(VarintReader& in, std::size_t total, std::vector<Output>& outputs) {
   const auto begin = in.position();
   const auto version = in.get();
-  if (in.failed() || version < kVersion || version > kFurtherVersion) {
+  if (in.failed() || version < kBlockVersion || version > kFurtherVersion) {
     return bad_block("version " + std::to_string(version) + " is not known", begin);
   }
   const auto at_count = in.position();

@@ -36,7 +36,7 @@ constexpr std::array<std::string_view, kRowFaults> kExpectations = {
     "(librdkafka: partitioner=murmur2_random)",
 };
 
-constexpr std::array<std::string_view, kRowFaults> kNames = {
+constexpr std::array<std::string_view, kRowFaults> kFaultNames = {
     "none",  "fields",   "symbol", "time", "price",  "size", "side",        "id",       "quote",
     "level", "sequence", "empty",  "json", "length", "key",  "key_differs", "partition"};
 
@@ -107,7 +107,9 @@ private:
 
 }  // namespace
 
-std::string_view name(RowFault fault) noexcept { return kNames[static_cast<std::size_t>(fault)]; }
+std::string_view name(RowFault fault) noexcept {
+  return kFaultNames[static_cast<std::size_t>(fault)];
+}
 
 std::string_view expectation(RowFault fault) noexcept {
   return kExpectations[static_cast<std::size_t>(fault)];

@@ -7,7 +7,7 @@
 namespace tapedeck::schemas {
 namespace {
 
-constexpr std::array<std::string_view, kColumns> kNames = {
+constexpr std::array<std::string_view, kColumns> kColumnNames = {
     "-",    "symbol", "ts_ns", "ts_us",    "ts_ms", "ts_s",     "time", "price", "size",
     "side", "id",     "bid",   "bid_size", "ask",   "ask_size", "bids", "asks",  "sequence"};
 
@@ -19,7 +19,8 @@ RowFormat make(std::initializer_list<Column> columns) {
 
 std::string column_names() {
   std::string text;
-  for (const std::string_view each : kNames) text += (text.empty() ? "" : ", ") + std::string(each);
+  for (const std::string_view each : kColumnNames)
+    text += (text.empty() ? "" : ", ") + std::string(each);
   return text;
 }
 
@@ -47,7 +48,9 @@ Result<RowFormat> checked(RowFormat format, const std::string& field, bool one_t
 
 }  // namespace
 
-std::string_view name(Column column) noexcept { return kNames[static_cast<std::size_t>(column)]; }
+std::string_view name(Column column) noexcept {
+  return kColumnNames[static_cast<std::size_t>(column)];
+}
 
 bool RowFormat::has(Column column) const noexcept {
   return std::ranges::any_of(fields, [&](const Field& each) { return each.column == column; });
@@ -70,7 +73,7 @@ const RowFormat& json_format() {
   static const RowFormat format = [] {
     RowFormat all;
     for (std::size_t i = 1; i < kColumns; ++i)
-      all.fields.push_back({static_cast<Column>(i), std::string(kNames[i])});
+      all.fields.push_back({static_cast<Column>(i), std::string(kColumnNames[i])});
     return all;
   }();
   return format;
@@ -85,15 +88,16 @@ Result<RowFormat> parse_format(std::string_view text, const std::string& field, 
     return fail(ErrorCode::invalid, fmt::format("more than {} columns", kMaxFields), field);
   for (std::size_t i = 0; i < count; ++i) {
     const std::string_view ours = parts[i].substr(0, parts[i].find('='));
-    const auto known = std::ranges::find(kNames, ours);
-    if (known == kNames.end()) {
+    const auto known = std::ranges::find(kColumnNames, ours);
+    if (known == kColumnNames.end()) {
       return fail(ErrorCode::invalid,
                   fmt::format("unknown column '{}', expected one of {}", ours, column_names()),
                   field);
     }
     const std::string_view theirs =
         ours.size() == parts[i].size() ? ours : parts[i].substr(ours.size() + 1);
-    format.fields.push_back({static_cast<Column>(known - kNames.begin()), std::string(theirs)});
+    format.fields.push_back(
+        {static_cast<Column>(known - kColumnNames.begin()), std::string(theirs)});
   }
   return checked(std::move(format), field, true);
 }

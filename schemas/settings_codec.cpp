@@ -13,8 +13,6 @@ using market::SymbolAlerts;
 
 constexpr std::size_t kMaxCandleWidths = 16;
 constexpr std::size_t kMaxSilences = 3;
-constexpr std::size_t kMaxPatterns = 16;
-constexpr std::size_t kMaxSteps = 16;
 
 template <class Builder>
 void put_summary(Builder to, const market::Summary& summary) {

@@ -16,7 +16,6 @@ constexpr std::uint8_t kTrusts = static_cast<std::uint8_t>(market::Trust::recove
 constexpr std::uint8_t kSequencings = 2;
 constexpr std::uint8_t kCrossings = 3;
 constexpr std::size_t kMaxTold = std::size_t{market::kAlertRules} * market::kAlertLevels;
-constexpr std::size_t kMaxPatterns = 16, kMaxSteps = 16;
 
 /// The sections with many rows.
 struct Rows {

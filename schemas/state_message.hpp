@@ -22,6 +22,8 @@ namespace tapedeck::schemas {
 constexpr std::uint16_t kStateVersion = 1;
 /// No text in a state is longer.
 constexpr std::size_t kMaxTextBytes = 4096;
+/// Patterns of alerts, and alerts in a pattern.
+constexpr std::size_t kMaxPatterns = 16, kMaxSteps = 16;
 
 inline Error state_fault(std::string_view what, std::size_t byte, std::string_view fault) {
   return {ErrorCode::corrupt,

@@ -2,6 +2,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export DEBIAN_FRONTEND=noninteractive
 build_dir=build/release
+sanitized_dir=build/asan  # unit and simulation tests only
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <ranges>
 #include <thread>
 #include <tuple>
 
@@ -81,10 +80,11 @@ std::set<market::Partition> next_owner_of(const std::vector<GroupMember>& member
       if (member.node != owner.node)
         heirs.emplace(member.partitions.size(), member.id, member.node);
     }
-    for (const auto partition : std::views::reverse(owner.partitions)) {
+    for (auto partition = owner.partitions.rbegin(); partition != owner.partitions.rend();
+         ++partition) {
       std::uint32_t rank = 0;
       for (auto heir = heirs.begin(); heir != heirs.end() && rank < copies; ++heir, ++rank) {
-        if (std::get<2>(*heir) == node) found.insert(partition);
+        if (std::get<2>(*heir) == node) found.insert(*partition);
       }
       if (heirs.empty()) continue;
       auto first = heirs.extract(heirs.begin());

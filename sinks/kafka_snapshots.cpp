@@ -12,9 +12,9 @@ using storage::KafkaClient;
 
 namespace {
 
-constexpr int kPollMs = 50;
-constexpr int kTransactionMs = 60'000;  ///< of a node that died; nobody waits for it
-constexpr int kAnswerMs = 60'000;       ///< one step of a transaction
+constexpr int kSnapshotPollMs = 50;
+constexpr int kSnapshotTransactionMs = 60'000;  ///< of a node that died; nobody waits for it
+constexpr int kSnapshotAnswerMs = 60'000;       ///< one step of a transaction
 constexpr std::string_view kSetSchema = "1";
 
 class Snapshots final : public KafkaSnapshots {
@@ -31,7 +31,7 @@ public:
 
   Result<std::optional<storage::SnapshotSet>> read(Partition partition, Offset committed) override {
     const auto place = partition % partitions_;
-    const auto ends = streams_->offsets(storage::KafkaStreams::Edge::end, kAnswerMs);
+    const auto ends = streams_->offsets(storage::KafkaStreams::Edge::end, kSnapshotAnswerMs);
     if (!ends) return tl::unexpected(ends.error());
     if ((*ends)[place] == 0) return std::optional<storage::SnapshotSet>{};
     storage::SetReader reader(prefix(partition));
@@ -62,11 +62,11 @@ public:
                                       static_cast<std::int32_t>(checkpoint.partition % partitions_))
         ->offset = static_cast<std::int64_t>(checkpoint.next);
     if (const ErrorHandle refused(rd_kafka_send_offsets_to_transaction(
-            producer_->get(), list.get(), membership.get(), kAnswerMs));
+            producer_->get(), list.get(), membership.get(), kSnapshotAnswerMs));
         refused) {
       return end_with(*refused, "publishing snapshots as the owner of their partition");
     }
-    if (const ErrorHandle refused(rd_kafka_commit_transaction(producer_->get(), kAnswerMs));
+    if (const ErrorHandle refused(rd_kafka_commit_transaction(producer_->get(), kSnapshotAnswerMs));
         refused)
       return end_with(*refused, "committing snapshots");
     return {};
@@ -84,12 +84,12 @@ private:
     const storage::ClientSettings settings = {
         {"transactional.id", "tapedeck." + options.kafka.topic + "." + options.group + "." +
                                  options.node + ".snapshots"},
-        {"transaction.timeout.ms", std::to_string(kTransactionMs)},
+        {"transaction.timeout.ms", std::to_string(kSnapshotTransactionMs)},
         {"compression.codec", "lz4"},
         {"linger.ms", "5"}};
     auto producer = KafkaClient::make(RD_KAFKA_PRODUCER, options.kafka, settings);
     if (!producer) return tl::unexpected(producer.error());
-    const ErrorHandle refused(rd_kafka_init_transactions((*producer)->get(), kAnswerMs));
+    const ErrorHandle refused(rd_kafka_init_transactions((*producer)->get(), kSnapshotAnswerMs));
     if (refused)
       return tl::unexpected((*producer)->error(*refused, "becoming the producer of snapshots"));
     producer_ = std::move(*producer);
@@ -117,7 +117,7 @@ private:
   Result<void> send(Partition place, const storage::SetRecord& record) {
     storage::HeadersHandle headers(rd_kafka_headers_new(1));
     storage::add_header(*headers, "schema", kSetSchema);
-    const storage::Deadline deadline(kAnswerMs);
+    const storage::Deadline deadline(kSnapshotAnswerMs);
     auto* value = record.value.empty() ? nullptr : const_cast<char*>(record.value.data());
     while (true) {
       const auto code = rd_kafka_producev(producer_->get(), RD_KAFKA_V_RKT(producer_topic_.get()),
@@ -133,7 +133,7 @@ private:
       }
       if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || deadline.passed())
         return tl::unexpected(producer_->error(code, "publishing snapshots"));
-      (void)rd_kafka_poll(producer_->get(), kPollMs);
+      (void)rd_kafka_poll(producer_->get(), kSnapshotPollMs);
     }
   }
 
@@ -145,14 +145,14 @@ private:
   }
 
   Result<void> take_back(Error why) {
-    const ErrorHandle refused(rd_kafka_abort_transaction(producer_->get(), kAnswerMs));
+    const ErrorHandle refused(rd_kafka_abort_transaction(producer_->get(), kSnapshotAnswerMs));
     if (refused) drop_producer();
     return tl::unexpected(std::move(why));
   }
 
   void drop_producer() {
     (void)rd_kafka_purge(producer_->get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    (void)rd_kafka_flush(producer_->get(), kPollMs);
+    (void)rd_kafka_flush(producer_->get(), kSnapshotPollMs);
     producer_topic_.reset();
     producer_.reset();
   }

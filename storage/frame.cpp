@@ -36,11 +36,6 @@ std::uint64_t frame_checksum(Partition partition, Offset offset, std::span<const
   return checksum(head.subspan(8), checksum(payload, seed_of(partition, offset)));
 }
 
-tl::unexpected<Error> bad(Partition partition, Offset offset, const std::string& why) {
-  return fail(ErrorCode::corrupt,
-              "record " + at(partition, offset) + " of the tape is damaged: " + why);
-}
-
 /// Large arenas are used again: fresh memory of that size costs more in page faults than reading
 /// the records.
 class ArenaPool {
@@ -105,6 +100,11 @@ std::string at(Partition partition, Offset offset) {
   return std::to_string(partition) + ":" + std::to_string(offset);
 }
 
+tl::unexpected<Error> damaged_record(Partition partition, Offset offset, const std::string& why) {
+  return fail(ErrorCode::corrupt,
+              "record " + at(partition, offset) + " of the tape is damaged: " + why);
+}
+
 FrameHead frame_head(const Record& record) noexcept {
   FrameHead head;
   char* out = head.bytes.data();
@@ -124,24 +124,27 @@ FrameHead frame_head(const Record& record) noexcept {
 
 Result<Record> open_frame(Partition partition, Offset offset, std::span<const std::byte> frame) {
   if (frame.size() < kFrameHeaderBytes) {
-    return bad(partition, offset, std::to_string(frame.size()) + " bytes are too few for a header");
+    return damaged_record(partition, offset,
+                          std::to_string(frame.size()) + " bytes are too few for a header");
   }
   const auto version = static_cast<std::uint8_t>(frame[8]);
   const std::size_t symbol_bytes = load<std::uint16_t>(frame.data() + 10);
   const std::size_t head_bytes = kFrameHeaderBytes + padded(symbol_bytes);
   if (symbol_bytes > kMaxSymbolBytes || head_bytes > frame.size()) {
-    return bad(partition, offset, "its symbol is " + std::to_string(symbol_bytes) + " bytes long");
+    return damaged_record(partition, offset,
+                          "its symbol is " + std::to_string(symbol_bytes) + " bytes long");
   }
   const auto payload = frame.subspan(head_bytes);
   const auto stored = load<std::uint64_t>(frame.data());
   if (stored != frame_checksum(partition, offset, frame.first(head_bytes), payload)) {
-    return bad(partition, offset, "its checksum does not match its bytes");
+    return damaged_record(partition, offset, "its checksum does not match its bytes");
   }
   const auto kind = static_cast<RecordKind>(frame[9]);
   if (version != kFrameVersion || (kind != RecordKind::events && kind != RecordKind::mark)) {
-    return bad(partition, offset,
-               "version " + std::to_string(version) + ", kind " +
-                   std::to_string(static_cast<int>(kind)) + " are unknown to this program");
+    return damaged_record(partition, offset,
+                          "version " + std::to_string(version) + ", kind " +
+                              std::to_string(static_cast<int>(kind)) +
+                              " are unknown to this program");
   }
   Record record;
   record.partition = partition;

@@ -24,6 +24,10 @@ constexpr std::size_t kFrameHeaderBytes = 24;
 /// "partition:offset", as messages name a record.
 [[nodiscard]] std::string at(Partition partition, Offset offset);
 
+/// Error `corrupt` that names the record.
+[[nodiscard]] tl::unexpected<Error> damaged_record(Partition partition, Offset offset,
+                                                   const std::string& why);
+
 /// What stands before the payload of a stored record: header, symbol, zeros up to a multiple of 8.
 struct FrameHead {
   std::array<char, kFrameHeaderBytes + kMaxSymbolBytes> bytes{};

@@ -16,7 +16,7 @@ struct Delivery {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__IN_PROGRESS;
 };
 
-void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
+void on_appended(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
   static_cast<Delivery*>(message->_private)->code = message->err;
 }
 
@@ -50,7 +50,7 @@ Result<void> KafkaLog::append(std::string_view key, std::string_view value,
                                        {"linger.ms", "0"},
                                        {"message.timeout.ms", "30000"},
                                        {"message.max.bytes", std::to_string(kMaxMessageBytes)}},
-                                      on_delivery);
+                                      on_appended);
     if (!producer) return tl::unexpected(producer.error());
     producer_ = std::move(*producer);
     producer_topic_ = producer_->topic(topic_);

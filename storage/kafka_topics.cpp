@@ -9,7 +9,7 @@ namespace tapedeck::storage {
 namespace {
 
 constexpr std::int64_t kMinRetentionMs = std::int64_t{24} * 3600 * 1000;
-constexpr auto kLookAgain = std::chrono::milliseconds(20);
+constexpr auto kLookForTopicAgain = std::chrono::milliseconds(20);
 
 using Settings = std::map<std::string, std::string>;
 
@@ -133,7 +133,7 @@ Result<bool> make_missing(const KafkaClient& client, const std::string& topic,
     return tl::unexpected(ok.error());
   const Deadline deadline(kFirstAnswerMs);
   while (count && !*count && !deadline.passed()) {  // the brokers tell each other
-    std::this_thread::sleep_for(kLookAgain);
+    std::this_thread::sleep_for(kLookForTopicAgain);
     count = count_partitions(client, topic);
   }
   if (!count) return tl::unexpected(count.error());

@@ -12,7 +12,7 @@
 namespace tapedeck::storage {
 namespace {
 
-constexpr const char* kFormatKey = "format";
+constexpr const char* kTapeFormatKey = "format";
 
 /// Where the next key of the same prefix goes in a memtable is remembered: offsets grow, and those
 /// of a symbol do.
@@ -159,7 +159,7 @@ Result<void> TapeFiles::load_beginnings() {
 Result<std::optional<std::uint32_t>> TapeFiles::stored_partitions() const {
   std::string value;
   auto* family = (*db)->DefaultColumnFamily();
-  const auto status = (*db)->Get({}, family, kFormatKey, &value);
+  const auto status = (*db)->Get({}, family, kTapeFormatKey, &value);
   if (status.IsNotFound()) {
     std::unique_ptr<rocksdb::Iterator> any((*db)->NewIterator({}, family));
     any->SeekToFirst();

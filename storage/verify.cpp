@@ -33,35 +33,31 @@ bool same(const IndexEntry& a, const IndexEntry& b) {
          a.max_event_time == b.max_event_time && a.payload_bytes == b.payload_bytes;
 }
 
-tl::unexpected<Error> bad(Partition partition, Offset offset, const std::string& why) {
-  return fail(ErrorCode::corrupt,
-              "record " + at(partition, offset) + " of the tape is damaged: " + why);
-}
-
 Result<void> check_record(const Record& record, std::uint32_t partitions) {
   if (record.kind == RecordKind::mark) {
     const auto mark = schemas::decode_mark(record.payload);
-    if (!mark) return bad(record.partition, record.offset, mark.error().message);
+    if (!mark) return damaged_record(record.partition, record.offset, mark.error().message);
     if (!record.symbol.empty())
-      return bad(record.partition, record.offset, "a mark names a symbol");
+      return damaged_record(record.partition, record.offset, "a mark names a symbol");
     if (mark->feed_time != record.max_event_time)
-      return bad(record.partition, record.offset, "its times differ");
+      return damaged_record(record.partition, record.offset, "its times differ");
     return {};
   }
-  if (record.symbol.empty()) return bad(record.partition, record.offset, "it has no symbol");
+  if (record.symbol.empty())
+    return damaged_record(record.partition, record.offset, "it has no symbol");
   if (partition_of(record.symbol, partitions) != record.partition) {
-    return bad(record.partition, record.offset,
-               std::string(record.symbol) + " belongs to partition " +
-                   std::to_string(partition_of(record.symbol, partitions)));
+    return damaged_record(record.partition, record.offset,
+                          std::string(record.symbol) + " belongs to partition " +
+                              std::to_string(partition_of(record.symbol, partitions)));
   }
   schemas::BatchReader batch;
   if (auto opened = batch.open(record.payload); !opened) {
-    return bad(record.partition, record.offset, opened.error().message);
+    return damaged_record(record.partition, record.offset, opened.error().message);
   }
   if (batch.size() != record.event_count) {
-    return bad(record.partition, record.offset,
-               "its header says " + std::to_string(record.event_count) + " events, its payload " +
-                   std::to_string(batch.size()));
+    return damaged_record(record.partition, record.offset,
+                          "its header says " + std::to_string(record.event_count) +
+                              " events, its payload " + std::to_string(batch.size()));
   }
   return {};
 }
@@ -98,11 +94,11 @@ private:
     for (Offset next = starts_[partition]; next < ends_[partition];) {
       const auto block = tape_.read(partition, next, {});
       if (!block) return tl::unexpected(block.error());
-      if ((*block)->records.empty()) return bad(partition, next, "it is missing");
+      if ((*block)->records.empty()) return damaged_record(partition, next, "it is missing");
       for (const auto& record : (*block)->records) {
         if (record.offset >= ends_[partition]) break;
         if (record.offset < next || (tape_.dense() && record.offset != next))
-          return bad(partition, next, "it is missing");
+          return damaged_record(partition, next, "it is missing");
         if (auto ok = check_record(record, tape_.partitions()); !ok) return ok;
         record.kind == RecordKind::mark
             ? void(++marks)
@@ -123,7 +119,7 @@ private:
       if (!marks) return tl::unexpected(marks.error());
       for (const auto& mark : (*marks)->records) {
         if (mark.kind != RecordKind::mark)
-          return bad(partition, mark.offset, "the index takes it for a mark");
+          return damaged_record(partition, mark.offset, "the index takes it for a mark");
         ++found;
       }
     }
@@ -164,8 +160,8 @@ private:
         if (!entries) return tl::unexpected(entries.error());
         const bool its = record.symbol == symbol;
         if (its != !entries->empty() || (its && !same(entries->front(), entry_of(record)))) {
-          return bad(partition, record.offset,
-                     "the index of " + symbol + " says something else about it");
+          return damaged_record(partition, record.offset,
+                                "the index of " + symbol + " says something else about it");
         }
       }
       next = (*block)->records.back().offset + 1;
