@@ -71,7 +71,8 @@ def measure(program, folder, seen, active):
     try:
         url = next(found.group() for line in process.stdout if (found := re.search(r"http://[0-9.]+:\d+", line)))
         end = time.monotonic() + 1800
-        while metric(url, "symbols_passive") < seen or metric(url, "symbols") < seen + active:
+        while (metric(url, "symbols_passive") < seen or metric(url, "symbols") < seen + active
+               or metric(url, "snapshots_total") < seen):
             if time.monotonic() > end or process.poll() is not None:
                 raise SystemExit(f"{metric(url, 'symbols_passive'):.0f} of {seen} symbols became passive")
             time.sleep(0.5)
