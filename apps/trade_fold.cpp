@@ -13,6 +13,8 @@ using market::TimeNs;
 namespace {
 
 constexpr int kExponent = -8;
+/// What stands before a symbol's first trade in its message: session and instrument.
+constexpr std::uint32_t kBeforeFirst = 2;
 /// As the fold has it: times beyond are refused.
 constexpr TimeNs kLatestTime = 9'000'000'000'000'000'000;
 
@@ -42,7 +44,7 @@ void WholeFold::begin(Waiting& waiting, const schemas::TradeLine& first, TimeNs 
   instrument.size = kExponent;
   instrument.other = 0;
   instrument.code = 0;
-  waiting.count = 2;
+  waiting.count = kBeforeFirst;
 }
 
 void WholeFold::fold(SymbolIndex symbol) {
@@ -116,6 +118,7 @@ void CandleFold::tell(SymbolIndex symbol) {
 /// trade.
 std::string_view CandleFold::take_apart(SymbolIndex symbol, const schemas::TradeLine& trade,
                                         TimeNs feed_time, std::uint64_t row) {
+  const bool first = !std::exchange(lanes_[symbol].begun, true);
   if (trade.time > feed_time) return name(market::Refused::time_ahead);
   if (feed_time > kLatestTime || trade.time < -kLatestTime) return name(market::Refused::bad_value);
   if (trade.size < 0) return name(market::Refused::size_not_positive);
@@ -143,7 +146,9 @@ std::string_view CandleFold::take_apart(SymbolIndex symbol, const schemas::Trade
     event.size = trade.size;
     event.side = trade.side;
     const market::TradeSnapshot snapshot{0, 0, trade.time, trade.price, trade.size, trade.side, 0};
-    (void)candles.add(snapshot, {event, 0, feed_time, lane.event_time, feed_time, 0}, emitter_);
+    const std::uint32_t message_index = first ? kBeforeFirst : 0;
+    (void)candles.add(snapshot, {event, message_index, feed_time, lane.event_time, feed_time, 0},
+                      emitter_);
   }
   refresh(symbol);
   tell(symbol);

@@ -109,6 +109,7 @@ private:
     market::TimeNs begin = 0, span = 0;  ///< Candles::newest_interval
     market::TimeNs idle_due = market::kNever, event_due = market::kNever;
     market::TimeNs event_time = market::kNoTime;
+    bool begun = false;    ///< a trade of it was taken or refused
     market::TradeRun run;  ///< not yet in the candles
   };
 

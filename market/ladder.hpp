@@ -97,6 +97,7 @@ public:
   }
 
   void prefetch_best() const noexcept {
+    if (size_ == 0) return;
     const std::uint32_t count = std::min(size_, kNear);
     prefetch_lines(keys_.get() + padding_ + size_ - count, count);
     prefetch_lines(levels_.get() + size_ - count, count);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "market/mixing.hpp"
 #include "schemas/state_codec.hpp"
 #include "schemas/varint.hpp"
 
@@ -40,7 +41,8 @@ void put(VarintWriter& out, const Candle& candle, Before& before) {
   out.put_signed(width);
   out.put_delta(open_time, before.open_time);
   out.put_delta(open, before.price);
-  out.put_signed(high - open), out.put_signed(low - open), out.put_signed(close - open);
+  for (const auto price : {high, low, close})
+    out.put_signed(static_cast<market::Price>(market::wrapping_sub(price, open)));
   out.put_wide(volume), out.put_wide(buy_volume), out.put_wide(sell_volume), out.put_wide(notional);
   out.put(trades), out.put(revision);
   const bool numbered = number != 0 || end_time != 0;

@@ -26,8 +26,8 @@ struct Reader {
   }
 };
 
-struct Fixture {
-  explicit Fixture(std::size_t kept = 64, std::size_t most = 8)
+struct Streaming {
+  explicit Streaming(std::size_t kept = 64, std::size_t most = 8)
       : hub(std::make_shared<StreamHub>(api::StreamLimits{kept, most},
                                         [needed = needed] { ++*needed; })) {}
   Reader read(api::StreamQuery query = {}, bool admit = true) {
@@ -63,7 +63,7 @@ std::vector<int> numbers(const std::vector<json>& messages) {
 }  // namespace
 
 TEST_CASE("a subscriber gets snapshots first, then what is published", "[stream]") {
-  Fixture fixture;
+  Streaming fixture;
   fixture.publish(1);
   auto reader = fixture.read({}, false);
   CHECK(*fixture.needed == 1);
@@ -82,7 +82,7 @@ TEST_CASE("a subscriber gets snapshots first, then what is published", "[stream]
 }
 
 TEST_CASE("a subscriber gets the symbols and channels it asked for", "[stream]") {
-  Fixture fixture;
+  Streaming fixture;
   auto reader = fixture.read({{"B"}, static_cast<std::uint8_t>(Channel::candles), {}, {}});
   fixture.publish(1, "A");
   CHECK(*reader.woken == 1);  // it was admitted
@@ -98,7 +98,7 @@ TEST_CASE("a subscriber gets the symbols and channels it asked for", "[stream]")
 }
 
 TEST_CASE("who resumes goes on behind the message it names, or is told what it lost", "[stream]") {
-  Fixture fixture(16);
+  Streaming fixture(16);
   for (int i = 1; i <= 20; ++i) fixture.publish(i);
   auto resumed = fixture.read({{}, api::kAllChannels, {}, 15}, false);
   CHECK(numbers(resumed.take()) == std::vector{16, 17, 18, 19, 20});
@@ -114,7 +114,7 @@ TEST_CASE("who resumes goes on behind the message it names, or is told what it l
 }
 
 TEST_CASE("a slow subscriber leaves no room, and one that reads makes room again", "[stream]") {
-  Fixture fixture(16);
+  Streaming fixture(16);
   auto slow = fixture.read();
   auto quick = fixture.read();
   int published = 0;
@@ -132,7 +132,7 @@ TEST_CASE("a slow subscriber leaves no room, and one that reads makes room again
 }
 
 TEST_CASE("a subscriber that is overrun is told of the gap and begins anew", "[stream]") {
-  Fixture fixture(16);
+  Streaming fixture(16);
   auto slow = fixture.read();
   (void)slow.take();
   for (int i = 1; i <= 40; ++i) fixture.publish(i);
@@ -150,7 +150,7 @@ TEST_CASE("a subscriber that is overrun is told of the gap and begins anew", "[s
 }
 
 TEST_CASE("a stream that begins anew tells what was before, then snapshots", "[stream]") {
-  Fixture fixture;
+  Streaming fixture;
   auto reader = fixture.read();
   (void)reader.take();
   fixture.publish(1);
@@ -165,7 +165,7 @@ TEST_CASE("a stream that begins anew tells what was before, then snapshots", "[s
 }
 
 TEST_CASE("a stream ends after its last message, and takes no more than so many", "[stream]") {
-  Fixture fixture(16, 1);
+  Streaming fixture(16, 1);
   auto reader = fixture.read();
   const auto refused = fixture.hub->subscribe({}, [] {});
   REQUIRE_FALSE(refused);

@@ -27,6 +27,7 @@ SaidListener into(Said& said) {
   };
 }
 
+/// One draw a statement: compilers evaluate the parts of an expression in different orders.
 /// Rows mostly in order; some late, some beyond the horizon, some far ahead, some refused, some
 /// broken.
 std::string session(std::uint64_t seed, std::size_t rows) {
@@ -43,15 +44,17 @@ std::string session(std::uint64_t seed, std::size_t rows) {
     if (chance(15)) time -= static_cast<std::int64_t>(random() % 5'000'000);
     if (chance(200)) time -= static_cast<std::int64_t>(random() % 200'000'000);
     if (chance(300)) time += 7'200'000'000;
-    std::string price = std::to_string(100 + random() % 50) + "." + std::to_string(random() % 1000);
+    std::string price = std::to_string(100 + random() % 50) + ".";
+    price += std::to_string(random() % 1000);
     std::string size = std::to_string(random() % 20);
     if (chance(90)) price = "-" + price;
     if (chance(90)) size = "-" + size;
     if (chance(70)) price = "x";
     if (chance(200)) size = "1400000000";
     constexpr std::array<const char*, 4> sides = {"buy", "sell", "S", ""};
-    text += "S" + std::to_string(random() % 4) + "," + std::to_string(time) + "," + price + "," +
-            size + "," + sides[random() % sides.size()] + "\n";
+    text += "S" + std::to_string(random() % 4);
+    text += "," + std::to_string(time) + "," + price + "," + size + ",";
+    text += std::string(sides[random() % sides.size()]) + "\n";
   }
   return text;
 }
@@ -105,6 +108,28 @@ TEST_CASE("candles alone are the candles of the whole fold, late and refused tra
   CHECK(revisions > 100);
   CHECK(late > 100);
   CHECK(refused > 100);
+}
+
+TEST_CASE("a symbol's first trade may be late already, and is told as such", "[trades]") {
+  // A minute and ten seconds before what another symbol's trade made the feed time.
+  const std::string text =
+      "A,1700000100000000,1,1,buy\nB,1700000030000000,2,1,sell\nB,1700000031000000,3,1,sell\n";
+  market::FoldSettings settings;
+  settings.alerts = market::no_alerts();
+  Said whole, alone;
+  WholeFold fold(settings, "source", into(whole));
+  CandleFold candles(settings, "source", into(alone));
+  CHECK(read(fold, text, 1 << 20).empty());
+  CHECK(read(candles, text, 1 << 20).empty());
+  std::size_t late = 0;
+  REQUIRE(alone.size() == whole.size());
+  for (const auto& [identity, outputs] : whole) {
+    const auto& others = alone[identity];
+    REQUIRE(others.size() == 1);
+    CHECK(others[0].same_content(outputs[0]));
+    late += outputs[0].kind() == market::OutputKind::late_trade;
+  }
+  CHECK(late >= 2);
 }
 
 TEST_CASE("a symbol with a zero byte is none, whatever is known", "[trades]") {

@@ -161,7 +161,7 @@ TEST_CASE("a damaged file of state is an error that says which snapshot cannot b
     auto store = open_state_store(dir.path()).value();
     StateStore::Batch batch;
     std::string bytes;
-    for (int i = 0; i < 100'000; ++i) bytes += static_cast<char>(i * i % 251);
+    for (unsigned i = 0; i < 100'000; ++i) bytes += static_cast<char>(i * i % 251);
     for (Offset next = 1; next <= 20; ++next)
       batch.snapshots.push_back(make_snapshot("A", 0, next, 1, bytes));
     REQUIRE(store->write(batch));
