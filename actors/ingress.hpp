@@ -68,12 +68,6 @@ public:
   explicit EngineFailure(Error why) : std::runtime_error(why.message), error(std::move(why)) {}
   Error error;
 };
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw EngineFailure(std::move(result.error()));
-  return std::move(*result);
-}
-
 /// The value, or EngineFailure.
 template <class T>
 T must(Result<T> result) {
