@@ -55,9 +55,10 @@ void Ingress::forget_by_newest_rule(Offset said) {
     one.said_from = std::max(one.said_from, said);
     batch.forget.push_back(std::move(one));
   }
-  std::erase_if(batch.snapshots, [&](const storage::StoredSnapshot& snapshot) {
-    return snapshot.key.next > from && (symbol.empty() || snapshot.key.symbol == symbol);
-  });
+  std::erase_if(
+      batch.snapshots, [&symbol = symbol, from = from](const storage::StoredSnapshot& snapshot) {
+        return snapshot.key.next > from && (symbol.empty() || snapshot.key.symbol == symbol);
+      });
   batch.rules_met = {context_.partition, all.size()};
 }
 
