@@ -1,4 +1,5 @@
 // What settings must hold together.
+#include <algorithm>
 #include <bit>
 
 #include "config/settings.hpp"
@@ -28,6 +29,19 @@ std::optional<std::pair<std::string_view, std::string>> backoff_contradiction(
   return std::nullopt;
 }
 
+/// The first item of the list that no symbol could be meant by.
+std::optional<std::string_view> bad_symbol(std::string_view list) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    const auto item = list.substr(0, comma);
+    const auto name = item.ends_with('*') ? item.substr(0, item.size() - 1) : item;
+    if (item.empty() || name.find_first_of("* \t\"") != name.npos) return item;
+    if (comma + 1 == list.size()) return list.substr(list.size());
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::pair<std::string_view, std::string>> contradiction(const Config& config) {
@@ -38,6 +52,11 @@ std::optional<std::pair<std::string_view, std::string>> contradiction(const Conf
              format_size(static_cast<std::int64_t>(engine.poll_bytes)) +
                  " is more than engine.max_inflight_bytes, " +
                  format_size(static_cast<std::int64_t>(engine.max_inflight_bytes))}};
+  }
+  if (const auto bad = bad_symbol(config.fold.refusals.symbols)) {
+    return {{"refusals.symbols", "'" + std::string(*bad) +
+                                     "' is no symbol: expected names, or their beginnings and a *, "
+                                     "with a comma and nothing else between"}};
   }
   const auto& alerts = config.fold.alerts;
   if (alerts.imbalance_high != 0 && alerts.imbalance_medium > alerts.imbalance_high) {

@@ -261,6 +261,17 @@ TEST_CASE("settings that contradict each other are refused", "[config]") {
   CHECK_FALSE(load(std::nullopt, {}, {{"engine.max_inflight_bytes", "4KiB"}}));
 }
 
+TEST_CASE("a list of known symbols that could mean none of them is refused", "[config]") {
+  for (const char* good : {"", "AAPL", "AAPL,BTC*", "*", "A-B.C,x"})
+    CHECK(load(std::nullopt, {}, {{"refusals.symbols", good}}));
+  for (const char* bad : {",", "AAPL,", ",AAPL", "AAPL,,BTC", "AAPL, BTC", "*A", "A*B", "**"}) {
+    CAPTURE(bad);
+    const auto error = error_of(load(std::nullopt, {}, {{"refusals.symbols", bad}}));
+    CHECK(error.field == "refusals.symbols");
+    CHECK_THAT(error.message, Contains("is no symbol"));
+  }
+}
+
 TEST_CASE("a missing file is not found, a broken one says where", "[config]") {
   const auto missing = error_of(load("/nowhere/t.toml", {}));
   CHECK(missing.code == ErrorCode::not_found);
